@@ -1,0 +1,172 @@
+"""Every error this package raises, as a tree of what the caller can do about it.
+
+::
+
+    EtsClientError
+    ├── InvalidRequestError (ValueError)   mend the argument: nothing was sent
+    ├── ConfigurationError (ValueError)    mend a profile, an endpoint file or a setting: nothing was sent
+    └── RequestError                       the request left; carries rids, status, body and every attempt
+        ├── RequestRejectedError           the server refused it (4xx): mend the request, do not repeat it
+        ├── AuthenticationError            the server wants another key (401, 403)
+        ├── ServerBusyError                the server was full (503, 429): nothing ran, try later
+        ├── ServerFaultError               the server failed or answered nonsense (5xx, a broken body)
+        ├── ServerUnreachableError         no connection, or it broke before the reply was complete
+        ├── DeadlineExceededError (TimeoutError)  the call's time was over
+        └── ExpansionError                 some samples of an expansion failed; carries those that arrived
+
+Cancellation is no error: ``asyncio.CancelledError`` always passes through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "Attempt",
+    "AuthenticationError",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "EtsClientError",
+    "ExpansionError",
+    "InvalidRequestError",
+    "RequestError",
+    "RequestRejectedError",
+    "ServerBusyError",
+    "ServerFaultError",
+    "ServerUnreachableError",
+]
+
+BODY_CHARACTERS_SHOWN = 300
+
+
+class EtsClientError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidRequestError(EtsClientError, ValueError):
+    """An argument that would harm or confuse the server. It was refused here and never sent.
+
+    Attributes:
+        argument: name of the argument, with its place when it is nested (``"sampling.top_p"``).
+        given: the value that was refused.
+        allowed: what is allowed instead.
+    """
+
+    def __init__(self, argument: str, given: object, allowed: str) -> None:
+        shown = repr(given)
+        if len(shown) > BODY_CHARACTERS_SHOWN:
+            shown = f"{shown[:BODY_CHARACTERS_SHOWN]}…"
+        super().__init__(f"{argument} = {shown} is not possible: {allowed}")
+        self.argument = argument
+        self.given = given
+        self.allowed = allowed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.argument, self.given, self.allowed)
+
+
+class ConfigurationError(EtsClientError, ValueError):
+    """A profile, an endpoint file or a client setting that cannot be used; the message says how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a call.
+
+    Attributes:
+        rids: request ids of the samples in this try.
+        outcome: one line that says how it ended.
+        status: HTTP status, or None when no reply came.
+        seconds: how long it took.
+    """
+
+    rids: tuple[str, ...]
+    outcome: str
+    status: int | None
+    seconds: float
+
+
+class RequestError(EtsClientError):
+    """A request that left this process and did not succeed.
+
+    Attributes:
+        rids: request ids of the last attempt, as they stand in the server's log.
+        status: HTTP status of the last attempt, or None when no reply came.
+        body: what the server said, at most a few kilobytes, or "".
+        attempts: every attempt of this call, in order.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        rids: tuple[str, ...] = (),
+        status: int | None = None,
+        body: str = "",
+        attempts: tuple[Attempt, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.rids = rids
+        self.status = status
+        self.body = body
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        details = [f"rid {self.rids[0]}" + (f" and {len(self.rids) - 1} more" if len(self.rids) > 1 else "")] * bool(
+            self.rids
+        )
+        if self.status is not None:
+            details.append(f"status {self.status}")
+        if len(self.attempts) > 1:
+            details.append(f"{len(self.attempts)} attempts, first: {self.attempts[0].outcome}")
+        return f"{self.message} ({'; '.join(details)})" if details else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuild(kind: type[RequestError], args: tuple[Any, ...], state: dict[str, Any]) -> RequestError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class RequestRejectedError(RequestError):
+    """The server refused the request (a 4xx status). Repeating it cannot help; mend what the message names."""
+
+
+class AuthenticationError(RequestError):
+    """The server wants an API key, or another one (401, 403)."""
+
+
+class ServerBusyError(RequestError):
+    """The server's queue was full and stayed full until the call's time or tries were over. Nothing ran."""
+
+
+class ServerFaultError(RequestError):
+    """The server failed while it worked (5xx), or its reply was not what SGLang sends."""
+
+
+class ServerUnreachableError(RequestError):
+    """No connection to the server, or it broke before the reply was complete."""
+
+
+class DeadlineExceededError(RequestError, TimeoutError):
+    """The call's deadline passed. What was still running on the server has been told to stop."""
+
+
+class ExpansionError(RequestError):
+    """Some samples of an expansion failed.
+
+    Attributes:
+        branches: the samples that did arrive (``ets_client.Branch``), in order.
+        failed: how many did not.
+    """
+
+    def __init__(self, message: str, *, branches: tuple[Any, ...], failed: int, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.branches = branches
+        self.failed = failed

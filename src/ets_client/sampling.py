@@ -1,0 +1,138 @@
+"""How the policy samples: the fields of SGLang's sampling parameters that a text client can use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["SamplingParams"]
+
+
+def _as_tuple(value: object) -> object:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Int = Annotated[int, Field(strict=True)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
+TokenIds = Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], BeforeValidator(_as_tuple)]
+
+
+class SamplingParams(BaseModel):
+    """Sampling of one call. A field left out is decided by the client, then the profile, then the server.
+
+    Ranges are SGLang's (``sglang/srt/sampling/sampling_params.py``) and are checked here: a value out of range raises
+    :class:`~ets_client.errors.InvalidRequestError` with the field's name, and nothing is sent.
+
+    Args:
+        max_new_tokens: tokens to generate at most, >= 1. In an expand this is the length of a step.
+        min_new_tokens: tokens before which neither an end-of-sequence nor a stop token is sampled, >= 0.
+        temperature: >= 0; 0 is greedy.
+        top_p: nucleus mass in (0, 1].
+        top_k: -1 (off) or >= 1.
+        min_p: [0, 1], relative to the most probable token.
+        frequency_penalty: [-2, 2].
+        presence_penalty: [-2, 2].
+        repetition_penalty: (0, 2]; 1 is off.
+        stop: strings that end a step, one or several; an empty string is refused (SGLang would stop at once).
+        stop_token_ids: token ids that end a step.
+        stop_regex: patterns that end a step.
+        ignore_eos: go on after the end-of-sequence token. SGLang then ignores ``stop_token_ids`` too.
+        skip_special_tokens: leave special tokens out of the text (the ids always hold them).
+        spaces_between_special_tokens: put spaces between special tokens in the text.
+        json_schema: JSON schema that the text must satisfy, as a JSON string.
+        regex: pattern that the text must satisfy.
+        ebnf: grammar that the text must satisfy.
+        logit_bias: token id -> value added to its logit.
+        seed: of the first sample; sibling ``i`` gets ``seed + i``. SGLang uses seeds only when it was started with
+            ``--enable-deterministic-inference``.
+
+    Raises:
+        InvalidRequestError: an unknown field, a wrong type or a value out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_new_tokens: Annotated[Int, Field(ge=1)] | None = None
+    min_new_tokens: Annotated[Int, Field(ge=0)] | None = None
+    temperature: Annotated[Float, Field(ge=0)] | None = None
+    top_p: Annotated[Float, Field(gt=0, le=1)] | None = None
+    top_k: Int | None = None
+    min_p: Annotated[Float, Field(ge=0, le=1)] | None = None
+    frequency_penalty: Annotated[Float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[Float, Field(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[Float, Field(gt=0, le=2)] | None = None
+    stop: Texts | None = None
+    stop_token_ids: TokenIds | None = None
+    stop_regex: Texts | None = None
+    ignore_eos: Annotated[bool, Field(strict=True)] | None = None
+    skip_special_tokens: Annotated[bool, Field(strict=True)] | None = None
+    spaces_between_special_tokens: Annotated[bool, Field(strict=True)] | None = None
+    json_schema: Text | None = None
+    regex: Text | None = None
+    ebnf: Text | None = None
+    logit_bias: Mapping[Annotated[int, Field(ge=0)], Float] | None = None
+    seed: Annotated[Int, Field(ge=0, lt=2**63 - 2**16)] | None = None
+
+    if not TYPE_CHECKING:  # type checkers keep the signature that pydantic derives from the fields
+
+        def __init__(self, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise _as_invalid_request(error) from None
+
+    @model_validator(mode="after")
+    def _check_fields_that_depend_on_each_other(self) -> Self:
+        if self.top_k is not None and self.top_k != -1 and self.top_k < 1:
+            raise ValueError(f"top_k = {self.top_k}: -1 (off) or at least 1")
+        least, most = self.min_new_tokens, self.max_new_tokens
+        if least is not None and most is not None and least > most:
+            raise ValueError(f"min_new_tokens = {least} is more than max_new_tokens = {most}")
+        grammars = [name for name in ("json_schema", "regex", "ebnf") if getattr(self, name) is not None]
+        if len(grammars) > 1:
+            raise ValueError(f"{' and '.join(grammars)} are given: SGLang takes at most one of them")
+        return self
+
+    def over(self, other: SamplingParams | None) -> SamplingParams:
+        """These parameters, with the fields that are unset here taken from ``other``.
+
+        Args:
+            other: the parameters underneath, or None.
+
+        Returns:
+            A new object; what counts is decided field by field.
+
+        Raises:
+            InvalidRequestError: the two do not fit together (``min_new_tokens`` of one above ``max_new_tokens`` of
+                the other).
+        """
+        if other is None:
+            return self
+        return SamplingParams(**{**other.given(), **self.given()})
+
+    def given(self) -> dict[str, Any]:
+        """The fields that are set, by name."""
+        return {name: value for name, value in self if value is not None}
+
+
+def _as_invalid_request(error: ValidationError) -> InvalidRequestError:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(SamplingParams.model_fields)
+        return InvalidRequestError(f"sampling.{field}", first["input"], f"no such field; the fields are {known}")
+    message = first["msg"].removeprefix("Value error, ")
+    if not field:
+        return InvalidRequestError("sampling", first["input"], message)
+    return InvalidRequestError(f"sampling.{field}", first["input"], message[:1].lower() + message[1:])
