@@ -11,8 +11,7 @@
         ├── ServerBusyError                the server was full (503, 429): nothing ran, try later
         ├── ServerFaultError               the server failed or answered nonsense (5xx, a broken body)
         ├── ServerUnreachableError         no connection, or it broke before the reply was complete
-        ├── DeadlineExceededError (TimeoutError)  the call's time was over
-        └── ExpansionError                 some samples of an expansion failed; carries those that arrived
+        └── DeadlineExceededError (TimeoutError)  the call's time was over
 
 Cancellation is no error: ``asyncio.CancelledError`` always passes through.
 """
@@ -20,6 +19,7 @@ Cancellation is no error: ``asyncio.CancelledError`` always passes through.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "ConfigurationError",
     "DeadlineExceededError",
     "EtsClientError",
-    "ExpansionError",
+    "FailureKind",
     "InvalidRequestError",
     "RequestError",
     "RequestRejectedError",
@@ -70,18 +70,33 @@ class ConfigurationError(EtsClientError, ValueError):
     """A profile, an endpoint file or a client setting that cannot be used; the message says how to mend it."""
 
 
+class FailureKind(StrEnum):
+    """How one attempt failed, by what the server did."""
+
+    CONNECT = "connect"  # no connection: the server saw nothing
+    DISCONNECT = "disconnect"  # the connection broke: the server may have worked
+    BUSY = "busy"  # refused because it was full: nothing ran
+    FAULT = "fault"  # a failure that the server reported of itself
+    CRASH = "crash"  # an exception nobody caught there, nearly always the request's fault
+    BAD_REPLY = "bad_reply"  # a reply that is not SGLang's
+    REJECTED = "rejected"
+    AUTHENTICATION = "authentication"
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a call.
+    """One failed try of a call.
 
     Attributes:
         rids: request ids of the samples in this try.
-        outcome: one line that says how it ended.
+        kind: how it failed.
+        outcome: one line that says how it failed.
         status: HTTP status, or None when no reply came.
         seconds: how long it took.
     """
 
     rids: tuple[str, ...]
+    kind: FailureKind
     outcome: str
     status: int | None
     seconds: float
@@ -156,17 +171,3 @@ class ServerUnreachableError(RequestError):
 
 class DeadlineExceededError(RequestError, TimeoutError):
     """The call's deadline passed. What was still running on the server has been told to stop."""
-
-
-class ExpansionError(RequestError):
-    """Some samples of an expansion failed.
-
-    Attributes:
-        branches: the samples that did arrive (``ets_client.Branch``), in order.
-        failed: how many did not.
-    """
-
-    def __init__(self, message: str, *, branches: tuple[Any, ...], failed: int, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.branches = branches
-        self.failed = failed

@@ -22,6 +22,7 @@ __all__ = [
     "Profile",
     "RandomSource",
     "RewardSpec",
+    "ServerChatPrompt",
     "Serving",
     "Shot",
     "Steps",
@@ -154,6 +155,19 @@ class ChatPrompt(_Section):
     add_special_tokens: bool = False
 
 
+class ServerChatPrompt(_Section):
+    """The served model's own chat template, rendered by the server (``/tokenize`` with messages, SGLang 0.5.14+).
+
+    Args:
+        system_prompt: the system message, or "" for what the template does without one.
+        shots: worked examples.
+    """
+
+    kind: Literal["server_chat"] = "server_chat"
+    system_prompt: str = ""
+    shots: tuple[Shot, ...] = ()
+
+
 class CompletionPrompt(_Section):
     """A prompt for a model without a chat format.
 
@@ -192,7 +206,7 @@ class Answer(_Section):
     """How a final answer is found in new text.
 
     Args:
-        pattern: regular expression; its last group that matched is the answer.
+        pattern: regular expression with a group around the answer; the last match in a step counts.
     """
 
     pattern: Text
@@ -272,7 +286,7 @@ class Profile(_Section):
     name: Text
     summary: str = ""
     model: ModelSpec | None = None
-    prompt: Annotated[ChatPrompt | CompletionPrompt, Field(discriminator="kind")]
+    prompt: Annotated[ChatPrompt | ServerChatPrompt | CompletionPrompt, Field(discriminator="kind")]
     steps: Steps
     answer: Answer | None = None
     sampling: SamplingParams = SamplingParams()

@@ -1,0 +1,104 @@
+"""Refuse what is known to kill or confuse a server, before it leaves. Sources: contract tests against SGLang."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..prefix import Prefix
+
+__all__ = ["check_fits", "check_ids", "check_origin", "check_samples", "check_text"]
+
+MOST_SAMPLES = 4096
+
+
+def check_samples(n: object) -> int:
+    """Check the number of samples of an expand; SGLang accepts 0 and -1 and does something else.
+
+    Args:
+        n: what the caller gave.
+
+    Returns:
+        The number.
+
+    Raises:
+        InvalidRequestError: it is not an int from 1 to 4096.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST_SAMPLES:
+        raise InvalidRequestError("n", n, f"a whole number from 1 to {MOST_SAMPLES}")
+    return n
+
+
+def check_text(text: str) -> str:
+    """Check a text prompt: an empty one kills SGLang 0.5.23, a lone surrogate is no UTF-8.
+
+    Raises:
+        InvalidRequestError: it is empty or cannot be encoded.
+    """
+    if not text:
+        raise InvalidRequestError("text", text, "a text of at least one character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError("text", text, f"text that UTF-8 can hold; character {error.start} is not") from None
+    return text
+
+
+def check_ids(ids: Sequence[object], vocab_size: int | None) -> tuple[int, ...]:
+    """Check token ids of a caller: one outside the vocabulary kills the server, on CPU and GPU alike.
+
+    Args:
+        ids: what the caller gave.
+        vocab_size: rows of the model's embedding table, or None when nobody knows it.
+
+    Returns:
+        The ids.
+
+    Raises:
+        InvalidRequestError: there are none, one is out of range, or the range is unknown.
+    """
+    if not ids:
+        raise InvalidRequestError("token_ids", list(ids), "at least one token id")
+    if vocab_size is None:
+        raise InvalidRequestError(
+            "token_ids",
+            list(ids[:8]),
+            "ids can only be checked when the vocabulary size is known: give the client a profile whose "
+            "model.vocab_size is set, or use text",
+        )
+    checked: list[int] = []
+    for place, token in enumerate(ids):
+        if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < vocab_size:
+            raise InvalidRequestError(f"token_ids[{place}]", token, f"a whole number from 0 to {vocab_size - 1}")
+        checked.append(token)
+    return tuple(checked)
+
+
+def check_origin(prefix: Prefix, tokenizer: str) -> None:
+    """Check that a prefix was made for this server's tokenizer: other ids would be another text.
+
+    Raises:
+        InvalidRequestError: it was not.
+    """
+    if prefix.origin.tokenizer != tokenizer:
+        raise InvalidRequestError(
+            "prefix", prefix, f"it belongs to tokenizer {prefix.origin.tokenizer!r}, this server has {tokenizer!r}"
+        )
+
+
+def check_fits(length: int, max_input_tokens: int) -> None:
+    """Check the length of a prompt.
+
+    Args:
+        length: tokens of the prompt.
+        max_input_tokens: the server takes prompts shorter than this.
+
+    Raises:
+        InvalidRequestError: the prompt is too long.
+    """
+    if length >= max_input_tokens:
+        raise InvalidRequestError("prefix", f"{length} tokens", f"this server takes at most {max_input_tokens - 1}")

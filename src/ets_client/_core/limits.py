@@ -1,0 +1,38 @@
+"""How many tokens a step may have, and which limit it is that stops it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["StepLimit", "step_limit"]
+
+_RESERVED = 2  # SGLang clips to min(context, KV pool) - 1 - prompt - 1, silently (managers/scheduler.py)
+
+
+@dataclass(frozen=True, slots=True)
+class StepLimit:
+    """The most tokens of a step.
+
+    Attributes:
+        tokens: how many; 0 or less when there is no room at all.
+        bound: what a step that reaches it has run into.
+    """
+
+    tokens: int
+    bound: Literal["step", "path"]
+
+
+def step_limit(step_tokens: int, path_room: int | None, prompt_tokens: int, window_tokens: int) -> StepLimit:
+    """Decide ``max_new_tokens`` of a step.
+
+    Args:
+        step_tokens: longest step that was asked for.
+        path_room: tokens that the path may still grow by, or None for no limit.
+        prompt_tokens: length of the prompt.
+        window_tokens: tokens of prompt and output that the server holds for one request.
+    """
+    room = window_tokens - prompt_tokens - _RESERVED
+    if path_room is not None:
+        room = min(room, path_room)
+    return StepLimit(step_tokens, "step") if step_tokens <= room else StepLimit(room, "path")

@@ -1,0 +1,95 @@
+"""Decide all sampling fields of a call: what was asked, over what the client and the profile say, within the limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidRequestError
+from ..sampling import SamplingParams
+from .guard import check_fits
+from .limits import StepLimit, step_limit
+
+if TYPE_CHECKING:
+    from ..prefix import Prefix
+    from ..profiles import Profile
+    from ..server_info import ServerInfo
+
+__all__ = ["StepSettings", "path_settings", "settle", "step_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepSettings:
+    """What was asked, before the prefix is looked at.
+
+    Attributes:
+        sampling: fields of call, client and profile together.
+        step_tokens: longest step, or None for the rest of the path.
+        path_tokens: longest path after the root, or None when the caller decides the length alone.
+    """
+
+    sampling: SamplingParams
+    step_tokens: int | None
+    path_tokens: int | None
+
+
+def step_settings(profile: Profile, asked: SamplingParams) -> StepSettings:
+    """Settings of one step: it ends at the profile's delimiters unless the caller gave stop strings.
+
+    Args:
+        profile: steps and default sampling.
+        asked: fields of the call and of the client. A ``max_new_tokens`` here overrides the path's length too.
+    """
+    sampling = asked.over(profile.sampling)
+    length = sampling.max_new_tokens or profile.steps.max_step_tokens
+    path = None if asked.max_new_tokens else profile.steps.max_path_tokens
+    return StepSettings(sampling.over(SamplingParams(stop=profile.steps.delimiters)), length, path)
+
+
+def path_settings(profile: Profile, asked: SamplingParams) -> StepSettings:
+    """Settings of a continuation that runs through all steps.
+
+    Args:
+        profile: default sampling and the path's length.
+        asked: fields of the call and of the client.
+    """
+    path = None if asked.max_new_tokens else profile.steps.max_path_tokens
+    return StepSettings(asked.over(profile.sampling), asked.max_new_tokens, path)
+
+
+def settle(
+    settings: StepSettings, prefix: Prefix, info: ServerInfo, spare_seed: int | None
+) -> tuple[SamplingParams, StepLimit]:
+    """Fit settings to a prefix and a server.
+
+    Args:
+        settings: what was asked.
+        prefix: where to go on.
+        info: the server's limits.
+        spare_seed: seed to use when none was given, or None to send none.
+
+    Returns:
+        All fields to send, and the limit that ``max_new_tokens`` stands for.
+
+    Raises:
+        InvalidRequestError: there is no room for another token.
+    """
+    check_fits(len(prefix), info.max_input_tokens)
+    window = min(info.context_length, info.max_total_tokens)
+    path = len(prefix) - len(prefix.root)
+    room = None if settings.path_tokens is None else settings.path_tokens - path
+    limit = step_limit(settings.step_tokens or window, room, len(prefix), window)
+    if limit.tokens < 1:
+        raise InvalidRequestError(
+            "prefix",
+            f"{len(prefix)} tokens, {path} after the root",
+            f"there is no room for another step: the profile allows {settings.path_tokens or window} tokens after the "
+            f"root (sampling.max_new_tokens overrides it), the server {window} in all",
+        )
+    least = settings.sampling.min_new_tokens
+    changed = SamplingParams(
+        max_new_tokens=limit.tokens,
+        min_new_tokens=None if least is None else min(least, limit.tokens),
+        seed=settings.sampling.seed if settings.sampling.seed is not None else spare_seed,
+    )
+    return changed.over(settings.sampling), limit

@@ -1,0 +1,1 @@
+"""Where asyncio lives: attempts, retries, deadlines, aborts, and what an expand is made of."""

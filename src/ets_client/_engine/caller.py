@@ -1,0 +1,251 @@
+"""One call: attempts until one succeeds, the policy says stop, or the time is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
+
+from .._core.retry import delay_before_retry
+from .._transport.base import HttpRequest, TransportError
+from .._wire.broken import BrokenReplyError
+from .._wire.faults import read_fault
+from ..errors import (
+    Attempt,
+    AuthenticationError,
+    DeadlineExceededError,
+    FailureKind,
+    RequestError,
+    RequestRejectedError,
+    ServerBusyError,
+    ServerFaultError,
+    ServerUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .._transport.base import Transport
+    from ..retry import RetryPolicy
+    from .address import Address
+    from .deadline import Deadline
+
+__all__ = ["Caller", "Outgoing"]
+
+_log = logging.getLogger("ets_client")
+_ABORT_SECONDS = 2.0
+_ERRORS: dict[FailureKind, type[RequestError]] = {
+    FailureKind.CONNECT: ServerUnreachableError,
+    FailureKind.DISCONNECT: ServerUnreachableError,
+    FailureKind.BUSY: ServerBusyError,
+    FailureKind.FAULT: ServerFaultError,
+    FailureKind.CRASH: ServerFaultError,
+    FailureKind.BAD_REPLY: ServerFaultError,
+    FailureKind.REJECTED: RequestRejectedError,
+    FailureKind.AUTHENTICATION: AuthenticationError,
+}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One try of a call, as it goes out.
+
+    Attributes:
+        method: HTTP method.
+        path: path at the server.
+        body: JSON, or empty.
+        rids: request ids of the samples in it; they are aborted when the try is given up.
+        lane: see :class:`HttpRequest`.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    body: bytes = b""
+    rids: tuple[str, ...] = ()
+    lane: Literal["work", "control"] = "work"
+
+
+class _AttemptFailedError(Exception):
+    def __init__(self, attempt: Attempt, message: str, body: str) -> None:
+        super().__init__(message)
+        self.attempt = attempt
+        self.message = message
+        self.body = body
+
+
+class Caller:
+    """Sends calls to one server and repeats what may be repeated.
+
+    Cancelling :meth:`call` tells the server to stop the samples of the running try, in the background and for at most
+    2 s, and lets the cancellation through at once.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        address: Address,
+        policy: RetryPolicy,
+        *,
+        jitter: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_lost_server: Callable[[], None],
+    ) -> None:
+        """Make a caller.
+
+        Args:
+            transport: how bytes travel.
+            address: where to.
+            policy: how often a call is tried.
+            jitter: random numbers in [0, 1).
+            sleep: waits between tries.
+            on_lost_server: called when the server could not be reached: its cache may be gone.
+        """
+        self._transport = transport
+        self._address = address
+        self._policy = policy
+        self._jitter = jitter
+        self._sleep = sleep
+        self._on_lost_server = on_lost_server
+        self._aborts: set[asyncio.Task[None]] = set()
+
+    async def call(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], deadline: Deadline) -> T:
+        """Make one call.
+
+        Args:
+            make: builds a try; called for each, so that every try has its own request ids.
+            read: reads the reply's body; raises :class:`BrokenReplyError` when it cannot.
+            deadline: end of all tries and the waits between them.
+
+        Returns:
+            What ``read`` made of the first good reply.
+
+        Raises:
+            RequestError: the call failed; which subclass says why.
+        """
+        attempts: list[Attempt] = []
+        try:
+            async with asyncio.timeout_at(deadline.at):
+                retrying = AsyncRetrying(
+                    retry=retry_if_exception_type(_AttemptFailedError),
+                    stop=_Stop(self._policy),
+                    wait=_Wait(self._policy, self._jitter),
+                    sleep=self._sleep,
+                    reraise=True,
+                )
+                return await retrying(self._try, make, read, attempts)
+        except _AttemptFailedError as failure:
+            _raise(failure, tuple(attempts))
+        except TimeoutError:
+            message = f"no answer within {deadline.seconds:g} s"
+            rids = attempts[-1].rids if attempts else ()
+            raise DeadlineExceededError(message, rids=rids, attempts=tuple(attempts)) from None
+
+    async def abort(self, rids: tuple[str, ...]) -> None:
+        """Tell the server to stop these samples; at most 2 s, and errors are ignored: the samples may have ended.
+
+        SGLang answers 200 whether or not an id is known, and matches by prefix: ids must not be prefixes of another.
+        """
+        base, headers = self._address.base_url, self._headers()
+
+        async def stop(rid: str) -> None:
+            body = f'{{"rid":"{rid}"}}'.encode()
+            with contextlib.suppress(TransportError):
+                await self._transport.send(HttpRequest("POST", f"{base}/abort_request", headers, body, "control"))
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ABORT_SECONDS):
+                await asyncio.gather(*map(stop, rids))
+
+    async def aclose(self) -> None:
+        """Wait until the aborts that are on their way are done (each has at most 2 s)."""
+        if self._aborts:
+            await asyncio.wait(set(self._aborts))
+
+    async def _try(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], attempts: list[Attempt]) -> T:
+        start = time.monotonic()
+        outgoing = make()
+
+        def failed(kind: FailureKind, message: str, status: int | None = None, body: str = "") -> _AttemptFailedError:
+            outcome = f"{kind}: {message}"
+            attempts.append(Attempt(outgoing.rids, kind, outcome, status, time.monotonic() - start))
+            _log.debug("attempt %d of %s failed: %s", len(attempts), outgoing.path, outcome)
+            return _AttemptFailedError(attempts[-1], message, body)
+
+        url = self._address.base_url + outgoing.path
+        request = HttpRequest(outgoing.method, url, self._headers(), outgoing.body, outgoing.lane)
+        try:
+            reply = await self._transport.send(request)
+        except asyncio.CancelledError:
+            self._abort_in_background(outgoing.rids)
+            raise
+        except TransportError as error:
+            self._on_lost_server()
+            await self._address.refresh()
+            if error.was_sent:
+                self._abort_in_background(outgoing.rids)
+                raise failed(FailureKind.DISCONNECT, f"the connection to {url} broke: {error}") from error
+            raise failed(FailureKind.CONNECT, f"cannot connect to {url}: {error}") from error
+        if not 200 <= reply.status < 300:
+            fault = read_fault(reply.status, reply.body)
+            raise failed(fault.kind, f"the server says: {fault.message}", reply.status, fault.body)
+        try:
+            return read(reply.body)
+        except BrokenReplyError as error:
+            shown = reply.body[:300].decode(errors="replace")
+            message = f"the reply to {outgoing.path} is not what SGLang sends: {error}"
+            raise failed(FailureKind.BAD_REPLY, message, reply.status, shown) from error
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if self._address.api_key is not None:
+            headers["Authorization"] = f"Bearer {self._address.api_key.get_secret_value()}"
+        return headers
+
+    def _abort_in_background(self, rids: tuple[str, ...]) -> None:
+        if not rids:
+            return
+        task = asyncio.get_running_loop().create_task(self.abort(rids))
+        self._aborts.add(task)
+        task.add_done_callback(self._aborts.discard)
+
+
+class _Stop(stop_base):
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        return delay_before_retry(self._policy, _kind(retry_state), retry_state.attempt_number, 0.0) is None
+
+
+class _Wait(wait_base):
+    def __init__(self, policy: RetryPolicy, jitter: Callable[[], float]) -> None:
+        self._policy = policy
+        self._jitter = jitter
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        delay = delay_before_retry(self._policy, _kind(retry_state), retry_state.attempt_number, self._jitter())
+        return 0.0 if delay is None else delay  # tenacity asks for the wait before it asks whether to stop
+
+
+def _kind(retry_state: RetryCallState) -> FailureKind:
+    error = retry_state.outcome.exception() if retry_state.outcome is not None else None
+    assert isinstance(error, _AttemptFailedError)  # noqa: S101 - only these are retried
+    return error.attempt.kind
+
+
+def _raise(failure: _AttemptFailedError, attempts: tuple[Attempt, ...]) -> NoReturn:
+    last = failure.attempt
+    message = failure.message
+    if last.kind is FailureKind.CONNECT:
+        message += ". Is a server up there? `ets-server status` shows what runs, `ets-server up` starts one"
+    raise _ERRORS[last.kind](
+        message, rids=last.rids, status=last.status, body=failure.body, attempts=attempts
+    ) from failure.__cause__

@@ -1,0 +1,1 @@
+"""Bytes to the server and back. It knows nothing of SGLang."""

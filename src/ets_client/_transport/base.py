@@ -1,0 +1,66 @@
+"""The one seam to the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["HttpReply", "HttpRequest", "Transport", "TransportError"]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request.
+
+    Attributes:
+        method: HTTP method.
+        url: absolute address.
+        headers: besides those that HTTP itself needs. They may hold a key, so they are not shown.
+        body: sent as it is.
+        lane: ``work`` for generation, ``control`` for what must never queue behind it (aborts, health).
+    """
+
+    method: Literal["GET", "POST"]
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    body: bytes = field(default=b"", repr=False)
+    lane: Literal["work", "control"] = "work"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """One complete reply."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+
+class TransportError(Exception):
+    """No complete reply.
+
+    Attributes:
+        was_sent: whether the server may have seen the request.
+    """
+
+    def __init__(self, message: str, *, was_sent: bool) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
+
+
+class Transport(Protocol):
+    """Sends requests. Cancelling :meth:`send` closes its connection and leaves the others alone."""
+
+    async def send(self, request: HttpRequest) -> HttpReply:
+        """Send one request and wait for the whole reply.
+
+        Raises:
+            TransportError: there was none.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...

@@ -1,0 +1,67 @@
+"""What a reply with an error status means. SGLang has eight shapes of error bodies; all are read here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from ..errors import FailureKind
+
+__all__ = ["Fault", "read_fault"]
+
+_MOST_BODY = 4096
+_BUSY = frozenset({408, 425, 429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error reply, understood.
+
+    Attributes:
+        kind: what it means for the caller.
+        message: the server's words.
+        body: the beginning of the body.
+    """
+
+    kind: FailureKind
+    message: str
+    body: str
+
+
+def read_fault(status: int, body: bytes) -> Fault:
+    """Understand a reply whose status is not 2xx.
+
+    Args:
+        status: its HTTP status.
+        body: its body, of any shape.
+    """
+    text = body[:_MOST_BODY].decode(errors="replace")
+    message = _message(body) or text.strip() or "no explanation"
+    return Fault(_kind(status, message), message, text)
+
+
+def _kind(status: int, message: str) -> FailureKind:
+    if status in {401, 403}:
+        return FailureKind.AUTHENTICATION
+    if status in _BUSY:
+        # "priority is disabled" is a 503 too, but no waiting mends it.
+        return FailureKind.REJECTED if "priority" in message and "disabled" in message else FailureKind.BUSY
+    if status >= 500:
+        return FailureKind.CRASH if message == "Internal Server Error" else FailureKind.FAULT
+    return FailureKind.REJECTED
+
+
+def _message(body: bytes) -> str:
+    try:
+        data: Any = from_json(body)
+    except ValueError:
+        return ""
+    if not isinstance(data, dict):
+        return ""
+    error: Any = data.get("error")
+    for found in (error.get("message") if isinstance(error, dict) else error, data.get("message"), data.get("detail")):
+        if isinstance(found, str) and found:
+            return found
+    return ""

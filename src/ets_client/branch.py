@@ -1,0 +1,158 @@
+"""What comes back from the policy: branches, and the expansion that holds them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .prefix import Prefix
+
+__all__ = ["Branch", "EndReason", "Expansion", "Logprobs", "Usage"]
+
+
+class EndReason(StrEnum):
+    """Why a step ended."""
+
+    DELIMITER = "delimiter"  # a stop string: the profile's step delimiter or one that the call gave
+    STOP_TOKEN = "stop_token"  # noqa: S105 - one of the call's stop token ids
+    STOP_REGEX = "stop_regex"
+    EOS = "eos"
+    STEP_LENGTH = "step_length"
+    PATH_LENGTH = "path_length"  # the path, the context window or the server's cache has no room for more
+    ABORTED = "aborted"
+    FAILED = "failed"  # the server says that the model broke (NaN), though it answered
+    UNKNOWN = "unknown"  # a reason that this version does not know
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, as the server counted them.
+
+    Attributes:
+        prompt_tokens: tokens sent.
+        cached_tokens: of these, tokens that the server found in its KV cache.
+        completion_tokens: tokens generated.
+    """
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def computed_tokens(self) -> int:
+        """Prompt tokens that the server had to prefill."""
+        return self.prompt_tokens - self.cached_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+
+class Logprobs:
+    """Log-probabilities of a step's tokens, kept as they came and read only when asked for.
+
+    They are natural logarithms after division by the temperature and before top-k, top-p and min-p (SGLang's
+    ``layers/sampler.py``).
+    """
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: Sequence[Sequence[object]]) -> None:
+        """Keep SGLang's ``output_token_logprobs``: one ``[logprob, token id, text]`` a token."""
+        self._raw = raw
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """One log-probability a token; minus infinity where the server sent none."""
+        return tuple(float(entry[0]) if isinstance(entry[0], int | float) else -math.inf for entry in self._raw)
+
+    @property
+    def mean(self) -> float:
+        """Mean log-probability of a token; NaN for an empty step."""
+        values = self.values
+        return math.fsum(values) / len(values) if values else math.nan
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __repr__(self) -> str:
+        return f"Logprobs({len(self)} tokens)"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One sampled step.
+
+    Attributes:
+        text: the step's text without the stop string that ended it.
+        token_ids: the step's token ids as generated, stop tokens included: what the server's cache holds.
+        prefix: the path with this step; expand it to go on.
+        end: why the step ended.
+        matched: the stop string, the pattern or the token id that ended it, or None.
+        overshoot: characters that the last token carries after the stop string. They belong to ``token_ids`` and to
+            ``prefix``, not to ``text``.
+        usage: tokens of this sample.
+        rid: request id of this sample in the server's log.
+        logprobs: when they were asked for, else None.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    prefix: Prefix
+    end: EndReason
+    matched: str | int | None
+    overshoot: str
+    usage: Usage
+    rid: str
+    logprobs: Logprobs | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it makes sense to go on from here: the step ended, the text did not."""
+        return self.end in {EndReason.DELIMITER, EndReason.STOP_TOKEN, EndReason.STOP_REGEX, EndReason.STEP_LENGTH}
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The ``n`` branches of one expand, in the order of their seeds. A sequence of :class:`Branch`.
+
+    Attributes:
+        prefix: what was expanded.
+        branches: exactly ``n`` of them, whatever ``n`` is.
+        plan: how it was asked, and why, in one line.
+        warm_usage: tokens of the request that put the prefix into the cache first; zero when there was none.
+        seconds: from the call to the reply.
+    """
+
+    prefix: Prefix
+    branches: tuple[Branch, ...]
+    plan: str
+    warm_usage: Usage
+    seconds: float
+
+    @cached_property
+    def usage(self) -> Usage:
+        """Tokens of all samples and of the request that warmed the prefix."""
+        return sum((branch.usage for branch in self.branches), start=self.warm_usage)
+
+    def __len__(self) -> int:
+        return len(self.branches)
+
+    def __iter__(self) -> Iterator[Branch]:
+        return iter(self.branches)
+
+    @overload
+    def __getitem__(self, index: int) -> Branch: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Branch, ...]: ...
+    def __getitem__(self, index: int | slice) -> Branch | tuple[Branch, ...]:
+        return self.branches[index]
