@@ -23,6 +23,8 @@ from .retry import RetryPolicy
 from .sampling import SamplingParams
 from .server_info import ServerInfo, ServerMetrics
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AsyncPolicyClient",
     "Attempt",

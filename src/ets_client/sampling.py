@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,7 +18,7 @@ __all__ = ["SamplingParams"]
 def _as_tuple(value: object) -> object:
     if isinstance(value, str | int) and not isinstance(value, bool):
         return (value,)
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
 
 
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]

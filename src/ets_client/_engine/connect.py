@@ -7,7 +7,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from .._wire.info import read_server_info
 from ..errors import ConfigurationError, RequestError
@@ -123,8 +123,8 @@ async def _generic_profile(info: ServerInfo, server: ServerTokenizer) -> Profile
 def _vocab_size_on_disk(model_path: str) -> int | None:
     """The size of the embedding table, when the model's folder is on this machine."""
     try:
-        config = json.loads((Path(model_path) / "config.json").read_text(encoding="utf-8"))
+        config: object = json.loads((Path(model_path) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    size = config.get("vocab_size") if isinstance(config, dict) else None
+    size = cast("dict[str, object]", config).get("vocab_size") if isinstance(config, dict) else None
     return size if isinstance(size, int) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from pydantic_core import from_json
 
@@ -55,13 +55,16 @@ def _kind(status: int, message: str) -> FailureKind:
 
 def _message(body: bytes) -> str:
     try:
-        data: Any = from_json(body)
+        data = from_json(body)
     except ValueError:
         return ""
     if not isinstance(data, dict):
         return ""
-    error: Any = data.get("error")
-    for found in (error.get("message") if isinstance(error, dict) else error, data.get("message"), data.get("detail")):
+    fields = cast("dict[str, object]", data)
+    error = fields.get("error")
+    if isinstance(error, dict):
+        error = cast("dict[str, object]", error).get("message")
+    for found in (error, fields.get("message"), fields.get("detail")):
         if isinstance(found, str) and found:
             return found
     return ""

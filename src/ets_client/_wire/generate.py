@@ -49,7 +49,7 @@ class WireSample(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     text: str = ""
-    output_ids: list[int] = Field(default_factory=list)
+    output_ids: list[int] = Field(default_factory=list[int])
     meta_info: WireMeta
 
 

@@ -61,7 +61,7 @@ def list_profiles() -> list[Profile]:
 def _sources() -> dict[str, str]:
     shipped = {
         entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
-        for entry in (files(__package__) / "data").iterdir()
+        for entry in (files("ets_client.profiles") / "data").iterdir()
         if entry.name.endswith(".yaml")
     }
     own = {path.stem: path.read_text(encoding="utf-8") for path in sorted(user_profiles_dir().glob("*.yaml"))}

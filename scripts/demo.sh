@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Start a policy server of our own, search on it, and stop it, whatever happens in between.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+server=.venv-server/bin/ets-server
+name=demo-$$
+endpoint=.stamps/$name.json
+stop() {
+  status=$?
+  trap '' INT TERM # a second Ctrl-C must not keep the server alive
+  "$server" down "$name" >/dev/null 2>&1 || true
+  rm -f "$endpoint"
+  exit "$status"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+"$server" up "$name" --profile smollm2 --port auto --endpoint-file "$endpoint"
+.venv/bin/ets-client search examples/questions.jsonl --endpoint "$endpoint" --seconds "${DEMO_SECONDS:-120}" "$@"

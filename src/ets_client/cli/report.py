@@ -1,0 +1,109 @@
+"""The result of a run as a table and as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from ..search import RunResult, least_prefill
+
+if TYPE_CHECKING:
+    from ..prefix import Prefix
+
+__all__ = ["as_json", "result_table"]
+
+
+def result_table(run: RunResult) -> Table:
+    """What each question came to, and below it what the server itself counted."""
+    table = Table(title="What the search found and what the server did", caption=_caption(run), caption_justify="left")
+    table.add_column("#", justify="right")
+    for heading in ("answer", "expected", ""):
+        table.add_column(heading)
+    for heading in ("expands", "samples", "generated", "prefilled", "least", "seconds"):
+        table.add_column(heading, justify="right")
+    least_of_all = 0
+    for number, least in _least(run).items():
+        result = run.results[number]
+        least_of_all += least
+        verdict = {True: "[green]right[/]", False: "[red]wrong[/]", None: ""}[result.is_correct]
+        table.add_row(
+            str(number + 1), result.answer or "none", result.question.answer or "?", verdict, str(result.expands),
+            str(result.samples), str(result.usage.completion_tokens), str(result.usage.computed_tokens), str(least),
+            f"{result.seconds:.1f}",
+        )  # fmt: skip
+    table.add_section()
+    right = sum(result.is_correct is True for result in run.results.values())
+    results = run.results.values()
+    metrics = run.metrics
+    table.add_row(
+        "all", "", "", f"{right} right",
+        str(sum(result.expands for result in results)),
+        str(sum(result.samples for result in results)),
+        str(metrics.generated_tokens if metrics else sum(result.usage.completion_tokens for result in results)),
+        str(metrics.prefilled_tokens if metrics else sum(result.usage.computed_tokens for result in results)),
+        str(least_of_all),
+        f"{run.seconds:.1f}",
+        style="bold",
+    )  # fmt: skip
+    return table
+
+
+def as_json(run: RunResult) -> dict[str, Any]:
+    """The same as plain data."""
+    least = _least(run)
+    metrics = run.metrics
+    return {
+        "seconds": run.seconds,
+        "not_started": run.not_started,
+        "server": None
+        if metrics is None
+        else {
+            "prefilled_tokens": metrics.prefilled_tokens,
+            "reused_tokens": metrics.reused_tokens,
+            "generated_tokens": metrics.generated_tokens,
+        },
+        "least_prefilled_tokens": sum(least.values()),
+        "questions": [
+            {
+                "number": number + 1,
+                "problem": result.question.problem,
+                "expected": result.question.answer,
+                "answer": result.answer,
+                "is_correct": result.is_correct,
+                "is_complete": result.is_complete,
+                "expands": result.expands,
+                "samples": result.samples,
+                "prompt_tokens": result.usage.prompt_tokens,
+                "cached_tokens": result.usage.cached_tokens,
+                "generated_tokens": result.usage.completion_tokens,
+                "least_prefilled_tokens": least[number],
+                "seconds": result.seconds,
+            }
+            for number, result in run.results.items()
+        ],
+    }
+
+
+def _least(run: RunResult) -> dict[int, int]:
+    roots: list[Prefix] = []
+    least: dict[int, int] = {}
+    for number, result in run.results.items():
+        root = result.tree.root.prefix
+        least[number] = least_prefill(root, roots, result.samples)
+        roots.append(root)
+    return least
+
+
+def _caption(run: RunResult) -> str:
+    lines = ["prefilled: prompt tokens that the server computed; least: what any client needs on an empty cache."]
+    if run.metrics is not None:
+        least = sum(_least(run).values())
+        ratio = run.metrics.prefilled_tokens / least if least else 0.0
+        lines.append(
+            f"The last row is the server's own count: it prefilled {run.metrics.prefilled_tokens} tokens, "
+            f"{ratio:.3f} times the least, and reused {run.metrics.reused_tokens}."
+        )
+    if run.not_started:
+        lines.append(f"{run.not_started} more questions did not fit into the time.")
+    return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""What a running search tells whoever watches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .driver import SearchResult
+    from .questions import Question
+    from .tree import Node, SearchTree
+
+__all__ = ["LevelEnded", "NodeAdded", "SearchEnded", "SearchEvent", "SearchStarted", "WidthAllocated"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStarted:
+    """A question's root is made."""
+
+    number: int
+    question: Question
+    tree: SearchTree
+
+
+@dataclass(frozen=True, slots=True)
+class WidthAllocated:
+    """A level's nodes have got their widths; those without are pruned."""
+
+    number: int
+    depth: int
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAdded:
+    """A step has arrived."""
+
+    number: int
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class LevelEnded:
+    """All steps of a level have arrived."""
+
+    number: int
+    depth: int
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEnded:
+    """A question is done."""
+
+    number: int
+    result: SearchResult
+
+
+SearchEvent = SearchStarted | WidthAllocated | NodeAdded | LevelEnded | SearchEnded

