@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from typing import TYPE_CHECKING, TypedDict
 
 from pydantic import SecretStr
 
-from ._core.guard import check_fits, check_origin, check_samples
+from ._core.guard import check_fits, check_namespace, check_origin, check_samples
 from ._core.settle import StepSettings, path_settings, settle, step_settings
 from ._core.warmth import Warmth
 from ._engine.address import Address, EndpointAddress, FixedAddress
@@ -21,6 +22,7 @@ from ._wire.info import read_metrics
 from .branch import Branch
 from .errors import ConfigurationError, RequestError
 from .prefix import Origin, Prefix
+from .profiles import load_profile
 from .retry import RetryPolicy
 from .sampling import SamplingParams
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from .server_info import ServerInfo, ServerMetrics
 
 __all__ = ["AsyncPolicyClient", "ClientOptions"]
+
+_log = logging.getLogger("ets_client")
 
 
 class ClientOptions(TypedDict, total=False):
@@ -108,7 +112,12 @@ class AsyncPolicyClient:
         client = cls.__new__(cls)
         address = EndpointAddress(path, _secret(options.get("api_key")))
         endpoint = address.endpoint
-        client._open(address, profile or endpoint.profile, endpoint.keep_alive_seconds, options)
+        if profile is None and endpoint.profile is not None:
+            try:
+                profile = load_profile(endpoint.profile)
+            except ConfigurationError as error:
+                _log.warning("the server was started with a profile that cannot be used here: %s", error)
+        client._open(address, profile, endpoint.keep_alive_seconds, options)
         return client
 
     def _open(
@@ -118,6 +127,9 @@ class AsyncPolicyClient:
         keep_alive_seconds: float,
         options: ClientOptions,
     ) -> None:
+        unknown = options.keys() - ClientOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {', '.join(map(repr, sorted(unknown)))}")
         self._timeout = options.get("timeout", 600.0)
         if self._timeout is not None and self._timeout <= 0:
             raise ConfigurationError(f"timeout = {self._timeout}: seconds above 0, or None for no limit")
@@ -158,8 +170,10 @@ class AsyncPolicyClient:
     async def aclose(self) -> None:
         """Close all connections, after the aborts that are on their way (2 s at most)."""
         self._connection = None
-        await self._caller.aclose()
-        await self._transport.aclose()
+        try:
+            await self._caller.aclose()
+        finally:
+            await self._transport.aclose()
 
     @property
     def profile(self) -> Profile:
@@ -177,7 +191,9 @@ class AsyncPolicyClient:
             InvalidRequestError: the question is empty, or the prompt is longer than the server takes.
             RequestError: the server was asked to tokenise and failed.
         """
-        return self._root_of(await self._ready().prompts.encode_question(question), namespace)
+        prompts = self._ready().prompts
+        check_namespace(namespace)
+        return self._root_of(await prompts.encode_question(question), namespace)
 
     async def prefix(
         self, source: str | Sequence[int] | Sequence[Mapping[str, str]], *, namespace: str | None = None
@@ -194,7 +210,9 @@ class AsyncPolicyClient:
                 longer than the server takes.
             RequestError: the server was asked to tokenise and failed.
         """
-        return self._root_of(await self._ready().prompts.encode(source), namespace)
+        prompts = self._ready().prompts
+        check_namespace(namespace)
+        return self._root_of(await prompts.encode(source), namespace)
 
     async def expand(
         self,
@@ -230,9 +248,8 @@ class AsyncPolicyClient:
         """
         connection = self._ready()
         check_samples(n)
-        start = await self._as_prefix(prefix)
         settings = step_settings(connection.profile, (sampling or SamplingParams()).over(self._sampling))
-        return await self._sample(start, n, settings, logprobs=logprobs, timeout=timeout)
+        return await self._sample(prefix, n, settings, logprobs=logprobs, timeout=timeout)
 
     async def generate(
         self,
@@ -258,9 +275,8 @@ class AsyncPolicyClient:
         Cancelling it stops the sample on the server (2 s at most, in the background).
         """
         connection = self._ready()
-        start = await self._as_prefix(prefix)
         settings = path_settings(connection.profile, (sampling or SamplingParams()).over(self._sampling))
-        expansion = await self._sample(start, 1, settings, logprobs=logprobs, timeout=timeout)
+        expansion = await self._sample(prefix, 1, settings, logprobs=logprobs, timeout=timeout)
         return expansion[0]
 
     async def server_info(self) -> ServerInfo:
@@ -310,15 +326,23 @@ class AsyncPolicyClient:
         self._warmth.clear()
 
     async def _sample(
-        self, prefix: Prefix, n: int, settings: StepSettings, *, logprobs: bool, timeout: float | None
+        self,
+        source: Prefix | Branch | str | Sequence[int],
+        n: int,
+        settings: StepSettings,
+        *,
+        logprobs: bool,
+        timeout: float | None,
     ) -> Expansion:
+        deadline = Deadline.after(self._timeout if timeout is None else timeout)
+        async with deadline.limit("the text was not tokenised"):
+            prefix = await self._as_prefix(source)
         connection = self._ready()
         check_origin(prefix, connection.info.tokenizer_path)
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
         seed = random.getrandbits(48) if connection.info.is_deterministic else None
         sampling, limit = settle(settings, prefix, connection.info, seed)
-        wait = self._timeout if timeout is None else timeout
-        return await connection.expander.expand(ExpandRequest(prefix, n, sampling, limit, logprobs, wait))
+        return await connection.expander.expand(ExpandRequest(prefix, n, sampling, limit, logprobs, deadline))
 
     async def _as_prefix(self, source: Prefix | Branch | str | Sequence[int]) -> Prefix:
         if isinstance(source, Branch):

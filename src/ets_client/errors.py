@@ -79,6 +79,7 @@ class FailureKind(StrEnum):
     FAULT = "fault"  # a failure that the server reported of itself
     CRASH = "crash"  # an exception nobody caught there, nearly always the request's fault
     BAD_REPLY = "bad_reply"  # a reply that is not SGLang's
+    GIVEN_UP = "given_up"  # by this client: the call's time was over, or it was cancelled
     REJECTED = "rejected"
     AUTHENTICATION = "authentication"
 
@@ -129,9 +130,9 @@ class RequestError(EtsClientError):
         self.attempts = attempts
 
     def __str__(self) -> str:
-        details = [f"rid {self.rids[0]}" + (f" and {len(self.rids) - 1} more" if len(self.rids) > 1 else "")] * bool(
-            self.rids
-        )
+        details: list[str] = []
+        if self.rids:
+            details.append(f"rid {self.rids[0]}" + (f" and {len(self.rids) - 1} more" if len(self.rids) > 1 else ""))
         if self.status is not None:
             details.append(f"status {self.status}")
         if len(self.attempts) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -99,6 +100,11 @@ class SamplingParams(BaseModel):
         least, most = self.min_new_tokens, self.max_new_tokens
         if least is not None and most is not None and least > most:
             raise ValueError(f"min_new_tokens = {least} is more than max_new_tokens = {most}")
+        for pattern in self.stop_regex or ():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"stop_regex = {pattern!r} is no pattern: {error}") from None
         grammars = [name for name in ("json_schema", "regex", "ebnf") if getattr(self, name) is not None]
         if len(grammars) > 1:
             raise ValueError(f"{' and '.join(grammars)} are given: SGLang takes at most one of them")

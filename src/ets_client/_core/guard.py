@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ..prefix import Prefix
 
-__all__ = ["check_fits", "check_ids", "check_origin", "check_samples", "check_text"]
+__all__ = ["check_fits", "check_ids", "check_namespace", "check_origin", "check_samples", "check_text"]
 
 MOST_SAMPLES = 4096
 
@@ -33,19 +33,35 @@ def check_samples(n: object) -> int:
     return n
 
 
-def check_text(text: str) -> str:
-    """Check a text prompt: an empty one kills SGLang 0.5.23, a lone surrogate is no UTF-8.
+def check_text(text: object, argument: str = "text") -> str:
+    """Check a text: an empty prompt kills SGLang 0.5.23, a lone surrogate is no UTF-8.
+
+    Args:
+        text: what the caller gave.
+        argument: its name.
+
+    Returns:
+        The text.
+
+    Raises:
+        InvalidRequestError: it is no text, empty, or cannot be encoded.
+    """
+    if not isinstance(text, str) or not text:
+        raise InvalidRequestError(argument, text, "a text of at least one character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(argument, text, f"text that UTF-8 can hold; character {error.start} is not") from None
+    return text
+
+
+def check_namespace(namespace: str | None) -> str | None:
+    """Check a cache namespace; SGLang takes an empty one for none.
 
     Raises:
         InvalidRequestError: it is empty or cannot be encoded.
     """
-    if not text:
-        raise InvalidRequestError("text", text, "a text of at least one character")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRequestError("text", text, f"text that UTF-8 can hold; character {error.start} is not") from None
-    return text
+    return None if namespace is None else check_text(namespace, "namespace")
 
 
 def check_ids(ids: Sequence[object], vocab_size: int | None) -> tuple[int, ...]:

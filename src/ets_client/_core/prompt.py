@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypedDict, cast
 
 from ..errors import InvalidRequestError
+from .guard import check_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ..profiles import ChatPrompt, ServerChatPrompt
 
 __all__ = ["Message", "check_messages", "question_messages", "render_messages"]
+
+_SHAPE = '{"role": "system", "user" or "assistant", "content": text}'
 
 
 class Message(TypedDict):
@@ -38,7 +42,7 @@ def question_messages(prompt: ChatPrompt | ServerChatPrompt, question: str) -> l
     return messages
 
 
-def check_messages(messages: Sequence[Mapping[str, str]]) -> list[Message]:
+def check_messages(messages: Sequence[object]) -> list[Message]:
     """Check the shape of a chat.
 
     Args:
@@ -51,13 +55,18 @@ def check_messages(messages: Sequence[Mapping[str, str]]) -> list[Message]:
         raise InvalidRequestError("messages", [], "at least one message")
     checked: list[Message] = []
     for place, message in enumerate(messages):
-        role, content = message.get("role"), message.get("content")
-        if role not in {"system", "user", "assistant"} or not isinstance(content, str) or len(message) != 2:
-            raise InvalidRequestError(
-                f"messages[{place}]", message, '{"role": "system", "user" or "assistant", "content": text}'
-            )
-        checked.append(cast("Message", dict(message)))
+        fields = _fields(message)
+        role, content = fields.get("role"), fields.get("content")
+        if role not in ("system", "user", "assistant") or not isinstance(content, str) or len(fields) != 2:
+            raise InvalidRequestError(f"messages[{place}]", message, _SHAPE)
+        if content:
+            check_text(content, f"messages[{place}].content")
+        checked.append({"role": role, "content": content})
     return checked
+
+
+def _fields(message: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", message) if isinstance(message, Mapping) else {}
 
 
 def render_messages(prompt: ChatPrompt, messages: Sequence[Message]) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["delay_before_retry"]
 
 _TRIES_OF_A_FAULT = 2  # a fault that comes back at once is not transient
-_FINAL = frozenset({FailureKind.REJECTED, FailureKind.AUTHENTICATION, FailureKind.CRASH})
+_FINAL = frozenset({FailureKind.REJECTED, FailureKind.AUTHENTICATION, FailureKind.CRASH, FailureKind.GIVEN_UP})
 _ONCE_MORE = frozenset({FailureKind.FAULT, FailureKind.BAD_REPLY})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from ..endpoint import Endpoint
 from ..errors import ConfigurationError
@@ -13,7 +14,20 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-__all__ = ["Address", "EndpointAddress", "FixedAddress"]
+__all__ = ["Address", "EndpointAddress", "FixedAddress", "check_api_key"]
+
+
+def check_api_key(key: SecretStr | None) -> SecretStr | None:
+    """Check that a key can stand in a header; what an HTTP library says of a bad one may quote it.
+
+    Raises:
+        ConfigurationError: it is empty or holds spaces, line ends or characters outside ASCII.
+    """
+    if key is not None:
+        characters = key.get_secret_value()
+        if not characters or not all("!" <= character <= "~" for character in characters):
+            raise ConfigurationError("api_key: visible ASCII characters without spaces or line ends (it is not shown)")
+    return key
 
 
 class Address(Protocol):
@@ -41,12 +55,12 @@ class FixedAddress:
         """Check the address.
 
         Raises:
-            ConfigurationError: it is not an http or https address.
+            ConfigurationError: it is not an http or https address, or the key cannot be sent.
         """
-        if not base_url.startswith(("http://", "https://")):
+        if not _is_address(base_url):
             raise ConfigurationError(f"base_url = {base_url!r}: an address such as http://127.0.0.1:30000")
         self.base_url = base_url.rstrip("/")
-        self.api_key = api_key
+        self.api_key = check_api_key(api_key)
 
     async def refresh(self) -> None:
         """Nothing to look at."""
@@ -63,11 +77,11 @@ class EndpointAddress:
             api_key: a key that is used instead of the file's, or None.
 
         Raises:
-            ConfigurationError: the file is missing or not valid.
+            ConfigurationError: the file is missing or not valid, or the key cannot be sent.
         """
         self._path = path
-        self._given_key = api_key
-        self.endpoint = Endpoint.read(path)
+        self._given_key = check_api_key(api_key)
+        self.endpoint = _read(path)
 
     @property
     def base_url(self) -> str:
@@ -82,6 +96,20 @@ class EndpointAddress:
     async def refresh(self) -> None:
         """Read the file again. While it is missing or half of a new start, the last address stays."""
         try:
-            self.endpoint = await asyncio.to_thread(Endpoint.read, self._path)
+            self.endpoint = await asyncio.to_thread(_read, self._path)
         except ConfigurationError:
             return
+
+
+def _read(path: str | os.PathLike[str]) -> Endpoint:
+    endpoint = Endpoint.read(path)
+    check_api_key(endpoint.api_key)
+    return endpoint
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False

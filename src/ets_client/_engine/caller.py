@@ -20,6 +20,7 @@ from .._wire.faults import read_fault
 from ..errors import (
     Attempt,
     AuthenticationError,
+    ConfigurationError,
     DeadlineExceededError,
     FailureKind,
     RequestError,
@@ -50,6 +51,7 @@ _ERRORS: dict[FailureKind, type[RequestError]] = {
     FailureKind.BAD_REPLY: ServerFaultError,
     FailureKind.REJECTED: RequestRejectedError,
     FailureKind.AUTHENTICATION: AuthenticationError,
+    FailureKind.GIVEN_UP: DeadlineExceededError,
 }
 T = TypeVar("T")
 
@@ -64,6 +66,7 @@ class Outgoing:
         body: JSON, or empty.
         rids: request ids of the samples in it; they are aborted when the try is given up.
         lane: see :class:`HttpRequest`.
+        hides_reply: the reply may hold keys, so errors do not quote it.
     """
 
     method: Literal["GET", "POST"]
@@ -71,6 +74,7 @@ class Outgoing:
     body: bytes = b""
     rids: tuple[str, ...] = ()
     lane: Literal["work", "control"] = "work"
+    hides_reply: bool = False
 
 
 class _AttemptFailedError(Exception):
@@ -115,6 +119,7 @@ class Caller:
         self._sleep = sleep
         self._on_lost_server = on_lost_server
         self._aborts: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def call(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], deadline: Deadline) -> T:
         """Make one call.
@@ -129,6 +134,7 @@ class Caller:
 
         Raises:
             RequestError: the call failed; which subclass says why.
+            ConfigurationError: the client is closed.
         """
         attempts: list[Attempt] = []
         try:
@@ -145,15 +151,19 @@ class Caller:
             _raise(failure, tuple(attempts))
         except TimeoutError:
             message = f"no answer within {deadline.seconds:g} s"
-            rids = attempts[-1].rids if attempts else ()
-            raise DeadlineExceededError(message, rids=rids, attempts=tuple(attempts)) from None
+            rids, status = (attempts[-1].rids, attempts[-1].status) if attempts else ((), None)
+            raise DeadlineExceededError(message, rids=rids, status=status, attempts=tuple(attempts)) from None
 
-    async def abort(self, rids: tuple[str, ...]) -> None:
-        """Tell the server to stop these samples; at most 2 s, and errors are ignored: the samples may have ended.
+    async def abort(self, rids: tuple[str, ...], base: str, headers: dict[str, str]) -> None:
+        """Tell a server to stop these samples; at most 2 s, and errors are ignored: the samples may have ended.
 
         SGLang answers 200 whether or not an id is known, and matches by prefix: ids must not be prefixes of another.
+
+        Args:
+            rids: the samples.
+            base: the server that they were sent to, which need not be the one of now.
+            headers: as they were sent to it.
         """
-        base, headers = self._address.base_url, self._headers()
 
         async def stop(rid: str) -> None:
             body = f'{{"rid":"{rid}"}}'.encode()
@@ -165,13 +175,19 @@ class Caller:
                 await asyncio.gather(*map(stop, rids))
 
     async def aclose(self) -> None:
-        """Wait until the aborts that are on their way are done (each has at most 2 s)."""
-        if self._aborts:
-            await asyncio.wait(set(self._aborts))
+        """Take no more calls, after the aborts that are on their way (each has at most 2 s)."""
+        try:
+            while self._aborts:
+                await asyncio.wait(set(self._aborts))
+        finally:
+            self._is_closed = True
 
     async def _try(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], attempts: list[Attempt]) -> T:
+        if self._is_closed:
+            raise ConfigurationError("this client is closed: make a new one")
         start = time.monotonic()
-        outgoing = make()
+        outgoing, base, headers = make(), self._address.base_url, self._headers()
+        url = base + outgoing.path
 
         def failed(kind: FailureKind, message: str, status: int | None = None, body: str = "") -> _AttemptFailedError:
             outcome = f"{kind}: {message}"
@@ -179,27 +195,31 @@ class Caller:
             _log.debug("attempt %d of %s failed: %s", len(attempts), outgoing.path, outcome)
             return _AttemptFailedError(attempts[-1], message, body)
 
-        url = self._address.base_url + outgoing.path
-        request = HttpRequest(outgoing.method, url, self._headers(), outgoing.body, outgoing.lane)
         try:
-            reply = await self._transport.send(request)
+            reply = await self._transport.send(HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane))
         except asyncio.CancelledError:
-            self._abort_in_background(outgoing.rids)
+            failed(FailureKind.GIVEN_UP, "given up before the reply came")
+            self._abort_in_background(outgoing.rids, base, headers)
             raise
         except TransportError as error:
+            if error.was_sent:
+                failure = failed(FailureKind.DISCONNECT, f"the connection to {url} broke: {error}")
+                self._abort_in_background(outgoing.rids, base, headers)
+            else:
+                failure = failed(FailureKind.CONNECT, f"cannot connect to {url}: {error}")
             self._on_lost_server()
             await self._address.refresh()
-            if error.was_sent:
-                self._abort_in_background(outgoing.rids)
-                raise failed(FailureKind.DISCONNECT, f"the connection to {url} broke: {error}") from error
-            raise failed(FailureKind.CONNECT, f"cannot connect to {url}: {error}") from error
+            raise failure from error
         if not 200 <= reply.status < 300:
             fault = read_fault(reply.status, reply.body)
+            if reply.status >= 500 and len(outgoing.rids) > 1:
+                # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
+                self._abort_in_background(outgoing.rids, base, headers)
             raise failed(fault.kind, f"the server says: {fault.message}", reply.status, fault.body)
         try:
             return read(reply.body)
         except BrokenReplyError as error:
-            shown = reply.body[:300].decode(errors="replace")
+            shown = "" if outgoing.hides_reply else reply.body[:300].decode(errors="replace")
             message = f"the reply to {outgoing.path} is not what SGLang sends: {error}"
             raise failed(FailureKind.BAD_REPLY, message, reply.status, shown) from error
 
@@ -209,10 +229,10 @@ class Caller:
             headers["Authorization"] = f"Bearer {self._address.api_key.get_secret_value()}"
         return headers
 
-    def _abort_in_background(self, rids: tuple[str, ...]) -> None:
-        if not rids:
+    def _abort_in_background(self, rids: tuple[str, ...], base: str, headers: dict[str, str]) -> None:
+        if not rids or self._is_closed:
             return
-        task = asyncio.get_running_loop().create_task(self.abort(rids))
+        task = asyncio.get_running_loop().create_task(self.abort(rids, base, headers))
         self._aborts.add(task)
         task.add_done_callback(self._aborts.discard)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from .._wire.info import read_server_info
-from ..errors import ConfigurationError, RequestError
+from ..errors import ConfigurationError, RequestRejectedError, ServerFaultError
 from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_profile
 from .caller import Outgoing
 from .deadline import Deadline
@@ -95,7 +95,8 @@ async def fetch_server_info(caller: Caller, timeout: float | None) -> ServerInfo
     """
 
     async def ask(path: str, read: Callable[[bytes], T]) -> T:
-        return await caller.call(lambda: Outgoing("GET", path, lane="control"), read, Deadline.after(timeout))
+        get = Outgoing("GET", path, lane="control", hides_reply=True)  # /server_info holds the keys in clear
+        return await caller.call(lambda: get, read, Deadline.after(timeout))
 
     model_info = await ask("/model_info", bytes)
     models = await ask("/v1/models", bytes)
@@ -107,7 +108,7 @@ async def _generic_profile(info: ServerInfo, server: ServerTokenizer) -> Profile
     try:
         await server.encode_chat([{"role": "user", "content": "1 + 1"}])
         prompt, style = ServerChatPrompt(), "the chat template of its tokenizer"
-    except RequestError:
+    except (RequestRejectedError, ServerFaultError):
         prompt, style = CompletionPrompt(), "plain text, since it has no chat template"
     _log.warning(
         "no profile was given: steps of %s end at a blank line, prompts use %s; choose one of `ets-client profiles` or "

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import DeadlineExceededError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 __all__ = ["Deadline"]
 
@@ -26,3 +33,21 @@ class Deadline:
         if seconds is None:
             return cls(None, 0.0)
         return cls(asyncio.get_running_loop().time() + seconds, seconds)
+
+    @contextlib.asynccontextmanager
+    async def limit(self, missed: str) -> AsyncGenerator[None, None]:
+        """Stop what stands in this context when the time is over.
+
+        Args:
+            missed: what was not done in time, for the message.
+
+        Raises:
+            DeadlineExceededError: the time was over.
+        """
+        try:
+            async with asyncio.timeout_at(self.at):
+                yield
+        except DeadlineExceededError:
+            raise  # of something inside, which knows more
+        except TimeoutError:
+            raise DeadlineExceededError(f"{missed} within {self.seconds:g} s") from None

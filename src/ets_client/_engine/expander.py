@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from dataclasses import dataclass
@@ -12,9 +11,7 @@ from .._core.ending import end_of_step, overshoot_in, surely_ends_at
 from .._core.plan import plan_expand
 from .._wire.generate import generate_body, read_samples, sampling_fields, warm_body
 from ..branch import Branch, EndReason, Expansion, Logprobs, Usage
-from ..errors import DeadlineExceededError
 from .caller import Outgoing
-from .deadline import Deadline
 from .tokenizers import TokenTexts
 from .warmer import Warmer
 
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
     from ..sampling import SamplingParams
     from .caller import Caller
+    from .deadline import Deadline
     from .tokenizers import Tokenizer
 
 __all__ = ["ExpandRequest", "Expander"]
@@ -42,7 +40,7 @@ class ExpandRequest:
         sampling: all fields that are sent, stop strings included.
         limit: where ``sampling.max_new_tokens`` comes from.
         logprobs: whether log-probabilities are wanted.
-        timeout: seconds for all of it, or None.
+        deadline: end of all of it.
     """
 
     prefix: Prefix
@@ -50,7 +48,7 @@ class ExpandRequest:
     sampling: SamplingParams
     limit: StepLimit
     logprobs: bool
-    timeout: float | None
+    deadline: Deadline
 
 
 class Expander:
@@ -72,8 +70,7 @@ class Expander:
         start = time.monotonic()
         prefix = request.prefix
         plan = plan_expand(request.n, len(prefix), self._warmth.length(prefix))
-        deadline = Deadline.after(request.timeout)
-        warm_usage = await self._warm(prefix, deadline) if plan.warms_first else Usage()
+        warm_usage = await self._warmer.warm(prefix, request.deadline) if plan.warms_first else Usage()
         sampling = self._sampling_of_each(request)
         token_ids = prefix.token_ids
 
@@ -84,21 +81,14 @@ class Expander:
             )
             return Outgoing("POST", "/generate", body, rids)
 
-        samples = await self._caller.call(make, lambda body: read_samples(body, request.n), deadline)
-        branches = await asyncio.gather(*(self._branch(request, sample) for sample in samples))
+        samples = await self._caller.call(make, lambda body: read_samples(body, request.n), request.deadline)
+        async with request.deadline.limit("the text after the steps' ends was not decoded"):
+            branches = [await self._branch(request, sample) for sample in samples]
         for branch in branches:
             if branch.token_ids or branch.end is not EndReason.ABORTED:  # aborted in the queue: nothing was computed
                 self._warmth.add(prefix)
                 self._warmth.add(branch.prefix)
         return Expansion(prefix, tuple(branches), plan.reason, warm_usage, time.monotonic() - start)
-
-    async def _warm(self, prefix: Prefix, deadline: Deadline) -> Usage:
-        try:
-            async with asyncio.timeout_at(deadline.at):
-                return await self._warmer.warm(prefix)
-        except TimeoutError:
-            message = f"the prefix was not prefilled within {deadline.seconds:g} s"
-            raise DeadlineExceededError(message) from None
 
     def _sampling_of_each(self, request: ExpandRequest) -> Sequence[dict[str, Any]]:
         fields = sampling_fields(request.sampling)
@@ -107,14 +97,14 @@ class Expander:
             return [fields] * request.n
         return [{**fields, "sampling_seed": seed + place} for place in range(request.n)]
 
-    async def _prefill(self, prefix: Prefix) -> Usage:
+    async def _prefill(self, prefix: Prefix, deadline: Deadline) -> Usage:
         token_ids = prefix.token_ids
 
         def make() -> Outgoing:
             rid = uuid.uuid4().hex
             return Outgoing("POST", "/generate", warm_body(token_ids, rid, prefix.origin.namespace), (rid,))
 
-        (sample,) = await self._caller.call(make, lambda body: read_samples(body, 1), Deadline.after(None))
+        (sample,) = await self._caller.call(make, lambda body: read_samples(body, 1), deadline)
         return _usage(sample)
 
     async def _branch(self, request: ExpandRequest, sample: WireSample) -> Branch:

@@ -67,7 +67,7 @@ class Prompts:
             raise InvalidRequestError("prefix", source, "text, chat messages or token ids")
         items = cast("Sequence[object]", source)
         if items and isinstance(items[0], Mapping):
-            return await self._encode_chat(cast("Sequence[Mapping[str, str]]", items))
+            return await self._encode_chat(items)
         ids = check_ids(items, self._vocab_size)
         return ids, await self._tokenizer.decode(ids)
 
@@ -76,7 +76,7 @@ class Prompts:
         special = True if isinstance(self._prompt, ServerChatPrompt) else self._prompt.add_special_tokens
         return await self._tokenizer.encode(text, add_special_tokens=special), text
 
-    async def _encode_chat(self, given: Sequence[Mapping[str, str]]) -> tuple[Sequence[int], str]:
+    async def _encode_chat(self, given: Sequence[object]) -> tuple[Sequence[int], str]:
         messages = check_messages(given)
         if isinstance(self._prompt, ServerChatPrompt):
             ids = await self._server.encode_chat(messages)

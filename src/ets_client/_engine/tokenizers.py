@@ -95,8 +95,8 @@ async def find_local_tokenizer(tokenizer_path: str, server: ServerTokenizer) -> 
         server: the judge.
 
     Returns:
-        The tokenizer, or None when the package ``tokenizers`` is not installed, the file is not here, or it gives
-        other ids than the server (some models' tokenizers change theirs after loading).
+        The tokenizer, or None when the package ``tokenizers`` is not installed, the file is not here or unreadable, or
+        it gives other ids than the server (some models' tokenizers change theirs after loading).
     """
     path = Path(tokenizer_path) / "tokenizer.json"
     if not path.is_file():
@@ -105,7 +105,11 @@ async def find_local_tokenizer(tokenizer_path: str, server: ServerTokenizer) -> 
         from tokenizers import Tokenizer as HubTokenizer
     except ImportError:
         return None
-    local = LocalTokenizer(await asyncio.to_thread(HubTokenizer.from_file, str(path)))
+    try:
+        local = LocalTokenizer(await asyncio.to_thread(HubTokenizer.from_file, str(path)))
+    except Exception as error:  # noqa: BLE001 - the package raises nothing narrower, for a file newer than itself too
+        _log.warning("%s cannot be read (%s); the server tokenises from now on", path, error)
+        return None
     for special in (True, False):
         ours = await local.encode(_PROBE, add_special_tokens=special)
         theirs = await server.encode(_PROBE, add_special_tokens=special)

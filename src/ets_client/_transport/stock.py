@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import httpx
 
 from .base import HttpReply, HttpRequest, TransportError
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 __all__ = ["StockTransport"]
 
@@ -17,7 +12,14 @@ _CONNECT_SECONDS = 10.0
 _CONTROL_CONNECTIONS = 8
 # httpx closes surplus idle connections by the number of all connections, so that 100/20 opens a new one for nearly
 # every request (encode/httpcore#1000): the two limits are kept equal.
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
 
 
 class StockTransport:
@@ -57,7 +59,7 @@ class StockTransport:
             )
         except _NOT_SENT as error:
             raise TransportError(_words(error), was_sent=False) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise TransportError(_words(error), was_sent=True) from error
         return HttpReply(reply.status_code, reply.content)
 
@@ -75,14 +77,6 @@ class _Borrowed(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._transport.handle_async_request(request)
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        return None
 
 
 def _words(error: Exception) -> str:

@@ -12,6 +12,7 @@ from ..errors import FailureKind
 __all__ = ["Fault", "read_fault"]
 
 _MOST_BODY = 4096
+_MOST_MESSAGE = 1000  # FastAPI's validation errors quote the request
 _BUSY = frozenset({408, 425, 429, 502, 503, 504})
 
 
@@ -39,7 +40,8 @@ def read_fault(status: int, body: bytes) -> Fault:
     """
     text = body[:_MOST_BODY].decode(errors="replace")
     message = _message(body) or text.strip() or "no explanation"
-    return Fault(_kind(status, message), message, text)
+    shown = message if len(message) <= _MOST_MESSAGE else f"{message[:_MOST_MESSAGE]}…"
+    return Fault(_kind(status, message), shown, text)
 
 
 def _kind(status: int, message: str) -> FailureKind:

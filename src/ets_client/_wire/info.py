@@ -85,7 +85,8 @@ def read_server_info(server_info: bytes, model_info: bytes, models: bytes) -> Se
     )
 
 
-_SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)", re.MULTILINE)
+_SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?[ \t]+(?P<value>\S+)", re.MULTILINE)
+_LABEL = re.compile(r'(?P<name>\w+)="(?P<value>(?:[^"\\]|\\.)*)"')
 
 
 def read_metrics(body: bytes) -> ServerMetrics:
@@ -93,16 +94,21 @@ def read_metrics(body: bytes) -> ServerMetrics:
 
     Args:
         body: the reply's body.
+
+    Raises:
+        BrokenReplyError: it is no such text.
     """
     totals: dict[str, float] = {}
     for found in _SAMPLE.finditer(body.decode(errors="replace")):
-        name, labels = found["name"], found["labels"] or ""
+        name, labels = found["name"], dict(_LABEL.findall(found["labels"] or ""))
         # Every tensor-parallel rank may report; rank 0 speaks for its group.
-        if 'tp_rank="' in labels and 'tp_rank="0"' not in labels:
+        if labels.get("tp_rank", "0") != "0":
             continue
-        mode = re.search(r'mode="(\w+)"', labels)
-        key = f"{name}/{mode[1]}" if mode else name
-        totals[key] = totals.get(key, 0.0) + float(found["value"])
+        key = f"{name}/{labels['mode']}" if "mode" in labels else name
+        try:
+            totals[key] = totals.get(key, 0.0) + float(found["value"])
+        except ValueError:
+            raise BrokenReplyError(f"/metrics: {found[0][:80]!r} is no sample") from None
 
     def total(key: str) -> int:
         value = totals.get(key, 0.0)

@@ -41,7 +41,7 @@ class LiveView:
 
     def __post_init__(self) -> None:
         self._live = Live(
-            get_renderable=self._draw,
+            get_renderable=self.drawing,
             console=self.console,
             refresh_per_second=_REFRESHES_A_SECOND,
             transient=True,
@@ -71,7 +71,8 @@ class LiveView:
             case _:
                 return
 
-    def _draw(self) -> RenderableType:
+    def drawing(self) -> RenderableType:
+        """What the screen shows now."""
         if not self._running:
             return Text("")
         lines = max(3, (self.console.height - 1) // len(self._running) - 3)
@@ -127,7 +128,7 @@ def _label(node: Node) -> Text:
     if node.answer is not None:
         label.append(f"  → {node.answer}", style="bold green")
     elif node.width:
-        label.append(f"  {node.width} children", style="cyan")
+        label.append(f"  ({node.width} {'child' if node.width == 1 else 'children'})", style="cyan")
     elif not node.is_open:
         label.append(f"  ({node.branch.end})", style="dim")
     return label

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.table import Table
 
 from ..search import RunResult, least_prefill
@@ -16,12 +17,18 @@ __all__ = ["as_json", "result_table"]
 
 def result_table(run: RunResult) -> Table:
     """What each question came to, and below it what the server itself counted."""
-    table = Table(title="What the search found and what the server did", caption=_caption(run), caption_justify="left")
+    table = Table(
+        title="What the search found and what the server did",
+        caption=_caption(run),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("#", justify="right")
     for heading in ("answer", "expected", ""):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for heading in ("expands", "samples", "generated", "prefilled", "least", "seconds"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     least_of_all = 0
     for number, least in _least(run).items():
         result = run.results[number]
@@ -37,7 +44,7 @@ def result_table(run: RunResult) -> Table:
     results = run.results.values()
     metrics = run.metrics
     table.add_row(
-        "all", "", "", f"{right} right",
+        "", "all", "", f"{right} right",
         str(sum(result.expands for result in results)),
         str(sum(result.samples for result in results)),
         str(metrics.generated_tokens if metrics else sum(result.usage.completion_tokens for result in results)),

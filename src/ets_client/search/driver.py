@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from ..branch import Branch, Expansion
     from ..client import AsyncPolicyClient
-    from ..prefix import Prefix
     from .questions import Question
 
 __all__ = ["RebaseSearch", "SearchResult"]
@@ -129,8 +128,8 @@ class RebaseSearch:
         return result
 
     def _allocate(self, tree: SearchTree, depth: int) -> list[Node]:
-        ended = sum(not node.is_open for node in tree)
-        candidates = [node for node in tree.level(depth) if node.is_open and self._has_room(node.prefix)]
+        ended = sum(not self._can_grow(node) for node in tree)
+        candidates = [node for node in tree.level(depth) if self._can_grow(node)]
         scores = [node.score for node in candidates]
         counts = rebase_allocation(scores, max(0, self.width - ended), self.temperature)
         for node, count in zip(candidates, counts, strict=True):
@@ -140,8 +139,9 @@ class RebaseSearch:
     async def _expand(self, node: Node) -> Expansion:
         return await self.client.expand(node.prefix, node.width, logprobs=True)
 
-    def _has_room(self, prefix: Prefix) -> bool:
-        return len(prefix) - len(prefix.root) < self.client.profile.steps.max_path_tokens
+    def _can_grow(self, node: Node) -> bool:
+        path = len(node.prefix) - len(node.prefix.root)
+        return node.is_open and path < self.client.profile.steps.max_path_tokens
 
     def _add(self, tree: SearchTree, parent: Node, branch: Branch) -> Node:
         answer = self.client.profile.answer

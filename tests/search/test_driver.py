@@ -1,0 +1,243 @@
+"""The search against a scripted SGLang: decisions, accounting and endings."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ets_client import (
+    AsyncPolicyClient,
+    ConfigurationError,
+    EndReason,
+    Profile,
+    RequestRejectedError,
+    RetryPolicy,
+    load_profile,
+)
+from ets_client.search import (
+    LevelEnded,
+    NodeAdded,
+    Question,
+    RebaseSearch,
+    SearchEnded,
+    SearchEvent,
+    SearchStarted,
+    WidthAllocated,
+    search_all,
+)
+from tests.fakes import FakeServer, eventually, sample
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+NO_WAIT = RetryPolicy(attempts=2, first_wait=0.0, most_wait=0.0)
+EOS = {"type": "stop", "matched": 1}
+
+
+def ids(text: str) -> list[int]:
+    return [ord(character) for character in text]
+
+
+def step(rid: str, text: str, logprob: float, prompt: int, finish: dict[str, Any] | None = None) -> dict[str, Any]:
+    tokens = [*ids(text), 300] if finish is None else ids(text)
+    logprobs = [[logprob, token, None] for token in tokens]
+    return sample(rid, tokens, finish, prompt, output_token_logprobs=logprobs)
+
+
+class Script:
+    """Steps that answer at a given depth; the quality of a step is told by its first letter."""
+
+    def __init__(self, last_depth: int) -> None:
+        self.last_depth = last_depth
+        self.asked: list[int] = []
+        self.root_length = 0
+
+    def __call__(self, rid: str, params: dict[str, Any], prompt: int) -> dict[str, Any]:
+        self.root_length = self.root_length or prompt
+        self.asked.append(prompt)
+        number = len(self.asked)
+        if prompt - self.root_length >= self.last_depth * 2 - 2:
+            return step(rid, f"The answer is {40 + number % 2 * 2}", -0.1 - 0.01 * number, prompt, EOS)
+        return step(rid, "abcdefgh"[number % 8], -0.1 * (number % 8), prompt)
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture
+async def client(server: FakeServer) -> AsyncIterator[AsyncPolicyClient]:
+    profile = load_profile("tiny").model_copy(update={"model": None})
+    transport = httpx.MockTransport(server)
+    async with AsyncPolicyClient("http://fake", profile, transport=transport, retry=NO_WAIT) as opened:
+        yield opened
+
+
+QUESTION = Question(problem="Why?", answer="42")
+
+
+async def test_every_level_shares_out_the_width_that_is_left(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=3)
+    result = await RebaseSearch(client, width=8, depth=6).run(QUESTION)
+    assert [len(result.tree.level(depth)) for depth in range(5)] == [1, 8, 8, 8, 0]
+    for node in result.tree:
+        assert len(node.children) == node.width
+    assert result.samples == 24
+    assert result.is_complete
+
+
+async def test_answers_vote_and_are_graded(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=1)
+    result = await RebaseSearch(client, width=4).run(QUESTION)
+    assert {node.answer for node in result.tree.answered()} == {"40", "42"}
+    assert result.answer == "42"  # as many votes, said with more certainty
+    assert result.is_correct is True
+    wrong = await RebaseSearch(client, width=4).run(Question(problem="Why?", answer="7"))
+    assert wrong.is_correct is False
+    unknown = await RebaseSearch(client, width=4).run(Question(problem="Why?"))
+    assert unknown.is_correct is None
+
+
+async def test_without_an_answer_the_search_ends_at_its_depth(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=99)
+    result = await RebaseSearch(client, width=2, depth=3).run(QUESTION)
+    assert (result.answer, result.is_correct) == (None, False)
+    assert max(node.depth for node in result.tree) == 3
+
+
+async def test_a_path_that_ends_takes_its_width_with_it(client: AsyncPolicyClient, server: FakeServer) -> None:
+    finishes: list[dict[str, Any] | None] = [EOS, EOS, None, None, *([EOS] * 2)]
+
+    def answer(rid: str, params: dict[str, Any], prompt: int) -> dict[str, Any]:
+        return step(rid, "x", -0.5, prompt, finishes.pop(0))
+
+    server.answer = answer
+    result = await RebaseSearch(client, width=4).run(QUESTION)
+    assert [len(result.tree.level(depth)) for depth in (1, 2, 3)] == [4, 2, 0]
+    ended = [node.branch.end for node in result.tree if node.branch is not None and not node.is_open]
+    assert ended == [EndReason.EOS] * 4
+
+
+async def test_children_are_expanded_from_exact_ids_in_one_post_each(
+    client: AsyncPolicyClient, server: FakeServer
+) -> None:
+    server.answer = Script(last_depth=2)
+    result = await RebaseSearch(client, width=4).run(QUESTION)
+    root = result.tree.root.prefix.token_ids
+    assert len(server.prefills) == 1  # the cold root, once
+    assert len(server.batches) == result.expands == 1 + sum(node.width > 0 for node in result.tree.level(1))
+    for body in server.batches[1:]:
+        assert body["input_ids"][0][: len(root)] == root
+        assert body["input_ids"][0][-1] == 300  # the delimiter stays in the ids
+        assert body["return_logprob"] is True
+
+
+async def test_usage_adds_up_all_requests(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=2)
+    result = await RebaseSearch(client, width=4).run(QUESTION)
+    root = len(result.tree.root.prefix)
+    assert result.usage.computed_tokens == 1 + result.samples  # the fake caches all but one token, also of the prefill
+    assert result.usage.prompt_tokens == root + 4 * root + 4 * (root + 2)
+
+
+async def test_events_tell_the_whole_story_in_order(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=2)
+    events: list[SearchEvent] = []
+    result = await RebaseSearch(client, width=2).run(QUESTION, 7, events.append)
+    kinds = [type(event) for event in events]
+    level = [WidthAllocated, NodeAdded, NodeAdded, LevelEnded]
+    assert kinds == [SearchStarted, *level, *level, SearchEnded]
+    assert {event.number for event in events} == {7}
+    last = events[-1]
+    assert isinstance(last, SearchEnded)
+    assert last.result is result
+
+
+async def test_when_the_time_is_over_the_best_so_far_is_returned(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=9)
+    result = await RebaseSearch(client, width=2).run(QUESTION, until=0.0)
+    assert (result.is_complete, result.samples, result.answer) == (False, 0, None)
+
+
+async def test_a_failing_expand_fails_the_search_with_its_own_error(
+    client: AsyncPolicyClient, server: FakeServer
+) -> None:
+    refused = httpx.Response(400, json={"error": {"message": "too odd"}})
+    server.overrides["/generate"] = [refused]
+    with pytest.raises(RequestRejectedError, match="too odd"):
+        await search_all(RebaseSearch(client), [QUESTION] * 3)
+
+
+async def test_all_questions_are_searched_a_few_at_a_time(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=1)
+    running: set[int] = set()
+    most = 0
+
+    def watch(event: SearchEvent) -> None:
+        nonlocal most
+        if isinstance(event, SearchStarted):
+            running.add(event.number)
+        if isinstance(event, SearchEnded):
+            running.discard(event.number)
+        most = max(most, len(running))
+
+    run = await search_all(RebaseSearch(client, width=2), [QUESTION] * 5, at_once=2, observe=watch)
+    assert list(run.results) == [0, 1, 2, 3, 4]
+    assert most == 2
+    assert run.not_started == 0
+    assert run.metrics is not None
+
+
+async def test_questions_that_do_not_fit_into_the_time_are_not_started(
+    client: AsyncPolicyClient, server: FakeServer
+) -> None:
+    server.answer = Script(last_depth=1)
+    run = await search_all(RebaseSearch(client, width=2), [QUESTION] * 5, at_once=1, seconds=1e-9)
+    assert (len(run.results), run.not_started) == (0, 5)
+
+
+async def test_a_server_without_metrics_is_searched_all_the_same(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.info["enable_metrics"] = False
+    server.answer = Script(last_depth=1)
+    run = await search_all(RebaseSearch(client, width=2), [QUESTION])
+    assert run.metrics is None
+    assert len(run.results) == 1
+
+
+async def test_cancelling_a_run_aborts_what_is_on_the_server(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=1)
+    await client.expand(await client.root("Why?"), 2)  # warm, so that the search's first request is a batch
+    server.open.clear()
+    task = asyncio.create_task(search_all(RebaseSearch(client, width=4), [QUESTION]))
+    await eventually(lambda: len(server.batches) == 2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await eventually(lambda: server.aborted == set(server.batches[-1]["rid"]))
+
+
+def tiny_without(**changes: Any) -> Profile:
+    return load_profile("tiny").model_copy(update={"model": None, **changes})
+
+
+async def test_a_profile_without_an_answer_pattern_is_refused(server: FakeServer) -> None:
+    transport = httpx.MockTransport(server)
+    async with AsyncPolicyClient("http://fake", tiny_without(answer=None), transport=transport) as client:
+        with pytest.raises(ConfigurationError, match="no answer pattern"):
+            RebaseSearch(client)
+
+
+@pytest.mark.parametrize("bad", [{"width": 0}, {"depth": 0}, {"temperature": 0.0}])
+async def test_settings_out_of_range_are_refused(client: AsyncPolicyClient, bad: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="all must be above 0"):
+        RebaseSearch(client, **bad)
+
+
+@pytest.mark.parametrize("bad", [{"at_once": 0}, {"seconds": 0.0}])
+async def test_run_settings_out_of_range_are_refused(client: AsyncPolicyClient, bad: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="both must be above 0"):
+        await search_all(RebaseSearch(client), [QUESTION], **bad)
