@@ -23,7 +23,7 @@ class Endpoint(BaseModel):
     A job that is requeued writes the file again from another node and port; ``start_id`` tells one start from the next,
     so that a client knows that the new server's cache is empty.
 
-    Args:
+    Attributes:
         host: address to connect to.
         port: TCP port.
         role: what the server is for.

@@ -35,7 +35,7 @@ class SamplingParams(BaseModel):
     Ranges are SGLang's (``sglang/srt/sampling/sampling_params.py``) and are checked here: a value out of range raises
     :class:`~ets_client.errors.InvalidRequestError` with the field's name, and nothing is sent.
 
-    Args:
+    Attributes:
         max_new_tokens: tokens to generate at most, >= 1. In an expand this is the length of a step.
         min_new_tokens: tokens before which neither an end-of-sequence nor a stop token is sampled, >= 0.
         temperature: >= 0; 0 is greedy.

