@@ -30,7 +30,7 @@ lint: $(STAMPS)/dev  ## ruff and the layers of the import-linter
 typecheck: $(STAMPS)/dev $(STAMPS)/server-dev  ## mypy strict and pyright strict, client and server tool
 	$(CLIENT)/mypy
 	$(CLIENT)/pyright
-	cd server && ../$(SERVER)/mypy && ../$(CLIENT)/pyright --pythonpath ../$(SERVER)/python
+	cd server && ../$(SERVER)/mypy && ../$(SERVER)/pyright
 
 format: $(STAMPS)/dev  ## let ruff format and mend what it can
 	$(CLIENT)/ruff check --fix .

@@ -1,6 +1,6 @@
 """Model profiles: what a client must know of a model besides its address. One YAML file each."""
 
-from .load import list_profiles, load_profile
+from .load import list_profiles, load_profile, user_profiles_dir
 from .schema import (
     Answer,
     ChatPrompt,
@@ -41,4 +41,5 @@ __all__ = [
     "Turn",
     "list_profiles",
     "load_profile",
+    "user_profiles_dir",
 ]

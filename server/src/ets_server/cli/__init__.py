@@ -1,0 +1,5 @@
+"""The command line of ``ets-server``."""
+
+from .main import main
+
+__all__ = ["main"]

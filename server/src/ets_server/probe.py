@@ -1,0 +1,36 @@
+"""Ask a server whether it is ready: a token really generated, not an open port."""
+
+from __future__ import annotations
+
+import httpx
+
+__all__ = ["is_ready"]
+
+_TOKEN_SECONDS = 60.0
+
+
+def is_ready(base_url: str, api_key: str | None, *, generates: bool) -> bool:
+    """Whether the server generates.
+
+    Args:
+        base_url: where it is.
+        api_key: its key, or None.
+        generates: whether to ask for a token of our own too; an embedding model has none to give.
+    """
+    headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+    try:
+        with httpx.Client(base_url=base_url, headers=headers, timeout=_TOKEN_SECONDS, trust_env=False) as client:
+            if not client.get("/health_generate").is_success:
+                return False
+            return not generates or _one_token(client)
+    except httpx.TransportError:
+        return False
+
+
+def _one_token(client: httpx.Client) -> bool:
+    sampling = {"max_new_tokens": 1, "temperature": 0.0, "ignore_eos": True}
+    reply = client.post("/generate", json={"text": "1", "sampling_params": sampling})
+    if not reply.is_success:
+        return False
+    meta = reply.json().get("meta_info", {})
+    return bool(meta.get("completion_tokens", 0) >= 1)
