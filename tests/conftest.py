@@ -5,40 +5,43 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from pathlib import Path
+from collections import deque
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-_START_SECONDS = 900  # the first start ever installs SGLang and makes the model
+_STOP_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
 def live_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The endpoint file of a real SGLang server with the profile `tiny`."""
-    folder = tmp_path_factory.mktemp("live")
-    endpoint, log = folder / "policy.json", folder / "server.log"
+    endpoint = tmp_path_factory.mktemp("live") / "policy.json"
     tool = os.environ.get("ETS_SERVER")
     if tool is None:
         pytest.fail("live tests need the server tool: run `make test`, or set ETS_SERVER to the path of ets-server")
-    command = [tool, "run", f"tests-{os.getpid()}", "--profile", "tiny", "--port", "auto", "--stop-with-parent"]
-    with log.open("wb") as output:
-        server = subprocess.Popen([*command, "--endpoint-file", str(endpoint)], stdout=output, stderr=output)
-    try:
-        until = time.monotonic() + _START_SECONDS
-        while not endpoint.exists():
-            if server.poll() is not None or time.monotonic() > until:
-                pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')[-4000:]}")
-            time.sleep(0.2)  # polling a file: the tool has no event to wait for
-        yield endpoint
-    finally:
-        server.send_signal(signal.SIGTERM)
+    command = [tool, "run", f"tests-{os.getpid()}", "--profile", "tiny", "--stop-with-parent"]
+    command += ["--endpoint-file", str(endpoint)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        assert server.stdout is not None
+        last = deque[str](maxlen=60)
         try:
-            server.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            for line in server.stdout:  # the tool bounds the wait itself
+                last.append(line)
+                if endpoint.exists():
+                    break
+            else:
+                pytest.fail(f"the server did not start:\n{''.join(last)}")
+            Thread(target=deque, args=(server.stdout, 0), daemon=True).start()  # a full pipe would stop the server
+            yield endpoint
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.kill()

@@ -313,15 +313,18 @@ class AsyncPolicyClient:
             return False
         return True
 
-    async def flush_cache(self) -> None:
+    async def flush_cache(self, wait: float = 30.0) -> None:
         """Empty the server's KV cache. For everybody who uses it: do this to servers of your own.
 
+        Args:
+            wait: seconds to wait until nothing runs or waits there; the server flushes only then.
+
         Raises:
-            RequestRejectedError: the server is busy; it flushes only when nothing runs or waits.
+            RequestRejectedError: the server was busy all the time.
             RequestError: it does not answer.
         """
         self._ready()
-        post = Outgoing("POST", "/flush_cache", lane="control")
+        post = Outgoing("POST", f"/flush_cache?timeout={wait:g}", lane="control")
         await self._caller.call(lambda: post, bytes, Deadline.after(self._timeout))
         self._warmth.clear()
 

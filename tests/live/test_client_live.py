@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from ets_client import AsyncPolicyClient, Branch, EndReason, InvalidRequestError, Prefix, SamplingParams
+from ets_client import AsyncPolicyClient, Branch, EndReason, InvalidRequestError, Prefix, SamplingParams, load_profile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -99,23 +99,26 @@ async def test_a_step_that_reaches_its_length_has_exactly_that_many_tokens(clien
     assert len(branch.token_ids) == 5
 
 
-async def test_a_step_that_fills_the_path_says_so(client: AsyncPolicyClient) -> None:
-    token, _ = await word_token(client)
-    room = client.profile.steps.max_path_tokens
-    root = await client.prefix("A path.")
-    first = await client.expand(root, 1, forced(token, max_new_tokens=room - 3))
-    (branch,) = await client.expand(first[0], 1, SamplingParams(temperature=0.0, logit_bias={token: 1000.0}))
-    assert branch.end is EndReason.PATH_LENGTH
-    assert len(branch.token_ids) == 3
-    with pytest.raises(InvalidRequestError, match="no room for another step"):
-        await client.expand(branch, 1)
+async def test_a_step_that_fills_the_path_says_so(live_endpoint: Path) -> None:
+    tiny = load_profile("tiny")
+    short = tiny.model_copy(update={"steps": tiny.steps.model_copy(update={"max_path_tokens": 20})})
+    async with AsyncPolicyClient.from_endpoint(live_endpoint, short) as client:
+        token, _ = await word_token(client)
+        only = SamplingParams(temperature=0.0, logit_bias={token: 1000.0})
+        first = await client.expand("A path.", 1, only.over(SamplingParams(max_new_tokens=17)))
+        (branch,) = await client.expand(first[0], 1, only)
+        assert branch.end is EndReason.PATH_LENGTH
+        assert len(branch.token_ids) == 3
+        with pytest.raises(InvalidRequestError, match="no room for another step"):
+            await client.expand(branch, 1)
 
 
 async def test_a_child_computes_only_the_last_token_of_its_prompt(client: AsyncPolicyClient) -> None:
     root = await client.prefix("A root whose children are continued. " * 4)
     before = await client.metrics()
-    expansion = await client.expand(root, 8)
-    children = await asyncio.gather(*(client.expand(branch, 4) for branch in expansion))
+    short = SamplingParams(max_new_tokens=8)
+    expansion = await client.expand(root, 8, short)
+    children = await asyncio.gather(*(client.expand(branch, 4, short) for branch in expansion))
     for child in children:
         for branch in child:
             assert branch.usage.cached_tokens >= branch.usage.prompt_tokens - 1
@@ -205,7 +208,7 @@ REFUSED: dict[str, Callable[[AsyncPolicyClient, Prefix], Any]] = {
     "a huge n": lambda client, root: client.expand(root, 10**9),
     "a prompt longer than the context": lambda client, _: client.expand([5] * LONG),
     "a lone surrogate": lambda client, _: client.expand("\ud800"),
-    "an unknown sampling field": lambda client, root: client.expand(root, 1, SamplingParams(max_tokens=5)),
+    "an unknown sampling field": lambda client, root: client.expand(root, 1, cast("Any", SamplingParams)(max_tokens=5)),
     "an empty stop string": lambda client, root: client.expand(root, 1, SamplingParams(stop="")),
     "a float where an int belongs": lambda client, root: client.expand(
         root, 1, SamplingParams(max_new_tokens=16.0)  # type: ignore[arg-type]
