@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 server=.venv-server/bin/ets-server
-name=demo-$$
+name=demo
+"$server" status --json | grep -q '"name": "demo"' && name=demo-$$ # another demo runs
 endpoint=.stamps/$name.json
 stop() {
   status=$?

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from .errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
 __all__ = ["SamplingParams"]
@@ -85,7 +86,34 @@ class SamplingParams(BaseModel):
     logit_bias: Mapping[Annotated[int, Field(ge=0)], Float] | None = None
     seed: Annotated[Int, Field(ge=0, lt=2**63 - 2**16)] | None = None
 
-    if not TYPE_CHECKING:  # type checkers keep the signature that pydantic derives from the fields
+    if TYPE_CHECKING:  # what pydantic derives from the fields leaves out that one stop string or a list will do
+
+        def __init__(
+            self,
+            *,
+            max_new_tokens: int | None = None,
+            min_new_tokens: int | None = None,
+            temperature: float | None = None,
+            top_p: float | None = None,
+            top_k: int | None = None,
+            min_p: float | None = None,
+            frequency_penalty: float | None = None,
+            presence_penalty: float | None = None,
+            repetition_penalty: float | None = None,
+            stop: str | Sequence[str] | None = None,
+            stop_token_ids: int | Sequence[int] | None = None,
+            stop_regex: str | Sequence[str] | None = None,
+            ignore_eos: bool | None = None,
+            skip_special_tokens: bool | None = None,
+            spaces_between_special_tokens: bool | None = None,
+            json_schema: str | None = None,
+            regex: str | None = None,
+            ebnf: str | None = None,
+            logit_bias: Mapping[int, float] | None = None,
+            seed: int | None = None,
+        ) -> None: ...
+
+    else:
 
         def __init__(self, **fields: Any) -> None:
             try:

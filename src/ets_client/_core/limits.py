@@ -16,7 +16,7 @@ class StepLimit:
 
     Attributes:
         tokens: how many; 0 or less when there is no room at all.
-        bound: what a step that reaches it has run into.
+        bound: what a step that reaches it has run into; the path when it is both.
     """
 
     tokens: int
@@ -35,4 +35,4 @@ def step_limit(step_tokens: int, path_room: int | None, prompt_tokens: int, wind
     room = window_tokens - prompt_tokens - _RESERVED
     if path_room is not None:
         room = min(room, path_room)
-    return StepLimit(step_tokens, "step") if step_tokens <= room else StepLimit(room, "path")
+    return StepLimit(step_tokens, "step") if step_tokens < room else StepLimit(room, "path")

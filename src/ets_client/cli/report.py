@@ -27,7 +27,7 @@ def result_table(run: RunResult) -> Table:
     table.add_column("#", justify="right")
     for heading in ("answer", "expected", ""):
         table.add_column(heading, no_wrap=True)
-    for heading in ("expands", "samples", "generated", "prefilled", "least", "seconds"):
+    for heading in ("expands", "samples", "generated", "prefilled", "least", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     least_of_all = 0
     for number, least in _least(run).items():
@@ -44,7 +44,7 @@ def result_table(run: RunResult) -> Table:
     results = run.results.values()
     metrics = run.metrics
     table.add_row(
-        "", "all", "", f"{right} right",
+        "", "all", "", f"{right} of {len(run.results)}",
         str(sum(result.expands for result in results)),
         str(sum(result.samples for result in results)),
         str(metrics.generated_tokens if metrics else sum(result.usage.completion_tokens for result in results)),

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ets_client import Branch, EndReason, Expansion, Logprobs, Usage
+from tests.fakes import root
+
+OPEN = {EndReason.DELIMITER, EndReason.STOP_TOKEN, EndReason.STOP_REGEX, EndReason.STEP_LENGTH}
+
+
+def branch(end: EndReason = EndReason.DELIMITER, usage: Usage | None = None) -> Branch:
+    prefix = root([1]).child([97], "a")
+    return Branch("a", (97,), prefix, end, "\n\n", "", usage or Usage(10, 8, 3), "r")
+
+
+@pytest.mark.parametrize("end", EndReason)
+def test_only_a_step_whose_text_goes_on_is_open(end: EndReason) -> None:
+    assert branch(end).is_open is (end in OPEN)
+
+
+def test_usage_adds_up_and_tells_what_was_computed() -> None:
+    assert Usage(10, 8, 3) + Usage(1, 0, 2) == Usage(11, 8, 5)
+    assert Usage(10, 8, 3).computed_tokens == 2
+    assert Usage() == Usage(0, 0, 0)
+
+
+def test_the_usage_of_an_expansion_holds_the_warming_request() -> None:
+    both = Expansion(root([1]), (branch(), branch()), "plan", Usage(10, 0, 0), 0.1)
+    assert both.usage == Usage(30, 16, 6)
+    assert Expansion(root([1]), (), "plan", Usage(5), 0.1).usage == Usage(5)
+
+
+def test_an_expansion_is_a_sequence_of_its_branches() -> None:
+    one, two = branch(), branch(EndReason.EOS)
+    both = Expansion(root([1]), (one, two), "plan", Usage(), 0.1)
+    assert len(both) == 2
+    assert list(both) == [one, two]
+    assert both[1] is two
+    assert both[-1:] == (two,)
+    with pytest.raises(IndexError):
+        both[2]
+
+
+def test_logprobs_are_read_when_asked_for() -> None:
+    logprobs = Logprobs([[-1.0, 5, None], [-3, 6, "x"]])
+    assert logprobs.values == (-1.0, -3.0)
+    assert logprobs.mean == -2.0
+    assert len(logprobs) == 2
+    assert repr(logprobs) == "Logprobs(2 tokens)"
+
+
+def test_a_logprob_that_is_missing_is_minus_infinity() -> None:
+    assert Logprobs([[None, 5, None], [-1.0, 6, None]]).values == (-math.inf, -1.0)
+    assert Logprobs([[None, 5, None]]).mean == -math.inf
+
+
+def test_the_mean_of_an_empty_step_is_no_number() -> None:
+    assert math.isnan(Logprobs([]).mean)

@@ -1,0 +1,210 @@
+"""Every public signature, for type checkers alone: this file is checked and never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_type
+
+from ets_client import (
+    AsyncPolicyClient,
+    Attempt,
+    AuthenticationError,
+    Branch,
+    ClientOptions,
+    ConfigurationError,
+    DeadlineExceededError,
+    Endpoint,
+    EndReason,
+    EtsClientError,
+    Expansion,
+    FailureKind,
+    InvalidRequestError,
+    Logprobs,
+    Origin,
+    Prefix,
+    Profile,
+    RequestError,
+    RequestRejectedError,
+    RetryPolicy,
+    SamplingParams,
+    ServerBusyError,
+    ServerFaultError,
+    ServerInfo,
+    ServerMetrics,
+    ServerUnreachableError,
+    Usage,
+    list_profiles,
+    load_profile,
+)
+
+if TYPE_CHECKING:
+    import os
+
+    import httpx
+
+
+async def clients(profile: Profile, transport: httpx.AsyncBaseTransport, options: ClientOptions) -> None:
+    AsyncPolicyClient()
+    AsyncPolicyClient("http://127.0.0.1:30000", "tiny")
+    AsyncPolicyClient("http://127.0.0.1:30000", profile, **options)
+    assert_type(AsyncPolicyClient.from_endpoint("policy.json"), AsyncPolicyClient)
+    AsyncPolicyClient.from_endpoint(Path("policy.json"), Path("own.yaml"), api_key="key", timeout=None)
+    client = AsyncPolicyClient(
+        profile=Path("own.yaml"),
+        api_key=None,
+        sampling=SamplingParams(temperature=0.5),
+        retry=RetryPolicy(attempts=3, first_wait=0.1, most_wait=1.0),
+        timeout=60.0,
+        connections=16,
+        transport=transport,
+    )
+    AsyncPolicyClient(api_keys="key")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    AsyncPolicyClient(timeout="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with client as opened:
+        assert_type(opened, AsyncPolicyClient)
+    assert_type(client.profile, Profile)
+    assert_type(await client.server_info(), ServerInfo)
+    assert_type(await client.metrics(), ServerMetrics)
+    assert_type(await client.health(), bool)
+    assert_type(await client.health(timeout=5), bool)
+    await client.flush_cache()
+    await client.aclose()
+
+
+async def expands(client: AsyncPolicyClient) -> None:
+    root = await client.root("question", namespace="tree")
+    assert_type(root, Prefix)
+    assert_type(await client.prefix("text"), Prefix)
+    assert_type(await client.prefix([1, 2], namespace=None), Prefix)
+    assert_type(await client.prefix([{"role": "user", "content": "x"}]), Prefix)
+    expansion = await client.expand(root)
+    assert_type(expansion, Expansion)
+    await client.expand(root, 4, SamplingParams(stop="\n"), logprobs=True, timeout=5)
+    await client.expand(expansion[0], n=2)
+    await client.expand("text")
+    await client.expand((1, 2))
+    assert_type(await client.generate(root), Branch)
+    await client.generate(expansion[0], SamplingParams(), logprobs=True, timeout=None)
+    await client.expand(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def results(expansion: Expansion) -> None:
+    assert_type(expansion[0], Branch)
+    assert_type(expansion[1:], tuple[Branch, ...])
+    assert_type(iter(expansion), Iterator[Branch])
+    assert_type(len(expansion), int)
+    assert_type(expansion.prefix, Prefix)
+    assert_type(expansion.branches, tuple[Branch, ...])
+    assert_type(expansion.plan, str)
+    assert_type(expansion.warm_usage, Usage)
+    assert_type(expansion.usage, Usage)
+    assert_type(expansion.seconds, float)
+    for branch in expansion:
+        assert_type(branch, Branch)
+        assert_type(branch.text, str)
+        assert_type(branch.token_ids, tuple[int, ...])
+        assert_type(branch.prefix, Prefix)
+        assert_type(branch.end, EndReason)
+        assert_type(branch.matched, str | int | None)
+        assert_type(branch.overshoot, str)
+        assert_type(branch.usage, Usage)
+        assert_type(branch.usage + branch.usage, Usage)
+        assert_type(branch.usage.computed_tokens, int)
+        assert_type(branch.rid, str)
+        assert_type(branch.is_open, bool)
+        assert_type(branch.logprobs, Logprobs | None)
+        if branch.logprobs is not None:
+            assert_type(branch.logprobs.values, tuple[float, ...])
+            assert_type(branch.logprobs.mean, float)
+
+
+def prefixes(prefix: Prefix) -> None:
+    assert_type(prefix.parent, Prefix | None)
+    assert_type(prefix.root, Prefix)
+    assert_type(prefix.path, tuple[Prefix, ...])
+    assert_type(prefix.token_ids, list[int])
+    assert_type(prefix.step_token_ids, tuple[int, ...])
+    assert_type(prefix.text, str)
+    assert_type(prefix.step_text, str)
+    assert_type(prefix.boundaries, tuple[int, ...])
+    assert_type(prefix.depth, int)
+    assert_type(prefix.origin, Origin)
+    assert_type(prefix.fingerprint, tuple[str | None, int, int])
+    assert_type(prefix.common_length(prefix), int)
+    assert_type(prefix.child([1], "x"), Prefix)
+    assert_type(len(prefix), int)
+
+
+def sampling() -> None:
+    params = SamplingParams(
+        max_new_tokens=5,
+        min_new_tokens=1,
+        temperature=1,
+        top_p=0.9,
+        top_k=-1,
+        min_p=0.0,
+        frequency_penalty=0.0,
+        presence_penalty=0.0,
+        repetition_penalty=1.0,
+        stop_token_ids=(1,),
+        ignore_eos=False,
+        skip_special_tokens=True,
+        spaces_between_special_tokens=True,
+        regex="a",
+        logit_bias={1: 0.5},
+        seed=7,
+    )
+    SamplingParams(stop="\n", stop_token_ids=1, stop_regex="[0-9]")
+    SamplingParams(stop=["a", "b"], stop_token_ids=[1, 2], stop_regex=("a", "b"))
+    SamplingParams(max_tokens=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    SamplingParams(max_new_tokens=5.0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(params.over(None), SamplingParams)
+    assert_type(params.over(params), SamplingParams)
+    assert_type(params.given(), dict[str, Any])
+
+
+def servers(info: ServerInfo, metrics: ServerMetrics) -> None:
+    assert_type(info.context_length, int)
+    assert_type(info.is_deterministic, bool)
+    assert_type(metrics.since(metrics), ServerMetrics)
+    assert_type(metrics.prefilled_tokens, int)
+
+
+def endpoints(path: os.PathLike[str]) -> None:
+    endpoint = Endpoint.read(path)
+    assert_type(endpoint, Endpoint)
+    assert_type(endpoint.base_url, str)
+    endpoint.write("policy.json")
+
+
+def known_profiles() -> None:
+    assert_type(load_profile("tiny"), Profile)
+    assert_type(load_profile(Path("own.yaml")), Profile)
+    assert_type(list_profiles(), list[Profile])
+
+
+def failures(error: EtsClientError) -> None:
+    if isinstance(error, InvalidRequestError):
+        assert_type(error.argument, str)
+        assert_type(error.given, object)
+        assert_type(error.allowed, str)
+    if isinstance(error, RequestError):
+        assert_type(error.message, str)
+        assert_type(error.rids, tuple[str, ...])
+        assert_type(error.status, int | None)
+        assert_type(error.body, str)
+        assert_type(error.attempts, tuple[Attempt, ...])
+        assert_type(error.attempts[0].kind, FailureKind)
+        assert_type(error.attempts[0].seconds, float)
+    kinds: list[type[RequestError]] = [
+        RequestRejectedError,
+        AuthenticationError,
+        ServerBusyError,
+        ServerFaultError,
+        ServerUnreachableError,
+        DeadlineExceededError,
+    ]
+    refusals: list[type[ValueError]] = [InvalidRequestError, ConfigurationError]
+    late: type[TimeoutError] = DeadlineExceededError
+    del kinds, refusals, late
