@@ -92,3 +92,15 @@ async def test_the_last_address_stays_while_the_file_is_missing_or_broken(tmp_pa
 def test_a_client_without_its_file_cannot_begin(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no endpoint file"):
         EndpointAddress(tmp_path / "none.json", None)
+
+
+@pytest.mark.parametrize("change", [{"model": "other"}, {"role": "reward"}])
+async def test_another_model_behind_the_same_file_is_refused(tmp_path: Path, change: dict[str, str]) -> None:
+    file = tmp_path / "policy.json"
+    first = Endpoint(host="127.0.0.1", port=1, model="m", start_id="a")
+    first.write(file)
+    address = EndpointAddress(file, None)
+    first.model_copy(update={"start_id": "b", **change}).write(file)
+    with pytest.raises(ConfigurationError, match="make a new client for it"):
+        await address.refresh()
+    assert address.endpoint == first

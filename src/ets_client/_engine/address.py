@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
@@ -10,8 +11,6 @@ from ..endpoint import Endpoint
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import os
-
     from pydantic import SecretStr
 
 __all__ = ["Address", "EndpointAddress", "FixedAddress", "check_api_key"]
@@ -94,11 +93,23 @@ class EndpointAddress:
         return self._given_key if self._given_key is not None else self.endpoint.api_key
 
     async def refresh(self) -> None:
-        """Read the file again. While it is missing or half of a new start, the last address stays."""
+        """Read the file again. While it is missing or half of a new start, the last address stays.
+
+        Raises:
+            ConfigurationError: another model is served there now. What this client holds are ids of the old one; a
+                server dies of ids outside its vocabulary.
+        """
         try:
-            self.endpoint = await asyncio.to_thread(_read, self._path)
+            found = await asyncio.to_thread(_read, self._path)
         except ConfigurationError:
             return
+        before = self.endpoint
+        if (found.model, found.role) != (before.model, before.role):
+            raise ConfigurationError(
+                f"{os.fspath(self._path)} now names the {found.role} model {found.model} instead of the {before.role} "
+                f"model {before.model}: make a new client for it"
+            )
+        self.endpoint = found
 
 
 def _read(path: str | os.PathLike[str]) -> Endpoint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.table import Table
 
 from ..search import RunResult, least_prefill
@@ -21,10 +20,11 @@ def result_table(run: RunResult) -> Table:
         title="What the search found and what the server did",
         caption=_caption(run),
         caption_justify="left",
-        box=box.SIMPLE_HEAD,
+        box=None,  # lines between the columns would not fit into 80 characters
         padding=(0, 1, 0, 0),
+        header_style="bold underline",
     )
-    table.add_column("#", justify="right")
+    table.add_column("#", justify="right", no_wrap=True)
     for heading in ("answer", "expected", ""):
         table.add_column(heading, no_wrap=True)
     for heading in ("expands", "samples", "generated", "prefilled", "least", "s"):
@@ -37,9 +37,9 @@ def result_table(run: RunResult) -> Table:
         table.add_row(
             str(number + 1), result.answer or "none", result.question.answer or "?", verdict, str(result.expands),
             str(result.samples), str(result.usage.completion_tokens), str(result.usage.computed_tokens), str(least),
-            f"{result.seconds:.1f}",
+            f"{result.seconds:.0f}",
         )  # fmt: skip
-    table.add_section()
+    table.add_row()
     right = sum(result.is_correct is True for result in run.results.values())
     results = run.results.values()
     metrics = run.metrics
@@ -50,7 +50,7 @@ def result_table(run: RunResult) -> Table:
         str(metrics.generated_tokens if metrics else sum(result.usage.completion_tokens for result in results)),
         str(metrics.prefilled_tokens if metrics else sum(result.usage.computed_tokens for result in results)),
         str(least_of_all),
-        f"{run.seconds:.1f}",
+        f"{run.seconds:.0f}",
         style="bold",
     )  # fmt: skip
     return table
