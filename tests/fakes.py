@@ -11,10 +11,10 @@ import httpx
 from ets_client import Origin, Prefix, RetryPolicy, ServerInfo
 from ets_client._engine.address import FixedAddress
 from ets_client._engine.caller import Caller
-from ets_client._transport.base import HttpReply, HttpRequest
+from ets_client._transport.base import HttpReply, HttpRequest, HttpStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from ets_client._engine.address import Address
 
@@ -63,6 +63,7 @@ def server_info(**changes: Any) -> ServerInfo:
         "has_metrics": True,
         "is_deterministic": False,
         "has_radix_cache": True,
+        "streams_increments": False,
         "weight_version": "default",
     }
     return ServerInfo(**(facts | changes))
@@ -143,6 +144,7 @@ class FakeTransport:
         self.script = list(script)
         self.requests: list[HttpRequest] = []
         self.aborts: list[HttpRequest] = []
+        self.streams: list[FakeStream] = []
         self.abort_script: list[Entry] = []  # like ``script``; what is not in it is answered with 200
         self.is_closed = False
 
@@ -166,6 +168,30 @@ class FakeTransport:
         if isinstance(entry, Exception):
             raise entry
         return entry if isinstance(entry, HttpReply) else await entry(request)
+
+    async def open(self, request: HttpRequest) -> HttpStream:
+        self.streams.append(FakeStream(await self.send(request)))
+        return self.streams[-1]
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+class FakeStream:
+    """A reply that comes byte by byte."""
+
+    def __init__(self, whole: HttpReply) -> None:
+        self.whole = whole
+        self.is_closed = False
+
+    @property
+    def status(self) -> int:
+        return self.whole.status
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for place in range(len(self.whole.body)):
+            await asyncio.sleep(0)
+            yield self.whole.body[place : place + 1]
 
     async def aclose(self) -> None:
         self.is_closed = True

@@ -1,7 +1,8 @@
 """The asyncio client for LLM tree search on SGLang."""
 
 from .branch import Branch, EndReason, Expansion, Logprobs, Usage
-from .client import AsyncPolicyClient, ClientOptions
+from .client import AsyncPolicyClient
+from .connected import ClientOptions
 from .endpoint import Endpoint
 from .errors import (
     Attempt,
@@ -21,7 +22,9 @@ from .prefix import Origin, Prefix
 from .profiles import Profile, list_profiles, load_profile
 from .retry import RetryPolicy
 from .sampling import SamplingParams
-from .server_info import ServerInfo, ServerMetrics
+from .scores import LabelProbs, ScoreFailure
+from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
+from .streams import BranchStream, Delta, TextStream
 
 __version__ = "0.1.0"
 
@@ -30,16 +33,20 @@ __all__ = [
     "Attempt",
     "AuthenticationError",
     "Branch",
+    "BranchStream",
     "ClientOptions",
     "ConfigurationError",
     "DeadlineExceededError",
+    "Delta",
     "EndReason",
     "Endpoint",
     "EtsClientError",
     "Expansion",
     "FailureKind",
     "InvalidRequestError",
+    "LabelProbs",
     "Logprobs",
+    "ModelInfo",
     "Origin",
     "Prefix",
     "Profile",
@@ -47,12 +54,15 @@ __all__ = [
     "RequestRejectedError",
     "RetryPolicy",
     "SamplingParams",
+    "ScoreFailure",
     "ServerBusyError",
     "ServerFaultError",
     "ServerInfo",
     "ServerMetrics",
     "ServerUnreachableError",
+    "TextStream",
     "Usage",
+    "WorkerLoad",
     "list_profiles",
     "load_profile",
 ]

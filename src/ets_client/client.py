@@ -2,59 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import random
-from typing import TYPE_CHECKING, TypedDict
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from ._core.guard import check_fits, check_namespace, check_origin, check_samples
 from ._core.settle import StepSettings, path_settings, settle, step_settings
-from ._core.warmth import Warmth
-from ._engine.address import Address, EndpointAddress, FixedAddress
-from ._engine.caller import Caller, Outgoing
-from ._engine.connect import Connection, connect, fetch_server_info
-from ._engine.deadline import Deadline
 from ._engine.expander import ExpandRequest
-from ._transport.stock import StockTransport
-from ._wire.info import read_metrics
 from .branch import Branch
-from .errors import ConfigurationError, RequestError
 from .prefix import Origin, Prefix
-from .profiles import load_profile
-from .retry import RetryPolicy
 from .sampling import SamplingParams
+from .server_calls import ServerCalls
+from .streams import BranchStream, TextStream
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
-    from typing import Self, Unpack
 
-    import httpx
+    from ._engine.deadline import Deadline
+    from ._engine.streaming import SampleStream
+    from .branch import Expansion, Usage
+    from .scores import LabelProbs, ScoreFailure
 
-    from .branch import Expansion
-    from .profiles import Profile
-    from .server_info import ServerInfo, ServerMetrics
-
-__all__ = ["AsyncPolicyClient", "ClientOptions"]
-
-_log = logging.getLogger("ets_client")
+__all__ = ["AsyncPolicyClient"]
 
 
-class ClientOptions(TypedDict, total=False):
-    """The keyword arguments of :class:`AsyncPolicyClient`, which explains them."""
-
-    api_key: str | None
-    sampling: SamplingParams | None
-    retry: RetryPolicy
-    timeout: float | None
-    connections: int
-    transport: httpx.AsyncBaseTransport | None
-
-
-class AsyncPolicyClient:
+class AsyncPolicyClient(ServerCalls):
     """A policy server, as a tree search sees it: prefixes are expanded, branches come back.
 
     ::
@@ -71,6 +42,7 @@ class AsyncPolicyClient:
         profile: the model's :class:`~ets_client.Profile`, its name or its file; None derives a generic one from the
             server (its chat template when it has one, steps that end at a blank line) and logs that.
         api_key: the server's key.
+        admin_api_key: the key for aborts and flushes, of a server that has one.
         sampling: sampling of every call, field by field over the profile's and under the call's.
         retry: how often and how patiently failed attempts are repeated.
         timeout: seconds that a call may take, its retries included; None for no limit. Each call can give its own.
@@ -80,105 +52,6 @@ class AsyncPolicyClient:
     Raises:
         ConfigurationError: the address or an option cannot be used.
     """
-
-    def __init__(
-        self,
-        base_url: str = "http://127.0.0.1:30000",
-        profile: Profile | str | os.PathLike[str] | None = None,
-        **options: Unpack[ClientOptions],
-    ) -> None:
-        self._open(FixedAddress(base_url, _secret(options.get("api_key"))), profile, 5.0, options)
-
-    @classmethod
-    def from_endpoint(
-        cls,
-        path: str | os.PathLike[str],
-        profile: Profile | str | os.PathLike[str] | None = None,
-        **options: Unpack[ClientOptions],
-    ) -> Self:
-        """A client of the server that an endpoint file names.
-
-        The file is read again whenever the server cannot be reached, so that a job that was requeued to another node
-        or port is found.
-
-        Args:
-            path: the file that ``ets-server up --endpoint-file`` writes.
-            profile: as for the class; None takes the one that the server was started with, when it is known here.
-            options: as for the class.
-
-        Raises:
-            ConfigurationError: the file is missing or not valid.
-        """
-        client = cls.__new__(cls)
-        address = EndpointAddress(path, _secret(options.get("api_key")))
-        endpoint = address.endpoint
-        if profile is None and endpoint.profile is not None:
-            try:
-                profile = load_profile(endpoint.profile)
-            except ConfigurationError as error:
-                _log.warning("the server was started with a profile that cannot be used here: %s", error)
-        client._open(address, profile, endpoint.keep_alive_seconds, options)
-        return client
-
-    def _open(
-        self,
-        address: Address,
-        profile: Profile | str | os.PathLike[str] | None,
-        keep_alive_seconds: float,
-        options: ClientOptions,
-    ) -> None:
-        unknown = options.keys() - ClientOptions.__annotations__.keys()
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no argument {', '.join(map(repr, sorted(unknown)))}")
-        self._timeout = options.get("timeout", 600.0)
-        if self._timeout is not None and self._timeout <= 0:
-            raise ConfigurationError(f"timeout = {self._timeout}: seconds above 0, or None for no limit")
-        connections = options.get("connections", 256)
-        if connections < 1:
-            raise ConfigurationError(f"connections = {connections}: at least 1")
-        self._sampling = options.get("sampling") or SamplingParams()
-        self._wanted_profile = profile
-        self._address = address
-        self._warmth = Warmth()
-        self._transport = StockTransport(
-            connections=connections, keep_alive_seconds=keep_alive_seconds, transport=options.get("transport")
-        )
-        self._caller = Caller(
-            self._transport,
-            address,
-            options.get("retry") or RetryPolicy(),
-            jitter=random.random,
-            on_lost_server=self._warmth.clear,
-        )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._connection: Connection | None = None
-
-    async def __aenter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
-        try:
-            self._connection = await connect(self._caller, self._wanted_profile, self._warmth, self._timeout)
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close all connections, after the aborts that are on their way (2 s at most)."""
-        self._connection = None
-        try:
-            await self._caller.aclose()
-        finally:
-            await self._transport.aclose()
-
-    @property
-    def profile(self) -> Profile:
-        """The profile in use, given or derived."""
-        return self._ready().profile
 
     async def root(self, question: str, *, namespace: str | None = None) -> Prefix:
         """The root of a search: a question in the profile's prompt format, worked examples included.
@@ -246,10 +119,37 @@ class AsyncPolicyClient:
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
         """
-        connection = self._ready()
-        check_samples(n)
-        settings = step_settings(connection.profile, (sampling or SamplingParams()).over(self._sampling))
-        return await self._sample(prefix, n, settings, logprobs=logprobs, timeout=timeout)
+        request = await self._step_request(prefix, n, sampling, logprobs=logprobs, timeout=timeout)
+        return await self._ready().expander.expand(request)
+
+    def expand_iter(
+        self,
+        prefix: Prefix | Branch | str | Sequence[int],
+        n: int = 8,
+        sampling: SamplingParams | None = None,
+        *,
+        logprobs: bool = False,
+        timeout: float | None = None,
+    ) -> BranchStream:
+        """Sample ``n`` next steps and get each as soon as it ends.
+
+        Args:
+            prefix: as in :meth:`expand`, like all the arguments.
+            n: samples, >= 1.
+            sampling: fields that differ from the client's and the profile's.
+            logprobs: whether each branch shall have the log-probabilities of its tokens.
+            timeout: seconds until the last branch; None takes the client's.
+
+        Returns:
+            An async context manager and iterator. Entering it raises what :meth:`expand` raises; iterating it raises
+            :class:`RequestError` when the stream breaks. Leaving it stops what has not ended on the server.
+        """
+
+        async def begin() -> tuple[ExpandRequest, SampleStream]:
+            request = await self._step_request(prefix, n, sampling, logprobs=logprobs, timeout=timeout)
+            return request, await self._ready().expander.open(request, every_token=False)
+
+        return BranchStream(begin, self._ready().expander.branches)
 
     async def generate(
         self,
@@ -274,70 +174,122 @@ class AsyncPolicyClient:
 
         Cancelling it stops the sample on the server (2 s at most, in the background).
         """
-        connection = self._ready()
-        settings = path_settings(connection.profile, (sampling or SamplingParams()).over(self._sampling))
-        expansion = await self._sample(prefix, 1, settings, logprobs=logprobs, timeout=timeout)
+        request = await self._path_request(prefix, sampling, logprobs=logprobs, timeout=timeout)
+        expansion = await self._ready().expander.expand(request)
         return expansion[0]
 
-    async def server_info(self) -> ServerInfo:
-        """What the server says of itself now.
-
-        Raises:
-            RequestError: it does not answer as SGLang does.
-        """
-        self._ready()
-        return await fetch_server_info(self._caller, self._timeout)
-
-    async def metrics(self) -> ServerMetrics:
-        """The server's own counters (it must run with ``--enable-metrics``, as ``ets-server`` does).
-
-        Raises:
-            RequestRejectedError: the server has no metrics.
-            RequestError: it does not answer.
-        """
-        self._ready()
-        get = Outgoing("GET", "/metrics/", lane="control")  # without the slash SGLang redirects
-        return await self._caller.call(lambda: get, read_metrics, Deadline.after(self._timeout))
-
-    async def health(self, timeout: float = 30.0) -> bool:
-        """Whether the server generates. SGLang tries it with one token, which takes at least a second.
+    def stream(
+        self,
+        prefix: Prefix | Branch | str | Sequence[int],
+        sampling: SamplingParams | None = None,
+        *,
+        logprobs: bool = False,
+        timeout: float | None = None,
+    ) -> TextStream:
+        """Sample one continuation and get its text while it is written.
 
         Args:
-            timeout: seconds until the answer counts as no.
-        """
-        self._ready()
-        try:
-            get = Outgoing("GET", "/health_generate", lane="control")
-            await self._caller.call(lambda: get, bytes, Deadline.after(timeout))
-        except RequestError:
-            return False
-        return True
+            prefix: as in :meth:`generate`, like all the arguments.
+            sampling: fields that differ from the client's and the profile's.
+            logprobs: whether the branch shall have the log-probabilities of its tokens.
+            timeout: seconds until its end; None takes the client's.
 
-    async def flush_cache(self, wait: float = 30.0) -> None:
-        """Empty the server's KV cache. For everybody who uses it: do this to servers of your own.
+        Returns:
+            An async context manager and iterator of :class:`Delta`. Entering it raises what :meth:`generate` raises.
+            Leaving it stops the work on the server.
+        """
+
+        async def begin() -> tuple[ExpandRequest, SampleStream]:
+            request = await self._path_request(prefix, sampling, logprobs=logprobs, timeout=timeout)
+            return request, await self._ready().expander.open(request, every_token=True)
+
+        return TextStream(begin, self._ready().expander.branches)
+
+    async def warm(self, prefix: Prefix | Branch, *, timeout: float | None = None) -> Usage:
+        """Put a prefix into the server's cache, so that the next call on it starts at once.
+
+        Concurrent calls that share a cold part compute it once. :meth:`expand` does this by itself.
 
         Args:
-            wait: seconds to wait until nothing runs or waits there; the server flushes only then.
+            prefix: what to compute.
+            timeout: seconds, all retries included; None takes the client's.
+
+        Returns:
+            Tokens of the request that was made; all zero when the server should hold the prefix already.
 
         Raises:
-            RequestRejectedError: the server was busy all the time.
-            RequestError: it does not answer.
+            RequestError: the call failed.
         """
-        self._ready()
-        post = Outgoing("POST", f"/flush_cache?timeout={wait:g}", lane="control")
-        await self._caller.call(lambda: post, bytes, Deadline.after(self._timeout))
-        self._warmth.clear()
+        connection = self._ready()
+        start = prefix.prefix if isinstance(prefix, Branch) else prefix
+        check_origin(start, connection.info.tokenizer_path)
+        return await connection.expander.warm(start, self._deadline(timeout))
 
-    async def _sample(
+    async def label_probs(
+        self,
+        prefixes: Sequence[Prefix | Branch],
+        labels: Sequence[str | int],
+        *,
+        timeout: float | None = None,
+    ) -> list[LabelProbs | ScoreFailure]:
+        """Probabilities of a few labels as the next token after each prefix, in one POST.
+
+        This is how process reward models of the Math-Shepherd and RLHFlow kinds are read on stock SGLang. One token
+        a prefix is generated and thrown away.
+
+        Args:
+            prefixes: paths that end where the model is to judge.
+            labels: token ids, or text that is one token (``["+", "-"]``).
+            timeout: seconds, all retries included; None takes the client's.
+
+        Returns:
+            One outcome a prefix: :class:`LabelProbs`, or a :class:`ScoreFailure` with the reason.
+
+        Raises:
+            InvalidRequestError: a label is not one token or outside the vocabulary, or a prefix is another model's.
+            RequestError: the call failed.
+
+        Cancelling it stops its samples on the server (2 s at most, in the background).
+        """
+        connection = self._ready()
+        paths = [prefix.prefix if isinstance(prefix, Branch) else prefix for prefix in prefixes]
+        for path in paths:
+            check_origin(path, connection.info.tokenizer_path)
+        return await connection.labels.probs(paths, labels, self._deadline(timeout))
+
+    async def _step_request(
+        self,
+        source: Prefix | Branch | str | Sequence[int],
+        n: int,
+        sampling: SamplingParams | None,
+        *,
+        logprobs: bool,
+        timeout: float | None,
+    ) -> ExpandRequest:
+        check_samples(n)
+        settings = step_settings(self.profile, (sampling or SamplingParams()).over(self._sampling))
+        return await self._request(source, n, settings, self._deadline(timeout), logprobs=logprobs)
+
+    async def _path_request(
+        self,
+        source: Prefix | Branch | str | Sequence[int],
+        sampling: SamplingParams | None,
+        *,
+        logprobs: bool,
+        timeout: float | None,
+    ) -> ExpandRequest:
+        settings = path_settings(self.profile, (sampling or SamplingParams()).over(self._sampling))
+        return await self._request(source, 1, settings, self._deadline(timeout), logprobs=logprobs)
+
+    async def _request(
         self,
         source: Prefix | Branch | str | Sequence[int],
         n: int,
         settings: StepSettings,
+        deadline: Deadline,
         *,
         logprobs: bool,
-        timeout: float | None,
-    ) -> Expansion:
-        deadline = Deadline.after(self._timeout if timeout is None else timeout)
+    ) -> ExpandRequest:
         async with deadline.limit("the text was not tokenised"):
             prefix = await self._as_prefix(source)
         connection = self._ready()
@@ -345,7 +297,7 @@ class AsyncPolicyClient:
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
         seed = random.getrandbits(48) if connection.info.is_deterministic else None
         sampling, limit = settle(settings, prefix, connection.info, seed)
-        return await connection.expander.expand(ExpandRequest(prefix, n, sampling, limit, logprobs, deadline))
+        return ExpandRequest(prefix, n, sampling, limit, logprobs, deadline)
 
     async def _as_prefix(self, source: Prefix | Branch | str | Sequence[int]) -> Prefix:
         if isinstance(source, Branch):
@@ -357,19 +309,3 @@ class AsyncPolicyClient:
         ids, text = encoded
         check_fits(len(ids), info.max_input_tokens)
         return Prefix(ids, text, origin=Origin(info.tokenizer_path, namespace))
-
-    def _ready(self) -> Connection:
-        if self._connection is None:
-            raise ConfigurationError("the client is not open: use it inside `async with AsyncPolicyClient(...)`")
-        if self._loop is not asyncio.get_running_loop():
-            raise ConfigurationError("this client belongs to another event loop: make one client for each loop")
-        return self._connection
-
-    def __repr__(self) -> str:
-        connection = self._connection
-        state = "closed" if connection is None else f"{connection.profile.name}, {len(self._warmth)} warm prefixes"
-        return f"AsyncPolicyClient({self._address.base_url}, {state})"
-
-
-def _secret(key: str | None) -> SecretStr | None:
-    return None if key is None else SecretStr(key)

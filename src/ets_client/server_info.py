@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ServerInfo", "ServerMetrics"]
+__all__ = ["ModelInfo", "ServerInfo", "ServerMetrics", "WorkerLoad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class ServerInfo:
         has_metrics: whether ``/metrics`` is there.
         is_deterministic: whether seeds are used (``--enable-deterministic-inference``).
         has_radix_cache: whether prefixes are reused at all.
+        streams_increments: whether a stream holds what is new, and not everything so far in each chunk.
         weight_version: version of the weights; prefixes of different ones share nothing.
     """
 
@@ -37,6 +38,7 @@ class ServerInfo:
     has_metrics: bool
     is_deterministic: bool
     has_radix_cache: bool
+    streams_increments: bool
     weight_version: str
 
 
@@ -67,3 +69,49 @@ class ServerMetrics:
             self.running_requests,
             self.waiting_requests,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The served model.
+
+    Attributes:
+        model_path: what the server was told to serve.
+        tokenizer_path: whose tokenizer it uses.
+        served_model_name: how it calls the model.
+        is_generation: whether it generates text; False for embedding and reward models.
+        weight_version: version of the weights.
+        architectures: of the model's config.
+    """
+
+    model_path: str
+    tokenizer_path: str
+    served_model_name: str
+    is_generation: bool
+    weight_version: str
+    architectures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLoad:
+    """The load of one data-parallel worker now.
+
+    Attributes:
+        dp_rank: which worker.
+        running_requests: samples that decode.
+        waiting_requests: samples in its queue.
+        used_tokens: tokens of its KV cache that are in use.
+        max_total_tokens: tokens that its KV cache holds.
+        token_usage: the share of it in use, 0 to 1.
+        tokens_per_second: generated lately.
+        cache_hit_rate: of the last prefills, 0 to 1; coarse.
+    """
+
+    dp_rank: int
+    running_requests: int
+    waiting_requests: int
+    used_tokens: int
+    max_total_tokens: int
+    token_usage: float
+    tokens_per_second: float
+    cache_hit_rate: float

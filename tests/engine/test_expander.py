@@ -33,7 +33,7 @@ class Bench:
         self.warmth = Warmth()
         if warm is not None:
             self.warmth.add(warm)
-        self.expander = Expander(rig.caller, ServerTokenizer(rig.caller, 60), self.warmth)
+        self.expander = Expander(rig.caller, ServerTokenizer(rig.caller, 60), self.warmth, streams_increments=False)
 
     async def expand(self, n: int = 2, sampling: SamplingParams = STEP, **changes: Any) -> Expansion:
         fields: dict[str, Any] = {"prefix": ROOT, "logprobs": False, "deadline": Deadline(None, 0.0)}

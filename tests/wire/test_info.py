@@ -28,6 +28,7 @@ def test_three_replies_make_the_facts() -> None:
         has_metrics=True,
         is_deterministic=False,
         has_radix_cache=True,
+        streams_increments=False,
         weight_version="default",
     )
 

@@ -31,18 +31,20 @@ from ..errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
-    from .._transport.base import Transport
+    from pydantic import SecretStr
+
+    from .._transport.base import HttpStream, Transport
     from ..retry import RetryPolicy
     from .address import Address
     from .deadline import Deadline
 
-__all__ = ["Caller", "Outgoing"]
+__all__ = ["ERRORS", "Caller", "OpenCall", "Outgoing"]
 
 _log = logging.getLogger("ets_client")
 _ABORT_SECONDS = 2.0
-_ERRORS: dict[FailureKind, type[RequestError]] = {
+ERRORS: dict[FailureKind, type[RequestError]] = {
     FailureKind.CONNECT: ServerUnreachableError,
     FailureKind.DISCONNECT: ServerUnreachableError,
     FailureKind.BUSY: ServerBusyError,
@@ -67,6 +69,7 @@ class Outgoing:
         rids: request ids of the samples in it; they are aborted when the try is given up.
         lane: see :class:`HttpRequest`.
         hides_reply: the reply may hold keys, so errors do not quote it.
+        is_admin: whether a server with an admin key wants that one.
     """
 
     method: Literal["GET", "POST"]
@@ -75,6 +78,22 @@ class Outgoing:
     rids: tuple[str, ...] = ()
     lane: Literal["work", "control"] = "work"
     hides_reply: bool = False
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call whose reply streams.
+
+    Attributes:
+        outgoing: what was sent.
+        base: the server that it was sent to.
+        stream: the reply.
+    """
+
+    outgoing: Outgoing
+    base: str
+    stream: HttpStream
 
 
 class _AttemptFailedError(Exception):
@@ -99,6 +118,7 @@ class Caller:
         policy: RetryPolicy,
         *,
         jitter: Callable[[], float],
+        admin_key: SecretStr | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_lost_server: Callable[[], None],
     ) -> None:
@@ -109,6 +129,7 @@ class Caller:
             address: where to.
             policy: how often a call is tried.
             jitter: random numbers in [0, 1).
+            admin_key: for aborts and flushes, where the server has one besides the address's.
             sleep: waits between tries.
             on_lost_server: called when the server could not be reached: its cache may be gone.
         """
@@ -116,6 +137,7 @@ class Caller:
         self._address = address
         self._policy = policy
         self._jitter = jitter
+        self._admin_key = admin_key
         self._sleep = sleep
         self._on_lost_server = on_lost_server
         self._aborts: set[asyncio.Task[None]] = set()
@@ -136,7 +158,49 @@ class Caller:
             RequestError: the call failed; which subclass says why.
             ConfigurationError: the client is closed.
         """
+        return await self._repeat(lambda attempts: self._try(make, read, attempts), deadline)
+
+    async def open(self, make: Callable[[], Outgoing], deadline: Deadline) -> OpenCall:
+        """Make one call whose reply is a stream. Once it has begun nothing is repeated.
+
+        Args:
+            make: builds a try.
+            deadline: end of all tries until the stream begins.
+
+        Raises:
+            RequestError: no stream began; which subclass says why.
+            ConfigurationError: the client is closed.
+        """
+        return await self._repeat(lambda attempts: self._try_open(make, attempts), deadline)
+
+    async def close(self, call: OpenCall, unfinished: tuple[str, ...]) -> None:
+        """End a stream. What has not finished is aborted first: SGLang 0.5.18 goes on after a mere disconnect.
+
+        Args:
+            call: the stream.
+            unfinished: samples whose end has not come.
+        """
+        if not unfinished:
+            await call.stream.aclose()
+            return
+
+        async def stop() -> None:
+            await self.abort(unfinished, call.base)
+            await call.stream.aclose()
+
+        self._in_background(stop())
+
+    def lost(self, error: TransportError, rids: tuple[str, ...]) -> ServerUnreachableError:
+        """Note that a stream broke, and make the error for it."""
+        self._on_lost_server()
+        return ServerUnreachableError(f"the connection broke in the middle of a stream: {error}", rids=rids)
+
+    async def _repeat(self, attempt: Callable[[list[Attempt]], Awaitable[T]], deadline: Deadline) -> T:
         attempts: list[Attempt] = []
+
+        async def once() -> T:  # tenacity looks whether a function is a coroutine function
+            return await attempt(attempts)
+
         try:
             async with asyncio.timeout_at(deadline.at):
                 retrying = AsyncRetrying(
@@ -146,7 +210,7 @@ class Caller:
                     sleep=self._sleep,
                     reraise=True,
                 )
-                return await retrying(self._try, make, read, attempts)
+                return await retrying(once)
         except _AttemptFailedError as failure:
             _raise(failure, tuple(attempts))
         except TimeoutError:
@@ -154,16 +218,16 @@ class Caller:
             rids, status = (attempts[-1].rids, attempts[-1].status) if attempts else ((), None)
             raise DeadlineExceededError(message, rids=rids, status=status, attempts=tuple(attempts)) from None
 
-    async def abort(self, rids: tuple[str, ...], base: str, headers: dict[str, str]) -> None:
+    async def abort(self, rids: tuple[str, ...], base: str | None = None) -> None:
         """Tell a server to stop these samples; at most 2 s, and errors are ignored: the samples may have ended.
 
         SGLang answers 200 whether or not an id is known, and matches by prefix: ids must not be prefixes of another.
 
         Args:
             rids: the samples.
-            base: the server that they were sent to, which need not be the one of now.
-            headers: as they were sent to it.
+            base: the server that they were sent to, which need not be the one of now; None for that one.
         """
+        base, headers = base or self._address.base_url, self._headers(is_admin=True)
 
         async def stop(rid: str) -> None:
             body = f'{{"rid":"{rid}"}}'.encode()
@@ -183,58 +247,95 @@ class Caller:
             self._is_closed = True
 
     async def _try(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], attempts: list[Attempt]) -> T:
-        if self._is_closed:
-            raise ConfigurationError("this client is closed: make a new one")
-        start = time.monotonic()
-        outgoing, base, headers = make(), self._address.base_url, self._headers()
-        url = base + outgoing.path
-
-        def failed(kind: FailureKind, message: str, status: int | None = None, body: str = "") -> _AttemptFailedError:
-            outcome = f"{kind}: {message}"
-            attempts.append(Attempt(outgoing.rids, kind, outcome, status, time.monotonic() - start))
-            _log.debug("attempt %d of %s failed: %s", len(attempts), outgoing.path, outcome)
-            return _AttemptFailedError(attempts[-1], message, body)
-
-        try:
-            reply = await self._transport.send(HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane))
-        except asyncio.CancelledError:
-            failed(FailureKind.GIVEN_UP, "given up before the reply came")
-            self._abort_in_background(outgoing.rids, base, headers)
-            raise
-        except TransportError as error:
-            if error.was_sent:
-                failure = failed(FailureKind.DISCONNECT, f"the connection to {url} broke: {error}")
-                self._abort_in_background(outgoing.rids, base, headers)
-            else:
-                failure = failed(FailureKind.CONNECT, f"cannot connect to {url}: {error}")
-            self._on_lost_server()
-            await self._address.refresh()
-            raise failure from error
+        one = self._begin(make, attempts)
+        reply = await self._exchange(one, self._transport.send)
         if not 200 <= reply.status < 300:
-            fault = read_fault(reply.status, reply.body)
-            if reply.status >= 500 and len(outgoing.rids) > 1:
-                # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
-                self._abort_in_background(outgoing.rids, base, headers)
-            raise failed(fault.kind, f"the server says: {fault.message}", reply.status, fault.body)
+            raise self._refused(one, reply.status, reply.body)
         try:
             return read(reply.body)
         except BrokenReplyError as error:
-            shown = "" if outgoing.hides_reply else reply.body[:300].decode(errors="replace")
-            message = f"the reply to {outgoing.path} is not what SGLang sends: {error}"
-            raise failed(FailureKind.BAD_REPLY, message, reply.status, shown) from error
+            shown = "" if one.outgoing.hides_reply else reply.body[:300].decode(errors="replace")
+            message = f"the reply to {one.outgoing.path} is not what SGLang sends: {error}"
+            raise one.failed(FailureKind.BAD_REPLY, message, reply.status, shown) from error
 
-    def _headers(self) -> dict[str, str]:
+    async def _try_open(self, make: Callable[[], Outgoing], attempts: list[Attempt]) -> OpenCall:
+        one = self._begin(make, attempts)
+        stream = await self._exchange(one, self._transport.open)
+        if 200 <= stream.status < 300:
+            return OpenCall(one.outgoing, one.base, stream)
+        try:
+            body = b"".join([chunk async for chunk in stream.chunks()])
+        except TransportError:
+            body = b""  # the status says enough
+        finally:
+            await stream.aclose()
+        raise self._refused(one, stream.status, body)
+
+    def _begin(self, make: Callable[[], Outgoing], attempts: list[Attempt]) -> _Try:
+        if self._is_closed:
+            raise ConfigurationError("this client is closed: make a new one")
+        outgoing = make()
+        headers = self._headers(is_admin=outgoing.is_admin)
+        return _Try(outgoing, self._address.base_url, headers, attempts, time.monotonic())
+
+    async def _exchange(self, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
+        outgoing, url = one.outgoing, one.base + one.outgoing.path
+        try:
+            return await exchange(HttpRequest(outgoing.method, url, one.headers, outgoing.body, outgoing.lane))
+        except asyncio.CancelledError:
+            one.failed(FailureKind.GIVEN_UP, "given up before the reply came")
+            self._abort_in_background(one)
+            raise
+        except TransportError as error:
+            if error.was_sent:
+                failure = one.failed(FailureKind.DISCONNECT, f"the connection to {url} broke: {error}")
+                self._abort_in_background(one)
+            else:
+                failure = one.failed(FailureKind.CONNECT, f"cannot connect to {url}: {error}")
+            self._on_lost_server()
+            await self._address.refresh()
+            raise failure from error
+
+    def _refused(self, one: _Try, status: int, body: bytes) -> _AttemptFailedError:
+        fault = read_fault(status, body)
+        if status >= 500 and len(one.outgoing.rids) > 1:
+            # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
+            self._abort_in_background(one)
+        return one.failed(fault.kind, f"the server says: {fault.message}", status, fault.body)
+
+    def _headers(self, *, is_admin: bool = False) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}
-        if self._address.api_key is not None:
-            headers["Authorization"] = f"Bearer {self._address.api_key.get_secret_value()}"
+        key = self._admin_key if is_admin and self._admin_key is not None else self._address.api_key
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key.get_secret_value()}"
         return headers
 
-    def _abort_in_background(self, rids: tuple[str, ...], base: str, headers: dict[str, str]) -> None:
-        if not rids or self._is_closed:
-            return
-        task = asyncio.get_running_loop().create_task(self.abort(rids, base, headers))
+    def _abort_in_background(self, one: _Try) -> None:
+        if one.outgoing.rids and not self._is_closed:
+            self._in_background(self.abort(one.outgoing.rids, one.base))
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._aborts.add(task)
         task.add_done_callback(self._aborts.discard)
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One try: what goes out, where to, and since when."""
+
+    outgoing: Outgoing
+    base: str
+    headers: dict[str, str]
+    attempts: list[Attempt]
+    start: float
+
+    def failed(self, kind: FailureKind, message: str, status: int | None = None, body: str = "") -> _AttemptFailedError:
+        """Write the failure down and make the exception for it."""
+        outcome = f"{kind}: {message}"
+        self.attempts.append(Attempt(self.outgoing.rids, kind, outcome, status, time.monotonic() - self.start))
+        _log.debug("attempt %d of %s failed: %s", len(self.attempts), self.outgoing.path, outcome)
+        return _AttemptFailedError(self.attempts[-1], message, body)
 
 
 class _Stop(stop_base):
@@ -266,6 +367,6 @@ def _raise(failure: _AttemptFailedError, attempts: tuple[Attempt, ...]) -> NoRet
     message = failure.message
     if last.kind is FailureKind.CONNECT:
         message += ". Is a server up there? `ets-server status` shows what runs, `ets-server up` starts one"
-    raise _ERRORS[last.kind](
+    raise ERRORS[last.kind](
         message, rids=last.rids, status=last.status, body=failure.body, attempts=attempts
     ) from failure.__cause__

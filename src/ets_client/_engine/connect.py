@@ -15,8 +15,9 @@ from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_
 from .caller import Outgoing
 from .deadline import Deadline
 from .expander import Expander
+from .labels import Labels
 from .prompts import Prompts
-from .tokenizers import LocalTokenizer, ServerTokenizer, find_local_tokenizer
+from .tokenizers import LocalTokenizer, ServerTokenizer, Tokenizer, find_local_tokenizer
 
 if TYPE_CHECKING:
     import os
@@ -39,14 +40,20 @@ class Connection:
     Attributes:
         info: the server's facts.
         profile: the given profile, or a generic one.
+        tokenizer: who turns text into ids.
+        vocab_size: ids below it exist, or None when nobody knows.
         prompts: turns what callers give into ids.
         expander: runs expands.
+        labels: asks for label probabilities.
     """
 
     info: ServerInfo
     profile: Profile
+    tokenizer: Tokenizer
+    vocab_size: int | None
     prompts: Prompts
     expander: Expander
+    labels: Labels
 
 
 async def connect(
@@ -80,7 +87,9 @@ async def connect(
     size = stated or found or (local.vocab_size if isinstance(local, LocalTokenizer) else None)
     tokenizer = local or server
     prompts = Prompts(given.prompt, tokenizer, server, size)
-    return Connection(info, given, prompts, Expander(caller, tokenizer, warmth))
+    expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments)
+    labels = Labels(caller, tokenizer, size, info.max_input_tokens)
+    return Connection(info, given, tokenizer, size, prompts, expander, labels)
 
 
 async def fetch_server_info(caller: Caller, timeout: float | None) -> ServerInfo:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
-__all__ = ["HttpReply", "HttpRequest", "Transport", "TransportError"]
+__all__ = ["HttpReply", "HttpRequest", "HttpStream", "Transport", "TransportError"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,27 @@ class HttpReply:
     body: bytes = field(repr=False)
 
 
+class HttpStream(Protocol):
+    """A reply whose body comes piece by piece."""
+
+    @property
+    def status(self) -> int:
+        """Its HTTP status."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body's pieces as they come.
+
+        Raises:
+            TransportError: the connection broke.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back when the body was read to its end."""
+        ...
+
+
 class TransportError(Exception):
     """No complete reply.
 
@@ -55,6 +76,14 @@ class Transport(Protocol):
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """Send one request and wait for the whole reply.
+
+        Raises:
+            TransportError: there was none.
+        """
+        ...
+
+    async def open(self, request: HttpRequest) -> HttpStream:
+        """Send one request and wait for the header of the reply.
 
         Raises:
             TransportError: there was none.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import httpx
 
-from .base import HttpReply, HttpRequest, TransportError
+from .base import HttpReply, HttpRequest, HttpStream, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator
 
 __all__ = ["StockTransport"]
 
@@ -53,20 +59,45 @@ class StockTransport:
         Raises:
             TransportError: there was none.
         """
-        try:
-            reply = await self._pools[request.lane].request(
-                request.method, request.url, headers=request.headers, content=request.body
-            )
-        except _NOT_SENT as error:
-            raise TransportError(_words(error), was_sent=False) from error
-        except httpx.HTTPError as error:
-            raise TransportError(_words(error), was_sent=True) from error
+        pool = self._pools[request.lane]
+        with _transport_errors():
+            reply = await pool.request(request.method, request.url, headers=request.headers, content=request.body)
         return HttpReply(reply.status_code, reply.content)
+
+    async def open(self, request: HttpRequest) -> HttpStream:
+        """Send one request and wait for the header of the reply.
+
+        Raises:
+            TransportError: there was none.
+        """
+        pool = self._pools[request.lane]
+        with _transport_errors():
+            outgoing = pool.build_request(request.method, request.url, headers=request.headers, content=request.body)
+            return _StockStream(await pool.send(outgoing, stream=True))
 
     async def aclose(self) -> None:
         """Close all connections."""
         for pool in self._pools.values():
             await pool.aclose()
+
+
+class _StockStream:
+    """A streamed response of httpx."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status_code
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        with _transport_errors():
+            async for chunk in self._response.aiter_bytes():
+                yield chunk
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
 
 
 class _Borrowed(httpx.AsyncBaseTransport):
@@ -77,6 +108,17 @@ class _Borrowed(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._transport.handle_async_request(request)
+
+
+@contextmanager
+def _transport_errors() -> Generator[None]:
+    """Turn httpx's exceptions into ours."""
+    try:
+        yield
+    except _NOT_SENT as error:
+        raise TransportError(_words(error), was_sent=False) from error
+    except httpx.HTTPError as error:
+        raise TransportError(_words(error), was_sent=True) from error
 
 
 def _words(error: Exception) -> str:

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from ..errors import FailureKind
 
-__all__ = ["Fault", "read_fault"]
+__all__ = ["Fault", "failure_kind", "read_fault"]
 
 _MOST_BODY = 4096
 _MOST_MESSAGE = 1000  # FastAPI's validation errors quote the request
@@ -41,10 +41,16 @@ def read_fault(status: int, body: bytes) -> Fault:
     text = body[:_MOST_BODY].decode(errors="replace")
     message = _message(body) or text.strip() or "no explanation"
     shown = message if len(message) <= _MOST_MESSAGE else f"{message[:_MOST_MESSAGE]}…"
-    return Fault(_kind(status, message), shown, text)
+    return Fault(failure_kind(status, message), shown, text)
 
 
-def _kind(status: int, message: str) -> FailureKind:
+def failure_kind(status: int, message: str) -> FailureKind:
+    """What an error status means for the caller.
+
+    Args:
+        status: HTTP status, or the one that an abort carries.
+        message: the server's words.
+    """
     if status in {401, 403}:
         return FailureKind.AUTHENTICATION
     if status in _BUSY:

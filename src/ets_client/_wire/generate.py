@@ -71,6 +71,7 @@ def generate_body(
     *,
     logprobs: bool,
     namespace: str | None,
+    stream: bool = False,
 ) -> bytes:
     """A batch of samples of one prompt, each with its own request id so that it can be aborted alone.
 
@@ -82,6 +83,7 @@ def generate_body(
         sampling: :func:`sampling_fields`, one a sample.
         logprobs: whether the reply shall hold a log-probability for each generated token.
         namespace: cache namespace, or None.
+        stream: whether the reply shall come piece by piece.
     """
     body: dict[str, Any] = {
         "input_ids": [token_ids] * len(rids),
@@ -90,6 +92,8 @@ def generate_body(
     }
     if logprobs:
         body["return_logprob"] = True  # of the output alone: a logprob_start_len >= 0 would switch prefix reuse off
+    if stream:
+        body["stream"] = True
     if namespace is not None:
         body["extra_key"] = [namespace] * len(rids)
     return to_json(body)

@@ -27,6 +27,7 @@ class _WireServerInfo(BaseModel):
     enable_metrics: bool = False
     enable_deterministic_inference: bool = False
     disable_radix_cache: bool = False
+    incremental_streaming_output: bool = False
 
 
 class _WireModelInfo(BaseModel):
@@ -81,6 +82,7 @@ def read_server_info(server_info: bytes, model_info: bytes, models: bytes) -> Se
         has_metrics=server.enable_metrics,
         is_deterministic=server.enable_deterministic_inference,
         has_radix_cache=not server.disable_radix_cache,
+        streams_increments=server.incremental_streaming_output,
         weight_version=model.weight_version,
     )
 

@@ -1,0 +1,86 @@
+"""Make branches of what the server sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._core.ending import end_of_step, overshoot_in, surely_ends_at
+from ..branch import Branch, EndReason, Logprobs, Usage
+from .tokenizers import TokenTexts
+
+if TYPE_CHECKING:
+    from .._core.limits import StepLimit
+    from .._core.warmth import Warmth
+    from .._wire.generate import WireSample
+    from ..prefix import Prefix
+    from ..sampling import SamplingParams
+    from .tokenizers import Tokenizer
+
+__all__ = ["BranchMaker", "usage_of"]
+
+
+class BranchMaker:
+    """Knows how a step ended, which characters its tokens carry, and what the cache holds after it."""
+
+    def __init__(self, tokenizer: Tokenizer, warmth: Warmth) -> None:
+        self._tokenizer = tokenizer
+        self._token_texts = TokenTexts(tokenizer)
+        self._warmth = warmth
+
+    async def make(
+        self, prefix: Prefix, sampling: SamplingParams, limit: StepLimit, sample: WireSample, *, logprobs: bool
+    ) -> Branch:
+        """Make the branch of one sample that has ended.
+
+        Args:
+            prefix: what was expanded.
+            sampling: as it was sent.
+            limit: where its ``max_new_tokens`` came from.
+            sample: what came back.
+            logprobs: whether log-probabilities were asked for.
+
+        Raises:
+            RequestError: the server was asked for the text of a token and failed.
+        """
+        finish = sample.meta_info.finish_reason
+        matched = finish.matched if finish is not None else None
+        end = end_of_step(
+            finish.type if finish is not None else None,
+            matched,
+            generated=len(sample.output_ids),
+            limit=limit,
+            stop=sampling.stop or (),
+            stop_regex=sampling.stop_regex or (),
+            stop_token_ids=sampling.stop_token_ids or (),
+        )
+        stop, overshoot = "", ""
+        if end is EndReason.DELIMITER:
+            stop = str(matched)
+            overshoot = await self._overshoot(sample, stop)
+        raw = sample.meta_info.output_token_logprobs
+        branch = Branch(
+            text=sample.text,
+            token_ids=tuple(sample.output_ids),
+            prefix=prefix.child(sample.output_ids, sample.text + stop + overshoot),
+            end=end,
+            matched=matched if isinstance(matched, str | int) else None,
+            overshoot=overshoot,
+            usage=usage_of(sample),
+            rid=sample.meta_info.id,
+            logprobs=Logprobs(raw) if logprobs and raw is not None else None,
+        )
+        if branch.token_ids or branch.end is not EndReason.ABORTED:  # aborted in the queue: nothing was computed
+            self._warmth.add(prefix)
+            self._warmth.add(branch.prefix)
+        return branch
+
+    async def _overshoot(self, sample: WireSample, stop: str) -> str:
+        if not sample.output_ids or surely_ends_at(stop, await self._token_texts.text(sample.output_ids[-1])):
+            return ""
+        return overshoot_in(await self._tokenizer.decode(sample.output_ids), sample.text, stop)
+
+
+def usage_of(sample: WireSample) -> Usage:
+    """The tokens that the server counted for one sample."""
+    meta = sample.meta_info
+    return Usage(meta.prompt_tokens, meta.cached_tokens, meta.completion_tokens)

@@ -1,0 +1,150 @@
+"""``POST /generate`` with ``stream``: chunks of one or several samples, in either of SGLang's two modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .broken import BrokenReplyError
+from .faults import Fault, failure_kind, read_fault
+from .generate import WireMeta, WireSample
+
+__all__ = ["StreamFaultError", "StreamReader", "StreamedPart"]
+
+_DONE = b"[DONE]"
+
+
+class StreamFaultError(Exception):
+    """An error that came inside a stream whose status was 200."""
+
+    def __init__(self, fault: Fault, status: int) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedPart:
+    """What one chunk adds.
+
+    Attributes:
+        index: which sample of the batch.
+        text: new text.
+        token_ids: new token ids.
+        sample: the whole sample, when this chunk ends it.
+    """
+
+    index: int
+    text: str
+    token_ids: tuple[int, ...]
+    sample: WireSample | None
+
+
+class _Chunk(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    index: int = 0
+    text: str = ""
+    output_ids: list[int] = Field(default_factory=list[int])
+    meta_info: WireMeta
+
+
+class _Error(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    code: int = 400  # 0.5.10 sends the message alone
+
+
+class _ErrorFrame(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    error: _Error
+
+
+@dataclass(slots=True)
+class _Progress:
+    text: str = ""
+    token_ids: list[int] = field(default_factory=list[int])
+    logprobs: list[Any] | None = None
+    is_finished: bool = False
+
+
+class StreamReader:
+    """Follows all samples of one stream."""
+
+    def __init__(self, samples: int, *, is_incremental: bool) -> None:
+        """Expect a stream.
+
+        Args:
+            samples: how many were asked for.
+            is_incremental: whether the server sends what is new (``--incremental-streaming-output``) or, as it does by
+                default, everything so far in each chunk.
+        """
+        self._samples = [_Progress() for _ in range(samples)]
+        self._is_incremental = is_incremental
+
+    @property
+    def unfinished(self) -> tuple[int, ...]:
+        """Samples whose end has not come."""
+        return tuple(index for index, sample in enumerate(self._samples) if not sample.is_finished)
+
+    def read(self, payload: bytes) -> StreamedPart | None:
+        """Take the next event.
+
+        Args:
+            payload: as :class:`~ets_client._wire.sse.SseReader` gives it.
+
+        Returns:
+            What it adds, or None for the mark at the end of the stream.
+
+        Raises:
+            StreamFaultError: it tells of a failure.
+            BrokenReplyError: it is not SGLang's.
+        """
+        if payload == _DONE:
+            return None
+        if payload.startswith(b'{"error"'):
+            raise self._error_frame(payload)
+        try:
+            chunk = _Chunk.model_validate_json(payload)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise BrokenReplyError(f"a chunk: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        if not 0 <= chunk.index < len(self._samples) or self._samples[chunk.index].is_finished:
+            raise BrokenReplyError(f"a chunk for sample {chunk.index} of {len(self._samples)} that is not expected")
+        finish = chunk.meta_info.finish_reason
+        if finish is not None and finish.type == "abort" and (finish.status_code or 0) >= 400:
+            status, message = finish.status_code or 0, finish.message or "aborted"
+            raise StreamFaultError(Fault(failure_kind(status, message), message, ""), status)
+        return self._advance(self._samples[chunk.index], chunk)
+
+    def _advance(self, so_far: _Progress, chunk: _Chunk) -> StreamedPart:
+        logprobs = chunk.meta_info.output_token_logprobs
+        if self._is_incremental:
+            new_text, new_ids = chunk.text, chunk.output_ids
+            so_far.text += new_text
+            so_far.token_ids += new_ids
+            so_far.logprobs = (so_far.logprobs or []) + logprobs if logprobs is not None else so_far.logprobs
+        else:
+            # The text of unfinished characters may be taken back: then nothing is new until it is longer again.
+            grown = chunk.text.startswith(so_far.text)
+            new_text = chunk.text[len(so_far.text) :] if grown else ""
+            new_ids = chunk.output_ids[len(so_far.token_ids) :]
+            so_far.text = chunk.text if grown or chunk.meta_info.finish_reason is not None else so_far.text
+            so_far.token_ids = chunk.output_ids
+            so_far.logprobs = logprobs if logprobs is not None else so_far.logprobs
+        sample = None
+        if chunk.meta_info.finish_reason is not None:
+            so_far.is_finished = True
+            meta = chunk.meta_info.model_copy(update={"output_token_logprobs": so_far.logprobs})
+            sample = WireSample(text=so_far.text, output_ids=so_far.token_ids, meta_info=meta)
+        return StreamedPart(chunk.index, new_text, tuple(new_ids), sample)
+
+    def _error_frame(self, payload: bytes) -> StreamFaultError:
+        try:
+            status = _ErrorFrame.model_validate_json(payload).error.code
+        except ValidationError:
+            status = 500
+        return StreamFaultError(read_fault(status, payload), status)

@@ -1,0 +1,175 @@
+"""A client's life: its options, its connection to one server, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, TypedDict
+
+from pydantic import SecretStr
+
+from ._core.warmth import Warmth
+from ._engine.address import Address, EndpointAddress, FixedAddress, check_api_key
+from ._engine.caller import Caller
+from ._engine.connect import Connection, connect
+from ._engine.deadline import Deadline
+from ._transport.stock import StockTransport
+from .errors import ConfigurationError
+from .profiles import load_profile
+from .retry import RetryPolicy
+from .sampling import SamplingParams
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    import httpx
+
+    from .profiles import Profile
+    from .server_info import ServerInfo
+
+__all__ = ["ClientOptions", "Connected"]
+
+_log = logging.getLogger("ets_client")
+
+
+class ClientOptions(TypedDict, total=False):
+    """The keyword arguments of :class:`AsyncPolicyClient`, which explains them."""
+
+    api_key: str | None
+    admin_api_key: str | None
+    sampling: SamplingParams | None
+    retry: RetryPolicy
+    timeout: float | None
+    connections: int
+    transport: httpx.AsyncBaseTransport | None
+
+
+class Connected:
+    """What every client of a server has; :class:`AsyncPolicyClient` explains the arguments."""
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:30000",
+        profile: Profile | str | os.PathLike[str] | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        self._open(FixedAddress(base_url, _secret(options.get("api_key"))), profile, 5.0, options)
+
+    @classmethod
+    def from_endpoint(
+        cls,
+        path: str | os.PathLike[str],
+        profile: Profile | str | os.PathLike[str] | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Self:
+        """A client of the server that an endpoint file names.
+
+        The file is read again whenever the server cannot be reached, so that a job that was requeued to another node
+        or port is found.
+
+        Args:
+            path: the file that ``ets-server up --endpoint-file`` writes.
+            profile: as for the class; None takes the one that the server was started with, when it is known here.
+            options: as for the class.
+
+        Raises:
+            ConfigurationError: the file is missing or not valid.
+        """
+        client = cls.__new__(cls)
+        address = EndpointAddress(path, _secret(options.get("api_key")))
+        endpoint = address.endpoint
+        if profile is None and endpoint.profile is not None:
+            try:
+                profile = load_profile(endpoint.profile)
+            except ConfigurationError as error:
+                _log.warning("the server was started with a profile that cannot be used here: %s", error)
+        client._open(address, profile, endpoint.keep_alive_seconds, options)
+        return client
+
+    def _open(
+        self,
+        address: Address,
+        profile: Profile | str | os.PathLike[str] | None,
+        keep_alive_seconds: float,
+        options: ClientOptions,
+    ) -> None:
+        unknown = options.keys() - ClientOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {', '.join(map(repr, sorted(unknown)))}")
+        self._timeout = options.get("timeout", 600.0)
+        if self._timeout is not None and self._timeout <= 0:
+            raise ConfigurationError(f"timeout = {self._timeout}: seconds above 0, or None for no limit")
+        connections = options.get("connections", 256)
+        if connections < 1:
+            raise ConfigurationError(f"connections = {connections}: at least 1")
+        self._sampling = options.get("sampling") or SamplingParams()
+        self._wanted_profile = profile
+        self._address = address
+        self._warmth = Warmth()
+        self._transport = StockTransport(
+            connections=connections, keep_alive_seconds=keep_alive_seconds, transport=options.get("transport")
+        )
+        self._caller = Caller(
+            self._transport,
+            address,
+            options.get("retry") or RetryPolicy(),
+            jitter=random.random,
+            admin_key=check_api_key(_secret(options.get("admin_api_key"))),
+            on_lost_server=self._warmth.clear,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._connection = await connect(self._caller, self._wanted_profile, self._warmth, self._timeout)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections, after the aborts that are on their way (2 s at most)."""
+        self._connection = None
+        try:
+            await self._caller.aclose()
+        finally:
+            await self._transport.aclose()
+
+    @property
+    def profile(self) -> Profile:
+        """The profile in use, given or derived."""
+        return self._ready().profile
+
+    @property
+    def capabilities(self) -> ServerInfo:
+        """What the server said of itself at first contact; ``print`` it."""
+        return self._ready().info
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return Deadline.after(self._timeout if timeout is None else timeout)
+
+    def _ready(self) -> Connection:
+        if self._connection is None:
+            raise ConfigurationError("the client is not open: use it inside `async with AsyncPolicyClient(...)`")
+        if self._loop is not asyncio.get_running_loop():
+            raise ConfigurationError("this client belongs to another event loop: make one client for each loop")
+        return self._connection
+
+    def __repr__(self) -> str:
+        connection = self._connection
+        state = "closed" if connection is None else f"{connection.profile.name}, {len(self._warmth)} warm prefixes"
+        return f"{type(self).__name__}({self._address.base_url}, {state})"
+
+
+def _secret(key: str | None) -> SecretStr | None:
+    return None if key is None else SecretStr(key)

@@ -1,0 +1,146 @@
+"""Calls about the server itself, besides generation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._core.guard import check_ids, check_text
+from ._engine.caller import Outgoing
+from ._engine.connect import fetch_server_info
+from ._wire.admin import read_loads, read_model_info
+from ._wire.info import read_metrics
+from .connected import Connected
+from .errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
+
+    T = TypeVar("T")
+
+__all__ = ["ServerCalls"]
+
+
+class ServerCalls(Connected):
+    """What a server tells of itself, and what it can be told to do."""
+
+    async def server_info(self) -> ServerInfo:
+        """What the server says of itself now.
+
+        Raises:
+            RequestError: it does not answer as SGLang does.
+        """
+        self._ready()
+        return await fetch_server_info(self._caller, self._timeout)
+
+    async def model_info(self) -> ModelInfo:
+        """The served model.
+
+        Raises:
+            RequestError: the server does not answer as SGLang does.
+        """
+        return await self._get("/model_info", read_model_info)
+
+    async def loads(self) -> tuple[WorkerLoad, ...]:
+        """The load of each data-parallel worker now.
+
+        Raises:
+            RequestError: the server does not answer as SGLang does.
+        """
+        return await self._get("/v1/loads", read_loads)
+
+    async def metrics(self) -> ServerMetrics:
+        """The server's own counters (it must run with ``--enable-metrics``, as ``ets-server`` does).
+
+        Raises:
+            RequestRejectedError: the server has no metrics.
+            RequestError: it does not answer.
+        """
+        return await self._get("/metrics/", read_metrics)  # without the slash SGLang redirects
+
+    async def health(self, timeout: float = 30.0) -> bool:
+        """Whether the server generates. SGLang tries it with one token, which takes at least a second.
+
+        Args:
+            timeout: seconds until the answer counts as no.
+        """
+        try:
+            await self._get("/health_generate", bytes, timeout)
+        except RequestError:
+            return False
+        return True
+
+    async def ready(self, timeout: float = 30.0) -> bool:
+        """Whether the server takes requests now: it is up, not paused and not about to stop.
+
+        SGLang 0.5.23 answers at once; older versions have no such endpoint and are asked as in :meth:`health`.
+
+        Args:
+            timeout: seconds until the answer counts as no.
+        """
+        try:
+            await self._get("/ready", bytes, timeout)
+        except RequestError as error:
+            return error.status == 404 and await self.health(timeout)
+        return True
+
+    async def flush_cache(self, wait: float = 30.0) -> None:
+        """Empty the server's KV cache. For everybody who uses it: do this to servers of your own.
+
+        Args:
+            wait: seconds to wait until nothing runs or waits there; the server flushes only then.
+
+        Raises:
+            RequestRejectedError: the server was busy all the time.
+            AuthenticationError: the server wants its admin key.
+            RequestError: it does not answer.
+        """
+        self._ready()
+        post = Outgoing("POST", f"/flush_cache?timeout={wait:g}", lane="control", is_admin=True)
+        await self._caller.call(lambda: post, bytes, self._deadline(None))
+        self._warmth.clear()
+
+    async def abort(self, *rids: str) -> None:
+        """Stop samples on the server. Each comes back as a branch whose end is ``aborted``, with what it had.
+
+        SGLang does not tell whether an id was known. The call takes 2 s at most and does not fail.
+
+        Args:
+            rids: request ids, as :attr:`BranchStream.rids` and :attr:`Branch.rid` give them.
+        """
+        self._ready()
+        await self._caller.abort(rids)
+
+    async def tokenize(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        """The token ids of a text.
+
+        Args:
+            text: any text.
+            add_special_tokens: whether the tokenizer adds its own, a BOS for example.
+
+        Raises:
+            InvalidRequestError: the text is empty.
+            RequestError: the server was asked and failed.
+        """
+        tokenizer = self._ready().tokenizer
+        return list(await tokenizer.encode(check_text(text), add_special_tokens=add_special_tokens))
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        """The text of token ids, special tokens included.
+
+        Args:
+            token_ids: ids of the server's vocabulary.
+
+        Raises:
+            InvalidRequestError: there are none, or one is outside the vocabulary.
+            RequestError: the server was asked and failed.
+        """
+        connection = self._ready()
+        return await connection.tokenizer.decode(check_ids(token_ids, connection.vocab_size))
+
+    async def _get(self, path: str, read: Callable[[bytes], T], timeout: float | None = None) -> T:
+        self._ready()
+        get = Outgoing("GET", path, lane="control")
+        return await self._caller.call(lambda: get, read, self._deadline(timeout))

@@ -1,0 +1,140 @@
+"""Expands and generations that come while they grow."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from types import TracebackType
+    from typing import Self
+
+    from ._engine.branches import BranchMaker
+    from ._engine.expander import ExpandRequest
+    from ._engine.streaming import SampleStream
+    from ._wire.stream import StreamedPart
+    from .branch import Branch
+
+__all__ = ["BranchStream", "Delta", "TextStream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one chunk of a stream adds.
+
+    Attributes:
+        text: new text. When it ends at a stop string, the text that the server trims may have come before.
+        token_ids: new token ids.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+class _Opened:
+    """Opens a stream on entering and ends it on leaving."""
+
+    def __init__(
+        self, begin: Callable[[], Awaitable[tuple[ExpandRequest, SampleStream]]], branches: BranchMaker
+    ) -> None:
+        self._begin = begin
+        self._branches = branches
+        self._request: ExpandRequest | None = None
+        self._stream: SampleStream | None = None
+
+    async def __aenter__(self) -> Self:
+        self._request, self._stream = await self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()
+
+    @property
+    def rids(self) -> tuple[str, ...]:
+        """Request ids of the samples, in order, for :meth:`AsyncPolicyClient.abort`."""
+        return self._entered()[1].rids
+
+    def _entered(self) -> tuple[ExpandRequest, SampleStream]:
+        if self._request is None or self._stream is None:
+            raise ConfigurationError("enter the stream first: `async with client.stream(...) as stream`")
+        return self._request, self._stream
+
+    async def _branch(self, part: StreamedPart) -> Branch | None:
+        request, _ = self._entered()
+        if part.sample is None:
+            return None
+        async with request.deadline.limit("the text after a step's end was not decoded"):
+            return await self._branches.make(
+                request.prefix, request.sampling, request.limit, part.sample, logprobs=request.logprobs
+            )
+
+
+class BranchStream(_Opened):
+    """The branches of one expand in the order in which they end.
+
+    ::
+
+        async with client.expand_iter(prefix, n=8) as branches:
+            async for branch in branches:
+                if good_enough(branch):
+                    break  # leaving stops the others on the server
+
+    Without ``async with`` it can be iterated to its end: ``async for branch in client.expand_iter(prefix, n=8)``.
+    """
+
+    async def __aiter__(self) -> AsyncIterator[Branch]:
+        if self._stream is None:
+            async with self:
+                async for branch in self._run():
+                    yield branch
+        else:
+            async for branch in self._run():
+                yield branch
+
+    async def _run(self) -> AsyncIterator[Branch]:
+        _, stream = self._entered()
+        async with aclosing(stream.parts()) as parts:
+            async for part in parts:
+                branch = await self._branch(part)
+                if branch is not None:
+                    yield branch
+
+
+class TextStream(_Opened):
+    """One continuation while it is written.
+
+    ::
+
+        async with client.stream(prefix) as stream:
+            async for delta in stream:
+                print(delta.text, end="")
+        print(stream.branch.end)
+    """
+
+    _finished: Branch | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Delta]:
+        _, stream = self._entered()
+        async with aclosing(stream.parts()) as parts:
+            async for part in parts:
+                if part.text or part.token_ids:
+                    yield Delta(part.text, part.token_ids)
+                self._finished = await self._branch(part) or self._finished
+
+    @property
+    def branch(self) -> Branch:
+        """The whole step, when the stream has ended.
+
+        Raises:
+            ConfigurationError: it has not.
+        """
+        if self._finished is None:
+            raise ConfigurationError("the stream has not ended: iterate it to its end before you ask for its branch")
+        return self._finished
