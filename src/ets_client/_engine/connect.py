@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from .._core.versions import untried
 from .._wire.info import read_server_info
 from ..errors import ConfigurationError, RequestRejectedError, ServerFaultError
 from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_profile
@@ -73,6 +74,8 @@ async def connect(
     """
     given = profile if isinstance(profile, Profile) or profile is None else load_profile(profile)
     info = await fetch_server_info(caller, timeout)
+    if (warning := untried(info.version)) is not None:
+        _log.warning("%s", warning)
     server = ServerTokenizer(caller, timeout)
     if given is None:
         given = await _generic_profile(info, server)

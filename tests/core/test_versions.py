@@ -1,0 +1,26 @@
+"""Versions that were tried, and what is said of others."""
+
+from __future__ import annotations
+
+import pytest
+
+from ets_client._core.versions import untried
+
+
+@pytest.mark.parametrize("version", ["0.5.14", "0.5.18", "0.5.18.post1", "0.5.23"])
+def test_a_version_in_the_tested_range_needs_no_word(version: str) -> None:
+    assert untried(version) is None
+
+
+@pytest.mark.parametrize("version", ["0.5.13", "0.5.24", "0.6.0", "1.0.0", "main"])
+def test_a_version_outside_it_is_named_with_the_range(version: str) -> None:
+    assert (
+        untried(version)
+        == f"SGLang {version} was not tried with this client, which was tested with SGLang 0.5.14 to 0.5.23"
+    )
+
+
+def test_a_server_without_a_version_is_named_too() -> None:
+    said = untried("")
+    assert said is not None
+    assert said.startswith("a server that tells no version")
