@@ -16,8 +16,9 @@ help:  ## this list
 demo: $(STAMPS)/client $(STAMPS)/server  ## start a policy server, grow search trees on it, stop it
 	@scripts/demo.sh
 
-serve: $(STAMPS)/server  ## start the policy server `policy` and write its address to policy.json
+serve: $(STAMPS)/client $(STAMPS)/server  ## start the policy server `policy` and write its address to policy.json
 	$(SERVER)/ets-server up policy --endpoint-file policy.json
+	@echo "now: .venv/bin/python examples/quickstart.py; stop it with: $(SERVER)/ets-server down policy"
 
 test: $(STAMPS)/dev $(STAMPS)/server-dev  ## all tests: client, server tool, real server, documentation
 	@scripts/test.sh

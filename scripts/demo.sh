@@ -8,12 +8,13 @@ name=demo
 endpoint=.stamps/$name.json
 stop() {
   status=$?
-  trap '' INT TERM # a second Ctrl-C must not keep the server alive
+  trap '' INT TERM HUP # a second Ctrl-C or a closed terminal must not keep the server alive
   "$server" down "$name" >/dev/null 2>&1 || true
   rm -f "$endpoint"
   exit "$status"
 }
 trap stop EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

@@ -31,6 +31,7 @@ REQUEST_ERRORS = [
     DeadlineExceededError,
 ]
 BUSY = Attempt(("a", "b", "c"), FailureKind.BUSY, "busy: the queue is full", 503, 0.1)
+LOST = Attempt(("a", "b", "c"), FailureKind.CONNECT, "connect: nobody", 503, 0.1)
 
 
 @pytest.mark.parametrize("kind", [RequestError, *REQUEST_ERRORS])
@@ -79,7 +80,8 @@ def test_the_tree_in_the_documentation_holds_every_error() -> None:
         (RequestError("broken", rids=("a",)), "broken (rid a)"),
         (RequestError("broken", rids=("a", "b", "c"), status=500), "broken (rid a and 2 more; status 500)"),
         (RequestError("broken", attempts=(BUSY,)), "broken"),
-        (RequestError("broken", attempts=(BUSY, BUSY)), "broken (2 attempts, first: busy: the queue is full)"),
+        (RequestError("broken", attempts=(BUSY, BUSY)), "broken (2 attempts)"),
+        (RequestError("broken", attempts=(BUSY, LOST)), "broken (2 attempts, first: busy: the queue is full)"),
     ],
 )
 def test_the_message_names_request_status_and_history(error: RequestError, words: str) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ._core.guard import check_fits, check_namespace, check_origin, check_samples
+from ._core.guard import check_fits, check_namespace, check_origin, check_samples, check_sampling
 from ._core.settle import StepSettings, path_settings, settle, step_settings
 from ._engine.expander import ExpandRequest
 from .branch import Branch
 from .prefix import Origin, Prefix
-from .sampling import SamplingParams
 from .server_calls import ServerCalls
 from .streams import BranchStream, TextStream
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ._engine.deadline import Deadline
     from ._engine.streaming import SampleStream
     from .branch import Expansion, Usage
+    from .sampling import SamplingParams
     from .scores import LabelProbs, ScoreFailure
 
 __all__ = ["AsyncPolicyClient"]
@@ -267,7 +267,7 @@ class AsyncPolicyClient(ServerCalls):
         timeout: float | None,
     ) -> ExpandRequest:
         check_samples(n)
-        settings = step_settings(self.profile, (sampling or SamplingParams()).over(self._sampling))
+        settings = step_settings(self.profile, check_sampling(sampling).over(self._sampling))
         return await self._request(source, n, settings, self._deadline(timeout), logprobs=logprobs)
 
     async def _path_request(
@@ -278,7 +278,7 @@ class AsyncPolicyClient(ServerCalls):
         logprobs: bool,
         timeout: float | None,
     ) -> ExpandRequest:
-        settings = path_settings(self.profile, (sampling or SamplingParams()).over(self._sampling))
+        settings = path_settings(self.profile, check_sampling(sampling).over(self._sampling))
         return await self._request(source, 1, settings, self._deadline(timeout), logprobs=logprobs)
 
     async def _request(

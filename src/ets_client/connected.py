@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from pydantic import SecretStr
 
+from ._core.guard import check_timeout
 from ._core.warmth import Warmth
 from ._engine.address import Address, EndpointAddress, FixedAddress, check_api_key
 from ._engine.caller import Caller
@@ -156,7 +157,7 @@ class Connected:
         return self._ready().info
 
     def _deadline(self, timeout: float | None) -> Deadline:
-        return Deadline.after(self._timeout if timeout is None else timeout)
+        return Deadline.after(self._timeout if timeout is None else check_timeout(timeout))
 
     def _ready(self) -> Connection:
         if self._connection is None:

@@ -136,7 +136,8 @@ class RequestError(EtsClientError):
         if self.status is not None:
             details.append(f"status {self.status}")
         if len(self.attempts) > 1:
-            details.append(f"{len(self.attempts)} attempts, first: {self.attempts[0].outcome}")
+            same = self.attempts[0].outcome == self.attempts[-1].outcome
+            details.append(f"{len(self.attempts)} attempts" + ("" if same else f", first: {self.attempts[0].outcome}"))
         return f"{self.message} ({'; '.join(details)})" if details else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:

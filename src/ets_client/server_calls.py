@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from ._core.guard import check_ids, check_text
@@ -80,10 +81,12 @@ class ServerCalls(Connected):
         Args:
             timeout: seconds until the answer counts as no.
         """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
         try:
             await self._get("/ready", bytes, timeout)
         except RequestError as error:
-            return error.status == 404 and await self.health(timeout)
+            return error.status == 404 and await self.health(end - loop.time())
         return True
 
     async def flush_cache(self, wait: float = 30.0) -> None:
@@ -109,9 +112,12 @@ class ServerCalls(Connected):
 
         Args:
             rids: request ids, as :attr:`BranchStream.rids` and :attr:`Branch.rid` give them.
+
+        Raises:
+            InvalidRequestError: one is empty or no text; SGLang may stop everybody's samples for an empty one.
         """
         self._ready()
-        await self._caller.abort(rids)
+        await self._caller.abort(tuple(check_text(rid, f"rids[{place}]") for place, rid in enumerate(rids)))
 
     async def tokenize(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """The token ids of a text.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,8 +44,11 @@ class _Opened:
         self._branches = branches
         self._request: ExpandRequest | None = None
         self._stream: SampleStream | None = None
+        self._part: StreamedPart | None = None  # taken and not yet given out
 
     async def __aenter__(self) -> Self:
+        if self._stream is not None:
+            raise ConfigurationError("this stream was entered before: begin a new one")
         self._request, self._stream = await self._begin()
         return self
 
@@ -66,14 +68,19 @@ class _Opened:
             raise ConfigurationError("enter the stream first: `async with client.stream(...) as stream`")
         return self._request, self._stream
 
-    async def _branch(self, part: StreamedPart) -> Branch | None:
-        request, _ = self._entered()
-        if part.sample is None:
+    async def _next(self) -> tuple[StreamedPart, Branch | None] | None:
+        request, stream = self._entered()
+        part = self._part = self._part or await stream.part()
+        if part is None:
             return None
-        async with request.deadline.limit("the text after a step's end was not decoded"):
-            return await self._branches.make(
-                request.prefix, request.sampling, request.limit, part.sample, logprobs=request.logprobs
-            )
+        branch = None
+        if part.sample is not None:
+            async with request.deadline.limit("the text after a step's end was not decoded", stream.rids):
+                branch = await self._branches.make(
+                    request.prefix, request.sampling, request.limit, part.sample, logprobs=request.logprobs
+                )
+        self._part = None
+        return part, branch
 
 
 class BranchStream(_Opened):
@@ -99,12 +106,10 @@ class BranchStream(_Opened):
                 yield branch
 
     async def _run(self) -> AsyncIterator[Branch]:
-        _, stream = self._entered()
-        async with aclosing(stream.parts()) as parts:
-            async for part in parts:
-                branch = await self._branch(part)
-                if branch is not None:
-                    yield branch
+        while (found := await self._next()) is not None:
+            _, branch = found
+            if branch is not None:
+                yield branch
 
 
 class TextStream(_Opened):
@@ -121,12 +126,10 @@ class TextStream(_Opened):
     _finished: Branch | None = None
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
-        _, stream = self._entered()
-        async with aclosing(stream.parts()) as parts:
-            async for part in parts:
-                if part.text or part.token_ids:
-                    yield Delta(part.text, part.token_ids)
-                self._finished = await self._branch(part) or self._finished
+        while (found := await self._next()) is not None:
+            part, self._finished = found
+            if part.text or part.token_ids:
+                yield Delta(part.text, part.token_ids)
 
     @property
     def branch(self) -> Branch:

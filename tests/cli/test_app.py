@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
 from ets_client.cli.app import app
+from ets_client.testing import FaultPlan, ServerError
+
+if TYPE_CHECKING:
+    from ets_client.pytest_plugin import FakeServerFactory
 
 QUESTIONS = Path(__file__).parents[2] / "examples" / "questions.jsonl"
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing listens there
@@ -26,17 +31,20 @@ def test_profiles_lists_each_with_its_delimiter() -> None:
     assert "'ки'" in out
 
 
-def test_a_broken_profile_of_the_user_is_one_line_that_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("content", "said"), [("name: mine\n", "mine.yaml: prompt: "), ("prompt: [", "mine.yaml is not YAML")]
+)
+def test_a_broken_profile_of_the_user_is_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, content: str, said: str
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     folder = tmp_path / "ets-client" / "profiles"
     folder.mkdir(parents=True)
-    (folder / "mine.yaml").write_text("name: mine\n")
-    status, _, err = run("profiles")
-    assert status == 1
-    assert err.startswith("error: profile mine: prompt: ")
-    assert len(err.splitlines()) == 1
+    (folder / "mine.yaml").write_text(content)
+    status, out, _ = run("profiles")
+    assert status == 0
+    assert "mine" not in out
+    assert said in caplog.text
 
 
 def test_version_is_printed() -> None:
@@ -54,10 +62,33 @@ def test_a_missing_endpoint_file_is_one_line() -> None:
     assert err.startswith("error: no endpoint file at nowhere.json: is the server up?")
 
 
-def test_an_option_out_of_range_is_a_usage_error() -> None:
-    status, _, err = run("search", str(QUESTIONS), "--width", "0")
-    assert status == 2
-    assert "--width" in err
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--width", "0"),
+        ("--seconds", "-1"),
+        ("--url", NOBODY, "--endpoint", "policy.json"),
+        ("--out", "/nowhere/run.json"),
+        ("--out", "."),
+    ],
+)
+def test_a_bad_option_is_a_usage_error_before_anything_starts(options: tuple[str, ...]) -> None:
+    status, out, err = run("search", str(QUESTIONS), *options)
+    assert (status, out) == (2, "")
+    assert options[-2] in err
+
+
+def test_what_was_done_is_shown_and_written_when_the_server_is_lost(
+    fake_sglang_factory: FakeServerFactory, tmp_path: Path
+) -> None:
+    server = fake_sglang_factory(faults=FaultPlan(seed=1).on(ServerError(), nth=range(5, 100)))
+    out = tmp_path / "run.json"
+    options = ("--url", server.base_url, "--profile", "tiny", "--width", "2", "--depth", "1", "--at-once", "1")
+    status, text, err = run("search", str(QUESTIONS), *options, "--out", str(out))
+    assert status == 1
+    assert err.startswith("error: ")
+    assert "[1] answer None: wrong" in text
+    assert json.loads(out.read_text())["questions"]
 
 
 @pytest.mark.live

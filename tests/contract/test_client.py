@@ -467,8 +467,8 @@ class TestFailures:
         self, server: FakeServer, client: AsyncPolicyClient
     ) -> None:
         server.overrides["/tokenize"] = [FULL] * 2
-        with pytest.raises(DeadlineExceededError, match="the text was not tokenised within 0 s"):
-            await client.expand("q", timeout=0)
+        with pytest.raises(DeadlineExceededError, match="the text was not tokenised within 1e-09 s"):
+            await client.expand("q", timeout=1e-9)
         assert server.bodies("/generate") == []
 
 
@@ -625,7 +625,7 @@ class TestServer:
 
     async def test_a_server_without_metrics_is_an_error(self, server: FakeServer, client: AsyncPolicyClient) -> None:
         server.overrides["/metrics/"] = [httpx.Response(404, json={"detail": "Not Found"})]
-        with pytest.raises(RequestRejectedError, match="Not Found"):
+        with pytest.raises(RequestRejectedError, match="has no /metrics/: is it the address of an SGLang server"):
             await client.metrics()
 
     async def test_health_is_a_yes_or_a_no(self, server: FakeServer, client: AsyncPolicyClient) -> None:

@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
-from ets_client import InvalidRequestError
+from ets_client import InvalidRequestError, SamplingParams
 from ets_client._core.guard import (
     check_fits,
     check_ids,
     check_namespace,
     check_origin,
     check_samples,
+    check_sampling,
     check_text,
+    check_timeout,
 )
 from tests.fakes import root
 
@@ -92,3 +94,26 @@ def test_a_long_value_is_shortened_in_the_message_only() -> None:
         check_samples(given)
     assert len(str(caught.value)) < 400
     assert caught.value.given is given
+
+
+def test_sampling_is_sampling_params_or_nothing() -> None:
+    given = SamplingParams(top_p=0.5)
+    assert check_sampling(given) is given
+    assert check_sampling(None) == SamplingParams()
+
+
+@pytest.mark.parametrize("bad", [{"temperature": 1}, 0.7, "hot"])
+def test_anything_else_as_sampling_is_refused(bad: object) -> None:
+    with pytest.raises(InvalidRequestError, match=r"SamplingParams\(\.\.\.\), or None"):
+        check_sampling(bad)
+
+
+def test_a_timeout_is_seconds_or_nothing() -> None:
+    assert check_timeout(None) is None
+    assert check_timeout(2) == 2.0
+
+
+@pytest.mark.parametrize("bad", [0, -1, "1", True, float("nan")])
+def test_anything_else_as_timeout_is_refused(bad: object) -> None:
+    with pytest.raises(InvalidRequestError, match="seconds above 0"):
+        check_timeout(bad)

@@ -67,8 +67,19 @@ def test_an_own_profile_is_found_by_name_and_by_path(own_folder: Path) -> None:
 
 
 def test_an_own_profile_wins_over_a_shipped_one(own_folder: Path) -> None:
-    (own_folder / "tiny.yaml").write_text(OWN)
-    assert load_profile("tiny").name == "mine"
+    (own_folder / "tiny.yaml").write_text(OWN.replace("name: mine", "name: tiny\nsummary: my own"))
+    assert load_profile("tiny").summary == "my own"
+
+
+def test_an_own_profile_is_named_as_its_file_is(own_folder: Path) -> None:
+    (own_folder / "tiny.yml").write_text(OWN)
+    with pytest.raises(ConfigurationError, match=r"tiny\.yml: its name is 'mine'; it must be 'tiny'"):
+        load_profile("tiny")
+
+
+def test_a_profile_that_cannot_be_read_is_left_out_of_the_list(own_folder: Path) -> None:
+    (own_folder / "mine.yaml").write_bytes(b"\xff\xfe")
+    assert "mine" not in [profile.name for profile in list_profiles()]
 
 
 def test_an_unknown_name_lists_the_known_ones(own_folder: Path) -> None:

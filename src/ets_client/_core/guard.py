@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequestError
+from ..sampling import SamplingParams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..prefix import Prefix
 
-__all__ = ["check_fits", "check_ids", "check_namespace", "check_origin", "check_samples", "check_text"]
+__all__ = [
+    "check_fits",
+    "check_ids",
+    "check_namespace",
+    "check_origin",
+    "check_samples",
+    "check_sampling",
+    "check_text",
+    "check_timeout",
+]
 
 MOST_SAMPLES = 4096
 
@@ -118,3 +128,35 @@ def check_fits(length: int, max_input_tokens: int) -> None:
     """
     if length >= max_input_tokens:
         raise InvalidRequestError("prefix", f"{length} tokens", f"this server takes at most {max_input_tokens - 1}")
+
+
+def check_sampling(sampling: object) -> SamplingParams:
+    """Check what was given as sampling.
+
+    Args:
+        sampling: what the caller gave; None for nothing.
+
+    Raises:
+        InvalidRequestError: it is something else than :class:`SamplingParams`.
+    """
+    if sampling is None:
+        return SamplingParams()
+    if not isinstance(sampling, SamplingParams):
+        raise InvalidRequestError("sampling", sampling, "SamplingParams(...), or None")
+    return sampling
+
+
+def check_timeout(timeout: object) -> float | None:
+    """Check the time of a call.
+
+    Args:
+        timeout: what the caller gave; None for the client's.
+
+    Raises:
+        InvalidRequestError: it is no number of seconds above 0.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise InvalidRequestError("timeout", timeout, "seconds above 0, or None for the client's")
+    return float(timeout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from dataclasses import dataclass
@@ -29,18 +30,19 @@ from ..errors import (
     ServerFaultError,
     ServerUnreachableError,
 )
+from .open_call import OpenCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from pydantic import SecretStr
 
-    from .._transport.base import HttpStream, Transport
+    from .._transport.base import Transport
     from ..retry import RetryPolicy
     from .address import Address
     from .deadline import Deadline
 
-__all__ = ["ERRORS", "Caller", "OpenCall", "Outgoing"]
+__all__ = ["ERRORS", "Caller", "Outgoing"]
 
 _log = logging.getLogger("ets_client")
 _ABORT_SECONDS = 2.0
@@ -79,21 +81,6 @@ class Outgoing:
     lane: Literal["work", "control"] = "work"
     hides_reply: bool = False
     is_admin: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OpenCall:
-    """A call whose reply streams.
-
-    Attributes:
-        outgoing: what was sent.
-        base: the server that it was sent to.
-        stream: the reply.
-    """
-
-    outgoing: Outgoing
-    base: str
-    stream: HttpStream
 
 
 class _AttemptFailedError(Exception):
@@ -141,6 +128,7 @@ class Caller:
         self._sleep = sleep
         self._on_lost_server = on_lost_server
         self._aborts: set[asyncio.Task[None]] = set()
+        self._opened: set[OpenCall] = set()
         self._is_closed = False
 
     async def call(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], deadline: Deadline) -> T:
@@ -173,20 +161,20 @@ class Caller:
         """
         return await self._repeat(lambda attempts: self._try_open(make, attempts), deadline)
 
-    async def close(self, call: OpenCall, unfinished: tuple[str, ...]) -> None:
-        """End a stream. What has not finished is aborted first: SGLang 0.5.18 goes on after a mere disconnect.
-
-        Args:
-            call: the stream.
-            unfinished: samples whose end has not come.
-        """
-        if not unfinished:
-            await call.stream.aclose()
+    async def close(self, call: OpenCall) -> None:
+        """End a stream. What has not finished is aborted first: SGLang 0.5.18 goes on after a mere disconnect."""
+        if call not in self._opened:
+            return
+        self._opened.discard(call)
+        if not call.unfinished:
+            await call.aclose()
             return
 
         async def stop() -> None:
-            await self.abort(unfinished, call.base)
-            await call.stream.aclose()
+            try:
+                await self.abort(tuple(rid for rid in call.outgoing.rids if rid in call.unfinished), call.base)
+            finally:
+                await call.aclose()
 
         self._in_background(stop())
 
@@ -230,7 +218,7 @@ class Caller:
         base, headers = base or self._address.base_url, self._headers(is_admin=True)
 
         async def stop(rid: str) -> None:
-            body = f'{{"rid":"{rid}"}}'.encode()
+            body = json.dumps({"rid": rid}).encode()
             with contextlib.suppress(TransportError):
                 await self._transport.send(HttpRequest("POST", f"{base}/abort_request", headers, body, "control"))
 
@@ -239,8 +227,10 @@ class Caller:
                 await asyncio.gather(*map(stop, rids))
 
     async def aclose(self) -> None:
-        """Take no more calls, after the aborts that are on their way (each has at most 2 s)."""
+        """End all streams and take no more calls, after the aborts that are on their way (each has at most 2 s)."""
         try:
+            for call in list(self._opened):
+                await self.close(call)
             while self._aborts:
                 await asyncio.wait(set(self._aborts))
         finally:
@@ -262,7 +252,9 @@ class Caller:
         one = self._begin(make, attempts)
         stream = await self._exchange(one, self._transport.open)
         if 200 <= stream.status < 300:
-            return OpenCall(one.outgoing, one.base, stream)
+            call = OpenCall(one.outgoing, one.base, stream)
+            self._opened.add(call)
+            return call
         try:
             body = b"".join([chunk async for chunk in stream.chunks()])
         except TransportError:
@@ -301,7 +293,11 @@ class Caller:
         if status >= 500 and len(one.outgoing.rids) > 1:
             # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
             self._abort_in_background(one)
-        return one.failed(fault.kind, f"the server says: {fault.message}", status, fault.body)
+        if status in {404, 405}:
+            message = f"{one.base} has no {one.outgoing.path}: is it the address of an SGLang server?"
+        else:
+            message = f"the server says: {fault.message}"
+        return one.failed(fault.kind, message, status, fault.body)
 
     def _headers(self, *, is_admin: bool = False) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

@@ -35,11 +35,12 @@ class Deadline:
         return cls(asyncio.get_running_loop().time() + seconds, seconds)
 
     @contextlib.asynccontextmanager
-    async def limit(self, missed: str) -> AsyncGenerator[None, None]:
+    async def limit(self, missed: str, rids: tuple[str, ...] = ()) -> AsyncGenerator[None, None]:
         """Stop what stands in this context when the time is over.
 
         Args:
             missed: what was not done in time, for the message.
+            rids: request ids of the samples that it was about, for the error.
 
         Raises:
             DeadlineExceededError: the time was over.
@@ -50,4 +51,4 @@ class Deadline:
         except DeadlineExceededError:
             raise  # of something inside, which knows more
         except TimeoutError:
-            raise DeadlineExceededError(f"{missed} within {self.seconds:g} s") from None
+            raise DeadlineExceededError(f"{missed} within {self.seconds:g} s", rids=rids) from None

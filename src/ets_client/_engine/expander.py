@@ -113,7 +113,7 @@ class Expander:
             # In SGLang's default mode each chunk repeats everything so far: 1.2 MB for 509 tokens.
             sampling = [{**fields, "stream_interval": request.limit.tokens + 1} for fields in sampling]
         call = await self._caller.open(_batch(request, sampling, stream=True), request.deadline)
-        return SampleStream(self._caller, call, request.n, request.deadline, is_incremental=self._streams_increments)
+        return SampleStream(self._caller, call, request.deadline, is_incremental=self._streams_increments)
 
     @property
     def branches(self) -> BranchMaker:

@@ -45,7 +45,8 @@ class Labels:
         """See :meth:`AsyncPolicyClient.label_probs`."""
         if not prefixes:
             return []
-        ids = await self._ids(labels)
+        async with deadline.limit("the labels were not tokenised"):
+            ids = await self._ids(labels)
         outcomes: list[LabelProbs | ScoreFailure] = [
             ScoreFailure(f"{len(prefix)} tokens; this server takes at most {self._max_input_tokens - 1}")
             for prefix in prefixes
@@ -74,7 +75,7 @@ class Labels:
             if not isinstance(label, str):
                 ids += check_ids([label], self._vocab_size)
                 continue
-            found = await self._tokenizer.encode(check_text(label), add_special_tokens=False)
+            found = await self._tokenizer.encode(check_text(label, f"labels[{place}]"), add_special_tokens=False)
             if len(found) != 1:
                 raise InvalidRequestError(
                     f"labels[{place}]", label, f"text that is one token; this is {len(found)}: {list(found)}"

@@ -40,7 +40,7 @@ class WireMeta(BaseModel):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
-    output_token_logprobs: Any = None  # not validated: 122 KB of triples cost more than anybody reads
+    output_token_logprobs: list[Any] | None = None  # not validated: 122 KB of triples cost more than anybody reads
 
 
 class WireSample(BaseModel):

@@ -17,12 +17,19 @@ _DONE = b"[DONE]"
 
 
 class StreamFaultError(Exception):
-    """An error that came inside a stream whose status was 200."""
+    """An error that came inside a stream whose status was 200.
 
-    def __init__(self, fault: Fault, status: int) -> None:
+    Attributes:
+        fault: what it means.
+        status: the status that it would have had without a stream.
+        index: the sample that failed, or None when it was the whole request.
+    """
+
+    def __init__(self, fault: Fault, status: int, index: int | None = None) -> None:
         super().__init__(fault.message)
         self.fault = fault
         self.status = status
+        self.index = index
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class _ErrorFrame(BaseModel):
 @dataclass(slots=True)
 class _Progress:
     text: str = ""
+    told: int = 0  # characters of it that were new once
     token_ids: list[int] = field(default_factory=list[int])
     logprobs: list[Any] | None = None
     is_finished: bool = False
@@ -84,11 +92,6 @@ class StreamReader:
         """
         self._samples = [_Progress() for _ in range(samples)]
         self._is_incremental = is_incremental
-
-    @property
-    def unfinished(self) -> tuple[int, ...]:
-        """Samples whose end has not come."""
-        return tuple(index for index, sample in enumerate(self._samples) if not sample.is_finished)
 
     def read(self, payload: bytes) -> StreamedPart | None:
         """Take the next event.
@@ -117,7 +120,8 @@ class StreamReader:
         finish = chunk.meta_info.finish_reason
         if finish is not None and finish.type == "abort" and (finish.status_code or 0) >= 400:
             status, message = finish.status_code or 0, finish.message or "aborted"
-            raise StreamFaultError(Fault(failure_kind(status, message), message, ""), status)
+            self._samples[chunk.index].is_finished = True
+            raise StreamFaultError(Fault(failure_kind(status, message), message, ""), status, chunk.index)
         return self._advance(self._samples[chunk.index], chunk)
 
     def _advance(self, so_far: _Progress, chunk: _Chunk) -> StreamedPart:
@@ -129,10 +133,10 @@ class StreamReader:
             so_far.logprobs = (so_far.logprobs or []) + logprobs if logprobs is not None else so_far.logprobs
         else:
             # The text of unfinished characters may be taken back: then nothing is new until it is longer again.
-            grown = chunk.text.startswith(so_far.text)
-            new_text = chunk.text[len(so_far.text) :] if grown else ""
+            new_text = chunk.text[so_far.told :]
             new_ids = chunk.output_ids[len(so_far.token_ids) :]
-            so_far.text = chunk.text if grown or chunk.meta_info.finish_reason is not None else so_far.text
+            so_far.text = chunk.text
+            so_far.told = max(so_far.told, len(chunk.text))
             so_far.token_ids = chunk.output_ids
             so_far.logprobs = logprobs if logprobs is not None else so_far.logprobs
         sample = None

@@ -34,17 +34,19 @@ def result_table(run: RunResult) -> Table:
         result = run.results[number]
         least_of_all += least
         verdict = {True: "[green]right[/]", False: "[red]wrong[/]", None: ""}[result.is_correct]
+        if result.answer is None and not result.is_complete:
+            verdict = "unfinished"
         table.add_row(
             str(number + 1), result.answer or "none", result.question.answer or "?", verdict, str(result.expands),
             str(result.samples), str(result.usage.completion_tokens), str(result.usage.computed_tokens), str(least),
             f"{result.seconds:.0f}",
         )  # fmt: skip
     table.add_row()
-    right = sum(result.is_correct is True for result in run.results.values())
+    graded = [result.is_correct for result in run.results.values() if result.is_correct is not None]
     results = run.results.values()
     metrics = run.metrics
     table.add_row(
-        "", "all", "", f"{right} of {len(run.results)}",
+        "", "all", "", f"{sum(graded)} of {len(graded)}" if graded else "",
         str(sum(result.expands for result in results)),
         str(sum(result.samples for result in results)),
         str(metrics.generated_tokens if metrics else sum(result.usage.completion_tokens for result in results)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 import yaml
@@ -13,7 +15,12 @@ from pydantic import ValidationError
 from ..errors import ConfigurationError
 from .schema import Profile
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
 __all__ = ["list_profiles", "load_profile", "user_profiles_dir"]
+
+_log = logging.getLogger("ets_client")
 
 
 def user_profiles_dir() -> Path:
@@ -39,33 +46,55 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
         path = Path(text)
         if not path.is_file():
             raise ConfigurationError(f"there is no profile file {text}")
-        return _parse(path.read_text(encoding="utf-8"), text)
-    sources = _sources()
-    if text not in sources:
+        return _read(path, text)
+    known = _known()
+    if text not in known:
         raise ConfigurationError(
-            f"there is no profile {text!r}; there are {', '.join(sorted(sources))}. "
+            f"there is no profile {text!r}; there are {', '.join(sorted(known))}. "
             f"Your own go into {user_profiles_dir()}, or give a file's path"
         )
-    return _parse(sources[text], text)
+    return _named(text, known[text])
 
 
 def list_profiles() -> list[Profile]:
     """All profiles that are known by name, sorted by name.
 
-    Raises:
-        ConfigurationError: one of the user's own is not valid.
+    One of the user's own that is not valid is left out, and a warning is logged that names its file.
     """
-    return [_parse(text, name) for name, text in sorted(_sources().items())]
+    found: list[Profile] = []
+    for name, source in sorted(_known().items()):
+        try:
+            found.append(_named(name, source))
+        except ConfigurationError as error:
+            _log.warning("left out: %s", error)
+    return found
 
 
-def _sources() -> dict[str, str]:
+def _known() -> dict[str, Path | Traversable]:
     shipped = {
-        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
+        entry.name.removesuffix(".yaml"): entry
         for entry in (files("ets_client.profiles") / "data").iterdir()
         if entry.name.endswith(".yaml")
     }
-    own = {path.stem: path.read_text(encoding="utf-8") for path in sorted(user_profiles_dir().glob("*.yaml"))}
+    folder = user_profiles_dir()
+    own = {path.stem: path for suffix in ("yml", "yaml") for path in sorted(folder.glob(f"*.{suffix}"))}
     return shipped | own
+
+
+def _named(name: str, source: Path | Traversable) -> Profile:
+    profile = _read(source, str(source))
+    if profile.name != name:
+        raise ConfigurationError(
+            f"profile {source}: its name is {profile.name!r}; it must be {name!r}, as the file's is"
+        )
+    return profile
+
+
+def _read(source: Path | Traversable, where: str) -> Profile:
+    try:
+        return _parse(source.read_text(encoding="utf-8"), where)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"profile {where} cannot be read: {error}") from None
 
 
 def _parse(text: str, where: str) -> Profile:

@@ -78,8 +78,8 @@ class RebaseSearch:
             )
         if self.client.profile.answer is None:
             raise ConfigurationError(
-                f"profile {self.client.profile.name!r} has no answer pattern, so no path could ever answer: "
-                "choose a profile with answer.pattern"
+                f"profile {self.client.profile.name!r} has no answer pattern, so no path could ever answer: choose a "
+                "profile with answer.pattern (--profile NAME), or an endpoint file that names one (--endpoint FILE)"
             )
 
     async def run(

@@ -39,9 +39,11 @@ def load_questions(path: str | os.PathLike[str]) -> list[Question]:
         ConfigurationError: the file is missing, empty, or a line is not a question.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # U+2028 ends no line of JSON
     except OSError as error:
         raise ConfigurationError(f"cannot read the questions {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"the questions {path} are not UTF-8: save them so") from None
     questions: list[Question] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

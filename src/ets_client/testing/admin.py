@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from pydantic_core import from_json, to_json
 
 from .draw import LogProbabilities
-from .errors import RejectedError, http_error, invalid, plain_error, value_error
+from .errors import RejectedError, broken_json, http_error, invalid, plain_error, value_error
 from .info import SECTIONS, load_of, loads, metrics_text, model_info, models, prometheus_loads, server_info
 from .job import Job
 from .sampling import CrashError, Sampling
@@ -321,8 +321,8 @@ def _fields(exchange: Exchange, route: str, *, needs_json: bool = False) -> dict
         raise invalid("missing", ("body",), "Field required", None, route)
     try:
         given = from_json(exchange.body) if kind == b"application/json" else exchange.body
-    except ValueError as error:
-        raise invalid("json_invalid", ("body", 0), "JSON decode error", {"error": str(error)}, route) from None
+    except ValueError:
+        raise broken_json(exchange.body, route) from None
     if not is_object(given):
         raise invalid("dict_type", ("body",), "Input should be a valid dictionary", str(given)[:200], route)
     return given

@@ -247,13 +247,14 @@ class _Call:
             interval = job.sampling.stream_interval or options.stream_interval
             if (len(job.output) - 1) % interval or ends_like_a_stop(job.output, job.sampling, home.tokenizer):
                 return
+        is_first = job not in self._told
         start, told = self._told.get(job, (0, ""))
         if not options.incremental_streaming_output:
             start, told = 0, ""
         elif job.finish is not None and not home.replies.text(job).startswith(told):
             told = home.replies.text(job)  # a stop was cut that had gone out already: nothing is left to say
         now, shows = home.clock.now(), self._request.shows_prompt
-        body = home.replies.of(job, now, shows_prompt=shows, start=start, told=told)
+        body = home.replies.of(job, now, shows_prompt=shows, start=start, told=told, is_first=is_first)
         self._told[job] = len(job.output), home.replies.text(job)
         if not self._request.is_single:
             body["index"] = self._jobs.index(job)

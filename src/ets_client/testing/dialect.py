@@ -20,6 +20,7 @@ class Dialect:
         has_get_load: there is the old ``/get_load``.
         empty_text_is_fatal: an empty text kills the server instead of being refused.
         length_wins: a stop on the last allowed token is reported as ``length``.
+        empty_stop_cuts: a stop of no characters leaves no text; otherwise it cuts nothing. The output ends at once.
         leaks_rids: requests with ``n`` > 1 leave request ids behind for ever, unless they came as a list.
         stream_close: what closing a stream of one request stops, and when.
         many_stream_close: the same, of a request with ``n`` > 1.
@@ -33,6 +34,9 @@ class Dialect:
         takes_nan: JSON may hold NaN and infinities.
         ping_tells_state: ``/ping`` can be 503.
         bad_include: status of ``/v1/loads`` with an unknown section.
+        lists_faults: a body of the wrong types is refused with the bare list of what is wrong.
+        running_times: what ``meta_info`` says of time in every event, with metrics.
+        final_times: the same, of an ended sample alone.
     """
 
     version: str
@@ -42,6 +46,7 @@ class Dialect:
     has_get_load: bool
     empty_text_is_fatal: bool
     length_wins: bool
+    empty_stop_cuts: bool
     leaks_rids: bool
     stream_close: Literal["later", "never", "now"]
     many_stream_close: Literal["never", "now"]
@@ -55,8 +60,13 @@ class Dialect:
     ping_tells_state: bool
     takes_nan: bool
     bad_include: Literal[400, 500]
+    lists_faults: bool
+    running_times: tuple[str, ...]
+    final_times: tuple[str, ...]
 
 
+_ENGINE_TIMES = ("forward_entry_time", "prefill_finished_time", "queue_time")
+_CALL_TIMES = ("request_received_ts", "api_server_dispatch_finish_ts", "request_finished_ts")
 _ONE_GRAMMAR = "Only one of json_schema, regex, ebnf, or structural_tag can be set."
 
 DIALECTS = {
@@ -68,6 +78,7 @@ DIALECTS = {
         has_get_load=True,
         empty_text_is_fatal=False,
         length_wins=True,
+        empty_stop_cuts=False,
         leaks_rids=True,
         stream_close="later",
         many_stream_close="never",
@@ -81,6 +92,9 @@ DIALECTS = {
         takes_nan=True,
         ping_tells_state=False,
         bad_include=400,
+        lists_faults=True,
+        running_times=("queue_time",),
+        final_times=_CALL_TIMES,
     ),
     "0.5.18": Dialect(
         version="0.5.18",
@@ -90,6 +104,7 @@ DIALECTS = {
         has_get_load=True,
         empty_text_is_fatal=False,
         length_wins=False,
+        empty_stop_cuts=False,
         leaks_rids=True,
         stream_close="never",
         many_stream_close="never",
@@ -104,6 +119,9 @@ DIALECTS = {
         takes_nan=False,
         ping_tells_state=False,
         bad_include=500,
+        lists_faults=False,
+        running_times=_ENGINE_TIMES,
+        final_times=_CALL_TIMES,
     ),
     "0.5.23": Dialect(
         version="0.5.23",
@@ -113,6 +131,7 @@ DIALECTS = {
         has_get_load=False,
         empty_text_is_fatal=True,
         length_wins=False,
+        empty_stop_cuts=True,
         leaks_rids=False,
         stream_close="now",
         many_stream_close="now",
@@ -126,6 +145,9 @@ DIALECTS = {
         takes_nan=False,
         ping_tells_state=True,
         bad_include=400,
+        lists_faults=False,
+        running_times=("storage_prefetch_wait", "storage_staging_wait", *_ENGINE_TIMES),
+        final_times=(*_CALL_TIMES, "first_token_latency"),
     ),
 }
 

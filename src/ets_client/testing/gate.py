@@ -12,9 +12,12 @@ _INTS = frozenset({"max_new_tokens", "min_new_tokens", "top_k", "n", "sampling_s
 _FLOATS = frozenset({"temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty"})
 _BOOLS = frozenset({"ignore_eos", "skip_special_tokens", "spaces_between_special_tokens", "no_stop_trim"})
 _TEXTS = frozenset({"json_schema", "regex", "ebnf", "structural_tag"})
-_LISTS = frozenset({"stop", "stop_regex", "stop_token_ids"})
-_OBJECTS = frozenset({"logit_bias", "custom_params", "watermark", "choice"})
-_KNOWN = _INTS | _FLOATS | _BOOLS | _TEXTS | _LISTS | _OBJECTS
+_KNOWN = (
+    "max_new_tokens", "stop", "stop_token_ids", "stop_regex", "temperature", "top_p", "top_k", "min_p",
+    "frequency_penalty", "presence_penalty", "repetition_penalty", "min_new_tokens", "n", "json_schema", "regex",
+    "ebnf", "structural_tag", "ignore_eos", "skip_special_tokens", "spaces_between_special_tokens", "no_stop_trim",
+    "stream_interval", "logit_bias", "sampling_seed", "custom_params", "beam_width", "watermark", "choice",
+)  # fmt: skip
 _MOST_STOPS = 32
 _LONGEST_PATTERN = 256
 
@@ -50,7 +53,7 @@ def check_gate(fields: dict[str, Any]) -> str | None:
 def _check_sampling(name: str, value: Any) -> str | None:
     where = f"sampling_params.{name}"
     if name not in _KNOWN:
-        return f"unknown field at {where}, expected one of {', '.join(sorted(_KNOWN))}"
+        return f"unknown field `{name}`, expected one of {', '.join(f'`{known}`' for known in _KNOWN)}"
     if value is None:
         return None
     is_int = isinstance(value, int) and not isinstance(value, bool)

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTIONS", "load_of", "loads", "metrics_text", "model_info", "models", "prometheus_loads", "server_info"]
 
+_AFTER_THE_FIRST = frozenset({"num_aborted_requests_total", "evicted_tokens_total"})  # not shown while they are 0
+_ALONE = {
+    "mode": "null",
+    "prefill_bootstrap_queue_reqs": 0,
+    "prefill_inflight_queue_reqs": 0,
+    "decode_prealloc_queue_reqs": 0,
+    "decode_transfer_queue_reqs": 0,
+    "decode_retracted_queue_reqs": 0,
+    "kv_transfer_speed_gb_s": 0.0,
+    "kv_transfer_latency_ms": 0.0,
+}
 SECTIONS = frozenset({"core", "memory", "spec", "lora", "disagg", "queues", "all"})
 
 
@@ -74,6 +85,8 @@ def model_info(options: FakeOptions) -> dict[str, Any]:
     if options.version != "0.5.14":
         info |= {"served_model_name": options.model_path, "load_format": "dummy"}
         info |= {"reasoning_parser": None, "tool_call_parser": None}
+    if options.version == "0.5.23":
+        info["disaggregation_mode"] = "null"
     return info
 
 
@@ -97,14 +110,12 @@ def load_of(options: FakeOptions, scheduler: Scheduler, now: float, sections: fr
     compute, cache = scheduler.counts["prefill_compute"], scheduler.counts["prefill_cache"]
     uncached = sum(len(job.prompt) for job in scheduler.waiting)
     entry: dict[str, Any] = {
-        "timestamp": now,
         "dp_rank": 0,
         "num_running_reqs": len(scheduler.running),
         "num_waiting_reqs": len(scheduler.waiting),
         "num_waiting_uncached_tokens": uncached,
         "num_used_tokens": used,
         "num_total_tokens": used + uncached,
-        "num_active_tokens": used,
         "max_total_num_tokens": total,
         "max_running_requests": options.max_running_requests,
         "token_usage": round(used / total, 4),
@@ -112,12 +123,21 @@ def load_of(options: FakeOptions, scheduler: Scheduler, now: float, sections: fr
         "cache_hit_rate": round(cache / (cache + compute), 4) if cache + compute else 0.0,
         "utilization": round(len(scheduler.running) / options.max_running_requests, 4),
     }
+    if options.version != "0.5.14":
+        entry |= {"timestamp": now, "num_active_tokens": used, "total_prefill_uncached_tokens": compute}
+        entry |= {"total_prefill_busy_us": 0, "decode_moments": [0.0] * 6}
+    if options.version == "0.5.23":
+        entry["num_prealloc_ready_tokens"] = 0
     everything = "all" in sections or not sections
     if everything or "memory" in sections:
         entry["memory"] = {"weight_gb": 0.0, "kv_cache_gb": 0.0, "graph_gb": 0.0, "token_capacity": total}
     if everything or "queues" in sections:
         retracted = sum(1 for job in scheduler.waiting if job.retractions)
         entry["queues"] = {"waiting": len(scheduler.waiting), "grammar": 0, "paused": 0, "retracted": retracted}
+        if options.version != "0.5.14":
+            entry["queues"]["prealloc_ready"] = 0
+    if everything or "disagg" in sections:
+        entry["disaggregation"] = _ALONE
     return entry
 
 
@@ -134,7 +154,7 @@ def prometheus_loads(entries: list[dict[str, Any]]) -> str:
     lines: list[str] = []
     for entry in entries:
         for name, value in entry.items():
-            if name != "dp_rank" and not isinstance(value, dict):
+            if name != "dp_rank" and not isinstance(value, dict | list):
                 lines.append(f"# TYPE sglang_{name} gauge")
                 lines.append(f'sglang_{name}{{dp_rank="{entry["dp_rank"]}"}} {value}')
     return "\n".join(lines) + "\n"
@@ -186,6 +206,8 @@ def metrics_text(
     ]
     lines: list[str] = []
     for metric, kind, samples in rows:
+        if metric in _AFTER_THE_FIRST and not any(value for _, value in samples):
+            continue
         lines.append(f"# TYPE sglang:{metric} {kind}")
         lines.extend(f"sglang:{metric}{{{labels}}} {float(value)}" for labels, value in samples)
     return "\n".join(lines) + "\n"

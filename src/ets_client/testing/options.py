@@ -32,6 +32,7 @@ class FakeOptions:
         enable_metrics: there is ``/metrics``.
         incremental_streaming_output: streams send what is new, instead of all so far.
         stream_interval: tokens between two events of a stream.
+        grammar_backend: ``none`` refuses grammars; otherwise they are taken, and the model does not obey them.
         has_chat_template: ``/tokenize`` takes messages (ChatML).
         api_key: needed by all routes but health and metrics.
         admin_api_key: needed by abort and flush instead, when it is set.
@@ -58,6 +59,7 @@ class FakeOptions:
     enable_metrics: bool = True
     incremental_streaming_output: bool = False
     stream_interval: int = 1
+    grammar_backend: Literal["xgrammar", "none"] = "xgrammar"
     has_chat_template: bool = True
     api_key: str | None = None
     admin_api_key: str | None = None

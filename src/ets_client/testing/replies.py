@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .dialect import dialect_of
 from .draw import LogProbabilities
 from .stops import text_of
 
@@ -25,8 +26,18 @@ class Replies:
         self._options = options
         self._model = model
         self._tokenizer = tokenizer
+        self._dialect = dialect_of(options.version)
 
-    def of(self, job: Job, now: float, *, shows_prompt: bool = False, start: int = 0, told: str = "") -> dict[str, Any]:
+    def of(
+        self,
+        job: Job,
+        now: float,
+        *,
+        shows_prompt: bool = False,
+        start: int = 0,
+        told: str = "",
+        is_first: bool = True,
+    ) -> dict[str, Any]:
         """The object of one sample, at its end or in a stream.
 
         Args:
@@ -35,20 +46,21 @@ class Replies:
             shows_prompt: add ``prompt_token_ids``.
             start: tokens that an incremental stream has sent before; they are left out.
             told: text that it has sent before.
+            is_first: nothing was sent of the sample yet.
         """
         text = self.text(job)
         body: dict[str, Any] = {"text": text[len(told) :], "output_ids": job.output[start:]}
         if job.cached is None and job.finish is not None:
             body["meta_info"] = self._meta_of_unborn(job, now)
         else:
-            body["meta_info"] = self._meta(job, now, start)
+            body["meta_info"] = self._meta(job, now, start, is_first=is_first)
         if shows_prompt:
             body["prompt_token_ids"] = job.prompt
         return body
 
     def text(self, job: Job) -> str:
         """The text so far; in a stream, half a character at its end is held back."""
-        text = text_of(job.output, job.finish, job.sampling, self._tokenizer)
+        text = text_of(job.output, job.finish, job.sampling, self._tokenizer, self._dialect)
         return text.rstrip("\ufffd") if job.finish is None else text
 
     def _meta_of_unborn(self, job: Job, now: float) -> dict[str, Any]:
@@ -64,7 +76,7 @@ class Replies:
         meta["completion_tokens"] = len(job.output)
         return meta
 
-    def _meta(self, job: Job, now: float, start: int) -> dict[str, Any]:
+    def _meta(self, job: Job, now: float, start: int, *, is_first: bool) -> dict[str, Any]:
         finish, cached = job.finish, job.cached or 0
         meta: dict[str, Any] = {
             "id": job.rid,
@@ -74,8 +86,7 @@ class Replies:
             "num_retractions": job.retractions,
         }
         if self._options.enable_metrics:
-            meta["queue_time"] = max(0.0, job.admitted - job.submitted)
-            meta["request_received_ts"] = job.submitted
+            meta |= self._times(job, self._dialect.running_times)
         if job.logprobs is not None:
             meta.update(self._logprobs(job, job.logprobs, start))
         meta["reasoning_tokens"] = 0
@@ -88,8 +99,27 @@ class Replies:
             if self._options.version == "0.5.23":
                 version = self._options.weight_version
                 meta["weight_versions"] = [{"version": version, "start": 0, "end": len(job.output)}]
-        meta["response_sent_to_client_ts"] = now
+            if self._options.enable_metrics:
+                meta |= self._times(job, self._dialect.final_times)
+                if len(job.output) > 1:
+                    meta["decode_throughput"] = len(job.output) / max(1e-6, job.finished - job.first_token)
+        if is_first or finish is not None:
+            meta["response_sent_to_client_ts"] = now
         return meta
+
+    def _times(self, job: Job, names: Sequence[str]) -> dict[str, float]:
+        known = {
+            "queue_time": max(0.0, job.admitted - job.submitted),
+            "forward_entry_time": job.admitted,
+            "prefill_finished_time": job.first_token,
+            "storage_prefetch_wait": 0.0,
+            "storage_staging_wait": 0.0,
+            "request_received_ts": job.submitted,
+            "api_server_dispatch_finish_ts": job.submitted,
+            "request_finished_ts": job.finished,
+            "first_token_latency": max(0.0, job.first_token - job.submitted),
+        }
+        return {name: known[name] for name in names}
 
     def _logprobs(self, job: Job, wishes: LogprobWishes, start: int) -> dict[str, Any]:
         found: dict[str, Any] = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from .errors import RejectedError, invalid, plain_error
+from .errors import RejectedError, broken_json, invalid, plain_error
 from .gate import check_gate
 from .job import LogprobWishes
-from .sampling import CrashError, FatalError, RefusedError, read_sampling
+from .sampling import GRAMMARS, CrashError, FatalError, RefusedError, read_sampling
 from .shapes import is_list, is_object
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ _TOO_MUCH = (
     "Requested token count exceeds the model's maximum context length of {limit} tokens. You requested a total of "
     "{total} tokens: {prompt} tokens from the input messages and {new} tokens for the completion. Please reduce the "
     "number of tokens in the input messages or the completion to fit within the limit."
+)
+_NO_GRAMMARS = (
+    "Grammar-based generation (json_schema, regex, ebnf, structural_tag) is not supported when the server is launched "
+    "with --grammar-backend none"
 )
 _HIDDEN = (
     "The server is not configured to return hidden states. Please set `--return-hidden-states-mode last`, "
@@ -106,8 +110,8 @@ def parse_body(body: bytes, content_type: str, dialect: Dialect) -> dict[str, An
                       body[:200].decode(errors="replace"), _ROUTE)  # fmt: skip
     try:
         given = from_json(body, allow_inf_nan=dialect.takes_nan)
-    except ValueError as error:
-        raise invalid("json_invalid", ("body", 0), "JSON decode error", {"error": str(error)}, _ROUTE) from None
+    except ValueError:
+        raise broken_json(body, _ROUTE) from None
     if not is_object(given):
         message = "Input should be a dictionary or an instance of GenerateReqInput"
         raise invalid("dataclass_type", ("body",), message, given, _ROUTE)
@@ -115,7 +119,7 @@ def parse_body(body: bytes, content_type: str, dialect: Dialect) -> dict[str, An
     for name, (check, message) in _TYPES.items():
         value = fields.get(name)
         if value is not None and not check(value):
-            raise invalid("value_error", ("body", name), message, value, _ROUTE)
+            raise invalid("value_error", ("body", name), message.format(got=_odd_type(value)), value, _ROUTE)
     if dialect.has_gate:
         complaint = check_gate(fields)
         if complaint is not None:
@@ -176,6 +180,11 @@ def _is_ids(value: Any) -> bool:
     return all(is_list(each) or (type(each) is int and -(1 << 63) <= each < 1 << 63) for each in value)
 
 
+def _odd_type(value: Any) -> str:
+    given = next((each for each in value if type(each) is not int), value) if is_list(value) else value
+    return type(given).__name__
+
+
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool) or value in (0, 1, "true", "false")
 
@@ -189,7 +198,7 @@ def _is_int(value: Any) -> bool:
 _TEXTS = "Input should be a valid string or a list of strings"
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "text": (_is_str_or_strs, _TEXTS),
-    "input_ids": (_is_ids, "Value error, must be a list, and its elements int or list"),
+    "input_ids": (_is_ids, "Value error, elements must be int or list; got {got}"),
     "rid": (_is_str_or_strs, _TEXTS),
     "extra_key": (_is_str_or_strs, _TEXTS),
     "cache_salt": (_is_str_or_strs, _TEXTS),
@@ -359,6 +368,8 @@ def _item(
                     f"token_ids_logprob contains out-of-vocabulary token id {token}; valid range is [0, {vocab_size})."
                 )
     sampling = read_sampling(params, dialect, tokenizer)
+    if options.grammar_backend == "none" and any(params.get(name) for name in GRAMMARS):
+        raise RefusedError(_NO_GRAMMARS)
     if min(prompt) < 0 or max(prompt) >= vocab_size:
         outside = next(token for token in prompt if not 0 <= token < vocab_size)
         raise FatalError(f"token id {outside} is outside the vocabulary of {vocab_size}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .dialect import Dialect
     from .tokenizer import Tokenizer
 
-__all__ = ["CrashError", "FatalError", "RefusedError", "Sampling", "read_sampling"]
+__all__ = ["GRAMMARS", "CrashError", "FatalError", "RefusedError", "Sampling", "read_sampling"]
 
 _WHOLE_VOCABULARY = 1 << 30
 _FLOATS = {
@@ -33,7 +33,7 @@ _BOOLS = {
     "spaces_between_special_tokens": True,
     "no_stop_trim": False,
 }
-_GRAMMARS = ("json_schema", "regex", "ebnf", "structural_tag")
+GRAMMARS = ("json_schema", "regex", "ebnf", "structural_tag")
 _OTHERS = {
     "max_new_tokens",
     "stop",
@@ -44,7 +44,7 @@ _OTHERS = {
     "custom_params",
     "stream_interval",
 }
-_NAMES = frozenset({*_FLOATS, *_INTS, *_BOOLS, *_GRAMMARS, *_OTHERS})
+_NAMES = frozenset({*_FLOATS, *_INTS, *_BOOLS, *GRAMMARS, *_OTHERS})
 
 
 class RefusedError(ValueError):
@@ -140,7 +140,7 @@ def read_sampling(given: Any, dialect: Dialect, tokenizer: Tokenizer) -> Samplin
         raise CrashError(f"max_new_tokens of type {type(most).__name__}")
     _check_ranges(values, most)
     bias = _read_bias(fields.get("logit_bias"), tokenizer.vocab_size)
-    grammars = [name for name in _GRAMMARS if fields.get(name) and (name != "structural_tag" or dialect.counts_tags)]
+    grammars = [name for name in GRAMMARS if fields.get(name) and (name != "structural_tag" or dialect.counts_tags)]
     if len(grammars) > 1:
         raise RefusedError(dialect.one_grammar)
     if isinstance(most, float):

@@ -306,7 +306,7 @@ class FakeServer:
         try:
             handle(exchange)
         except RejectedError as error:
-            self._answer(exchange, error.status, error.body)
+            self._answer(exchange, error.status, error.listed if self._dialect.lists_faults else error.body)
         except CrashError:
             exchange.reply(500, b"Internal Server Error", _PLAIN, closes=True)
         except FatalError as error:

@@ -91,7 +91,9 @@ def _text(output: Sequence[int], sampling: Sampling, tokenizer: Tokenizer) -> Fi
     return None
 
 
-def text_of(output: Sequence[int], finish: Finish | None, sampling: Sampling, tokenizer: Tokenizer) -> str:
+def text_of(
+    output: Sequence[int], finish: Finish | None, sampling: Sampling, tokenizer: Tokenizer, dialect: Dialect
+) -> str:
     """The text of a reply: without its stop, unless ``no_stop_trim``.
 
     A stop string is cut at its first place in the whole text. A pattern is looked for as if it were a string, as SGLang
@@ -102,11 +104,12 @@ def text_of(output: Sequence[int], finish: Finish | None, sampling: Sampling, to
         finish: how it ended, or None while it goes on.
         sampling: what to hide and what to keep.
         tokenizer: the server's.
+        dialect: the version decides what an empty stop cuts.
     """
     matched = finish.matched if finish is not None else None
     ids = output[:-1] if isinstance(matched, int) and not sampling.no_stop_trim else output
     text = tokenizer.decode(ids, skip_special_tokens=sampling.skip_special_tokens)
-    if isinstance(matched, str) and matched:
+    if isinstance(matched, str) and (matched or dialect.empty_stop_cuts):
         place = text.find(matched)
         if place >= 0:
             return text[: place + len(matched)] if sampling.no_stop_trim else text[:place]
