@@ -19,9 +19,14 @@ parser.add_argument("--fail-with", help="write this to the log and end with stat
 parser.add_argument("--hang-with", help="write this to the log and never answer")
 parser.add_argument("--end-after", type=float, help="end with status 7 some seconds after the first token")
 parser.add_argument("--ignore-sigterm", action="store_true")
+parser.add_argument("--random-seed", type=int)
+parser.add_argument("--stranger-once", type=Path, help="tell another server's seed, unless this file exists")
 options, _ = parser.parse_known_args()
 key = json.loads(options.config.read_text().partition(": ")[2]) if options.config else None
 print(f"server_args=ServerArgs(port={options.port}, api_key={key!r})", flush=True)
+if options.stranger_once and not options.stranger_once.exists():
+    options.stranger_once.touch()
+    options.random_seed = -1
 if options.ignore_sigterm:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if options.fail_with:
@@ -35,7 +40,7 @@ if options.hang_with:
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.answer(b"{}")
+        self.answer(json.dumps({"random_seed": options.random_seed}).encode())
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))

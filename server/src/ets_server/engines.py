@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from .enginespec import EngineKind, EngineSpec, engine_spec
+from .enginespec import DEFAULT_SGLANG, EngineKind, EngineSpec, engine_spec
 from .errors import ServerToolError
 from .store import engines_dir, lock, remove_tree, write_private
 
@@ -25,9 +25,17 @@ _STEP = re.compile(
 _PYTHON_SETTINGS = ("PYTHONHOME", "PYTHONPATH")
 
 
-def expected_engine(kind: EngineKind) -> EngineSpec:
-    """The engine that this tool, on this Python, would use."""
-    return engine_spec(kind, f"{sys.version_info.major}.{sys.version_info.minor}")
+def expected_engine(kind: EngineKind, sglang: str | None = None) -> EngineSpec:
+    """The engine that this tool, on this Python, would use.
+
+    Args:
+        kind: CPU or CUDA.
+        sglang: version of SGLang; None means the default.
+
+    Raises:
+        ServerToolError: the tool does not pin that version.
+    """
+    return engine_spec(kind, f"{sys.version_info.major}.{sys.version_info.minor}", sglang or DEFAULT_SGLANG)
 
 
 def is_complete(spec: EngineSpec) -> bool:

@@ -8,9 +8,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["EngineKind", "EngineSpec", "engine_spec", "script"]
+from .errors import ServerToolError
+
+__all__ = ["DEFAULT_SGLANG", "SGLANG_VERSIONS", "EngineKind", "EngineSpec", "check_version", "engine_spec", "script"]
 
 EngineKind = Literal["cpu", "cuda"]
+
+SGLANG_VERSIONS = ("0.5.18", "0.5.23")
+"""Those that have a lock of their own for each kind, in ``locks``."""
+
+DEFAULT_SGLANG = "0.5.18"
 _TORCH = "torch=="
 
 
@@ -63,9 +70,27 @@ class EngineSpec:
         return engines_dir / self.name / "bin" / "python"
 
 
-def engine_spec(kind: EngineKind, python_version: str) -> EngineSpec:
-    """The engine of that kind, as this version of the tool pins it."""
-    lock = (files("ets_server") / "locks" / f"{kind}.txt").read_text(encoding="utf-8")
+def check_version(sglang: str) -> None:
+    """Refuse a version of SGLang that the tool does not pin.
+
+    Raises:
+        ServerToolError: names those that it does.
+    """
+    if sglang not in SGLANG_VERSIONS:
+        raise ServerToolError(
+            f"--sglang {sglang!r} is none of the versions that ets-server installs: {', '.join(SGLANG_VERSIONS)}; "
+            "another SGLang that you have is used with --python or --launcher"
+        )
+
+
+def engine_spec(kind: EngineKind, python_version: str, sglang: str = DEFAULT_SGLANG) -> EngineSpec:
+    """The engine of that kind and version of SGLang, as this version of the tool pins it.
+
+    Raises:
+        ServerToolError: the tool does not pin that version.
+    """
+    check_version(sglang)
+    lock = (files("ets_server") / "locks" / f"{kind}-{sglang}.txt").read_text(encoding="utf-8")
     return EngineSpec(kind, lock, python_version)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["InterruptedStartError", "ServerToolError", "StartError"]
+__all__ = ["InterruptedStartError", "ServerToolError", "StartError", "UsageError"]
 
 
 class ServerToolError(Exception):
     """Something the user can mend; the command ends with :attr:`exit_code`."""
 
     exit_code = 1
+
+
+class UsageError(ServerToolError):
+    """Options that exclude each other, as Typer reports a wrong option."""
+
+    exit_code = 2
 
 
 class StartError(ServerToolError):
@@ -27,3 +33,7 @@ class InterruptedStartError(ServerToolError):
     """The user interrupted a start; nothing of it is left running."""
 
     exit_code = 130
+
+
+class PortTakenError(StartError):
+    """Another program listens where the server was to listen."""

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["fetch"]
 
 
-def fetch(name: str, role: Role, say: Callable[[str, str], None]) -> Path:
+def fetch(name: str, role: Role, say: Callable[[str, str], None], *, sglang: str | None = None) -> Path:
     """Fetch a hub model, or a profile's model with the engine that it is made by.
 
     Args:
         name: a profile's name, or ``owner/name[@revision]``.
         role: which model of a profile.
         say: told the phase and its detail.
+        sglang: version of that engine; None means the default.
 
     Returns:
         The model's folder.
@@ -38,6 +39,8 @@ def fetch(name: str, role: Role, say: Callable[[str, str], None]) -> Path:
     Raises:
         ServerToolError: says why it cannot be had.
     """
+    options = LaunchOptions(role=role, sglang=sglang)
+    options.check()
     profile = _profile(name)
     if profile is None:
         source = parse_model(name)
@@ -45,12 +48,12 @@ def fetch(name: str, role: Role, say: Callable[[str, str], None]) -> Path:
             raise ServerToolError(f"{name} is a folder on this machine already")
         say(f"fetching {name}", "")
         return fetch_model(source.id, source.revision)
-    choice = choose_model(LaunchOptions(role=role), profile, models_dir())
+    choice = choose_model(options, profile, models_dir())
     if choice.on_hub:
         say(f"fetching {choice.location}", "")
         return fetch_model(choice.location, choice.revision)
     if choice.made_here:
-        engine = expected_engine(engine_kind(read_machine()))
+        engine = expected_engine(engine_kind(read_machine()), sglang)
         make_model(choice, ensure_engine(engine, say), environment_for(engine), say)
     else:
         check_folder(choice)

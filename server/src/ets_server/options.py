@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .errors import ServerToolError
+from .enginespec import check_version
+from .errors import ServerToolError, UsageError
 
 __all__ = ["LaunchOptions", "Role", "check_name", "is_loopback"]
 
@@ -51,6 +52,7 @@ class LaunchOptions:
         api_key_file: file that holds the server's key.
         mem_fraction_static: SGLang's share of GPU memory for weights and KV cache.
         endpoint_file: where to write the endpoint, besides the state folder.
+        sglang: version of the SGLang that the tool installs; None means the default.
         python: a Python that has SGLang installed.
         launcher: a command that starts SGLang's server; its flags are added to it.
         ready_timeout: seconds to wait for the first token.
@@ -70,6 +72,7 @@ class LaunchOptions:
     api_key_file: Path | None = None
     mem_fraction_static: float | None = None
     endpoint_file: Path | None = None
+    sglang: str | None = None
     python: Path | None = None
     launcher: str | None = None
     ready_timeout: float = 900.0
@@ -93,7 +96,14 @@ class LaunchOptions:
         """
         check_name(self.server_name)
         if self.python is not None and self.launcher is not None:
-            raise ServerToolError("--python and --launcher both say what starts SGLang; give one of them")
+            raise UsageError("--python and --launcher both say what starts SGLang; give one of them")
+        if self.sglang is not None:
+            if self.python is not None or self.launcher is not None:
+                own = "--python" if self.python is not None else "--launcher"
+                raise UsageError(
+                    f"--sglang says what ets-server installs, and {own} brings an SGLang; give one of them"
+                )
+            check_version(self.sglang)
         if self.launcher is not None and not self.launcher.strip():
             raise ServerToolError("--launcher is empty; give the command that starts SGLang's server")
         if self.port != "auto" and not (self.port.isdecimal() and 1 <= int(self.port) <= 65535):

@@ -12,10 +12,10 @@ _PHASES = tuple(  # the furthest one that the log shows is the phase
     (name, re.compile(pattern))
     for name, pattern in (
         (FIRST_PHASE, r""),
-        ("reading the configuration", r"server_args=ServerArgs"),
-        ("starting workers", r"Init torch distributed begin"),
+        ("reading the configuration", r"server_args=(?:ServerArgs|\{)"),
+        ("starting workers", r"Init (?:torch distributed|parallel) begin"),
         ("downloading weights", r"Fetching \d+ files|Downloading .*(?:safetensors|bin)\b"),
-        ("loading weights", r"Load weight begin|Loading (?:safetensors|pt) checkpoint shards"),
+        ("loading weights", r"Load weight begin|Loading (?:safetensors|pt) checkpoint shards|Multi-thread loading"),
         ("allocating the KV cache", r"Load weight end"),
         ("capturing graphs", r"Capture .*graph begin"),
         ("warming up", r"Uvicorn running on|Application startup complete"),

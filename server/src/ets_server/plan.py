@@ -55,6 +55,8 @@ class LaunchPlan:
         host: address to listen on.
         port: TCP port.
         generates: whether the server answers /generate (an embedding model does not).
+        random_seed: the seed that we gave it, by which its /server_info is told from a stranger's; None when the user
+            gave one.
         gpu_uuids: of the GPUs it gets.
     """
 
@@ -69,6 +71,7 @@ class LaunchPlan:
     host: str
     port: int
     generates: bool
+    random_seed: int | None
     gpu_uuids: tuple[str, ...]
 
     def shell_text(self) -> str:
@@ -77,6 +80,7 @@ class LaunchPlan:
         lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())]
         if self.config is not None:
             lines.append("# the file after --config, mode 0600, holds: api-key: <API_KEY>")
+        lines.append("# each start adds a --random-seed of its own, by which the tool tells its server from another's")
         words: list[str] = []
         for argument in self.argv:
             quoted = shlex.quote(argument)
@@ -105,6 +109,7 @@ def make_plan(
     port: int,
     api_key: str | None,
     config_file: Path,
+    random_seed: int | None = None,
 ) -> LaunchPlan:
     """Make the plan of one server.
 
@@ -120,6 +125,7 @@ def make_plan(
         port: the port to listen on.
         api_key: the server's key, or None.
         config_file: where the file with the key will be.
+        random_seed: a number that no other server has, when it is to be started; None to leave the seed to SGLang.
 
     Raises:
         ServerToolError: the CPU engine cannot do what is asked.
@@ -128,6 +134,8 @@ def make_plan(
     if engine == "cpu" and ((options.tp or 1) > 1 or options.dp > 1 or options.gpus is not None):
         raise ServerToolError("this process sees no GPU, and the CPU engine serves with --tp 1 --dp 1 and no --gpus")
     flags = _flags(options, engine, profile, model, gpus)
+    if random_seed is not None:
+        flags["random-seed"] = random_seed
     named = {_flag_name(argument) for argument in options.extra if argument.startswith("--")}
     argv = [*_command(options, engine, python), "--model-path", model.location]
     if model.revision is not None:
@@ -150,6 +158,7 @@ def make_plan(
         profile=profile_label,
         host=options.host,
         port=port,
+        random_seed=None if "random-seed" in named else random_seed,
         generates="is-embedding" not in named | {name for name, value in flags.items() if value},
         gpu_uuids=() if gpus is None else tuple(gpu.uuid for gpu in gpus.gpus),
     )

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import httpx
 
-__all__ = ["is_ready"]
+__all__ = ["StrangerError", "is_ready"]
 
 _TOKEN_SECONDS = 60.0
 
 
-def is_ready(base_url: str, api_key: str | None, *, generates: bool) -> bool:
+class StrangerError(Exception):
+    """Another server answers at that address."""
+
+
+def is_ready(base_url: str, api_key: str | None, *, generates: bool, random_seed: int | None) -> bool:
     """Whether the server generates.
 
     Args:
         base_url: where it is.
         api_key: its key, or None.
         generates: whether to ask for a token of our own too; an embedding model has none to give.
+        random_seed: what the server was started with, or None when that is not known.
+
+    Raises:
+        StrangerError: the server that answers was started with another one. Two users who start servers at the same
+            moment get the same free port, since nothing listens there until the model is loaded.
     """
     headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
     try:
         with httpx.Client(base_url=base_url, headers=headers, timeout=_TOKEN_SECONDS, trust_env=False) as client:
             if not client.get("/health_generate").is_success:
                 return False
+            if random_seed is not None and not _is_ours(client, random_seed):
+                raise StrangerError
             return not generates or _one_token(client)
     except httpx.TransportError:
         return False
@@ -34,3 +45,13 @@ def _one_token(client: httpx.Client) -> bool:
         return False
     meta = reply.json().get("meta_info", {})
     return bool(meta.get("completion_tokens", 0) >= 1)
+
+
+def _is_ours(client: httpx.Client, random_seed: int) -> bool:
+    reply = client.get("/server_info")
+    if reply.status_code in {401, 403}:
+        return False  # our server would know its own key
+    if not reply.is_success:
+        return True  # a version that does not tell
+    told = reply.json().get("random_seed")
+    return told is None or told == random_seed

@@ -6,7 +6,9 @@ import re
 
 __all__ = ["redact"]
 
-_KEY = re.compile(r"""(?P<name>\b(?:admin_)?api_key=)(?P<quote>['"]).*?(?P=quote)""")
+_KEY = re.compile(  # api_key='…' in 0.5.18's log, 'api_key': '…' in 0.5.23's
+    r"""(?P<name>\b(?:admin_)?api_key(?:=|['"]:\s*))(?P<quote>['"])(?:\\.|(?!(?P=quote)).)*(?P=quote)"""
+)
 
 
 def redact(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import time
 import uuid
@@ -15,13 +16,13 @@ from pydantic import SecretStr
 
 from .causes import StartFacts, cause_of, is_hopeless, last_lines
 from .engines import ensure_engine, environment_for
-from .errors import InterruptedStartError, ServerToolError, StartError
+from .errors import InterruptedStartError, PortTakenError, ServerToolError, StartError
 from .hub import has_token
 from .log_follower import LogFollower
 from .models import is_made, make_model
 from .phases import FIRST_PHASE, phase_of
 from .plan import KEEP_ALIVE_SECONDS, LaunchPlan
-from .probe import is_ready
+from .probe import StrangerError, is_ready
 from .processes import identify, is_alive, spawn, stop_group
 from .records import ProcessIdentity, ServerRecord
 from .store import ServerFolder, lock, machine_dir, write_private
@@ -39,6 +40,7 @@ __all__ = ["RunningServer", "interrupts", "start_server"]
 
 _POLL_SECONDS = 0.5
 _LINES_SHOWN = 12
+_PORTS_TRIED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +114,31 @@ def _start(
     _prepare(launch, progress)
     folder = launch.folder
     folder.create()
-    with lock(machine_dir(launch.machine.key) / ".place.lock", "placing a server", wait=True):
-        plan, note = plan_launch(launch)
-        if note:
-            progress.note(note)
-        process, record = _spawn(launch, plan, die_with_starter=die_with_starter)
+    for tries_left in reversed(range(_PORTS_TRIED)):
+        with lock(machine_dir(launch.machine.key) / ".place.lock", "placing a server", wait=True):
+            plan, note = plan_launch(launch, random_seed=secrets.randbelow(2**31))
+            if note:
+                progress.note(note)
+            process, record = _spawn(launch, plan, die_with_starter=die_with_starter)
+        try:
+            return _follow(launch, plan, process, record, LogFollower(folder.log_file, echo), progress)
+        except PortTakenError:
+            if launch.options.fixed_port is not None or not tries_left:
+                raise
+            progress.note(f"another program took port {plan.port} meanwhile: trying the next free one")
+    raise AssertionError  # unreachable: the last try returns or raises
+
+
+def _follow(
+    launch: Launch,
+    plan: LaunchPlan,
+    process: subprocess.Popen[bytes],
+    record: ServerRecord,
+    log: LogFollower,
+    progress: Progress,
+) -> RunningServer:
+    folder = launch.folder
     try:
-        log = LogFollower(folder.log_file, echo)
         _await_token(launch, plan, process, log, progress)
         endpoint = _endpoint(launch, plan, record.start_id)
         files = (folder.endpoint_file, *_files_asked_for(launch))
@@ -215,8 +235,12 @@ def _await_token(
             raise _failure(launch, plan, log, f"it ended with status {process.returncode} while {phase}")
         if is_hopeless(log.text):
             raise _failure(launch, plan, log, f"it gave up while {phase}")
-        if is_ready(base_url, launch.api_key, generates=plan.generates):
-            return
+        try:
+            if is_ready(base_url, launch.api_key, generates=plan.generates, random_seed=plan.random_seed):
+                return
+        except StrangerError:
+            message = f"port {plan.port} was taken by another server, which answers there; choose another with --port"
+            raise PortTakenError(f"{launch.options.server_name!r} did not start: {message}", ()) from None
         if time.monotonic() > deadline:
             limit = f"{launch.options.ready_timeout:g} s"
             raise _failure(launch, plan, log, f"no token came within {limit}, it was {phase}; raise --ready-timeout")
@@ -227,7 +251,8 @@ def _failure(launch: Launch, plan: LaunchPlan, log: LogFollower, otherwise: str)
     log.read()
     facts = StartFacts(plan.model, plan.port, has_token=has_token())
     cause = cause_of(log.text, facts) or otherwise
-    return StartError(
+    kind = PortTakenError if is_hopeless(log.text) else StartError
+    return kind(
         f"{launch.options.server_name!r} did not start: {cause} (log: {launch.folder.log_file})",
         last_lines(log.text, _LINES_SHOWN),
     )

@@ -76,7 +76,7 @@ def survey(options: LaunchOptions) -> Launch:
         raise ServerToolError(str(error)) from None
     model = choose_model(options, profile, models_dir())
     check_folder(model)
-    engine = None if options.python or options.launcher else expected_engine(engine_kind(machine))
+    engine = None if options.python or options.launcher else expected_engine(engine_kind(machine), options.sglang)
     if engine is not None and engine.kind == "cpu":
         notes.append(f"no GPU is visible here: serving on the CPU with {machine.cores} cores")
     return Launch(
@@ -92,8 +92,12 @@ def survey(options: LaunchOptions) -> Launch:
     )
 
 
-def plan_launch(launch: Launch) -> tuple[LaunchPlan, str]:
+def plan_launch(launch: Launch, random_seed: int | None = None) -> tuple[LaunchPlan, str]:
     """Choose port and GPUs among those free now, and make the plan.
+
+    Args:
+        launch: what to plan.
+        random_seed: see :func:`make_plan`.
 
     Returns:
         The plan, and a note for the user or "".
@@ -117,6 +121,7 @@ def plan_launch(launch: Launch) -> tuple[LaunchPlan, str]:
         port=_choose_port(options, alive),
         api_key=launch.api_key,
         config_file=launch.folder.config_file,
+        random_seed=random_seed,
     )
     return plan, "" if choice is None else choice.note
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+VERSIONS: tuple[tuple[str, ...], ...] = ((), ("--sglang", "0.5.18"), ("--sglang", "0.5.23"))
+
+
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STATE", "CACHE", "CONFIG"):
@@ -67,6 +70,11 @@ def test_status_of_nothing() -> None:
         (["up", "--profile", "tiny", "--model", "/no/such/folder"], 1, "folder /no/such/folder does not exist"),
         (["up", "--profile", "tiny", "--python", "/no/python"], 1, "--python /no/python is no file"),
         (["up", "--profile", "tiny", "--launcher", "/no/launcher"], 1, "made with the engine's Python"),
+        (["up", "--profile", "tiny", "--sglang", "0.5.23", "--python", "/p"], 2, "ets-server: --sglang says"),
+        (["command", "--sglang", "0.5.23", "--launcher", "l"], 2, "ets-server: --sglang says"),
+        (["up", "--profile", "tiny", "--sglang", "0.5.19"], 1, "installs: 0.5.18, 0.5.23"),
+        (["run", "--sglang", "0.5.19"], 1, "installs: 0.5.18, 0.5.23"),
+        (["fetch", "x/y", "--sglang", "0.5.19"], 1, "installs: 0.5.18, 0.5.23"),
         (["fetch", "nothing"], 1, "a model on the hub is named owner/name"),
     ],
 )
@@ -96,6 +104,20 @@ def test_a_launcher_that_cannot_run_is_named(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "cannot run /no/launcher" in result.stderr
     assert json.loads(ets_server("status", "--json").stdout) == []
+
+
+def test_the_version_of_sglang_chooses_the_engine() -> None:
+    shown = {version: ets_server("command", "--profile", "tiny", *version).stdout for version in VERSIONS}
+    assert all("launch_cpu.py" in text for text in shown.values())
+    assert shown[()] == shown["--sglang", "0.5.18"]
+    (ours,) = {line.split()[0] for line in shown[()].splitlines() if "launch_cpu.py" in line}
+    assert ours not in shown["--sglang", "0.5.23"]
+
+
+def test_preflight_of_an_unknown_version_fails_with_those_that_are_known() -> None:
+    result = ets_server("preflight", "--profile", "tiny", "--sglang", "0.5.19")
+    assert result.returncode == 1
+    assert "installs: 0.5.18, 0.5.23" in result.stdout.splitlines()[0]
 
 
 def test_preflight_tells_each_finding_on_a_line() -> None:

@@ -92,6 +92,23 @@ def test_two_servers_get_two_ports_and_down_all_ends_both(launch: list[str]) -> 
     assert fakes() == []
 
 
+def test_a_stranger_on_the_chosen_port_is_not_taken_for_ours(launch: list[str], tmp_path: Path) -> None:
+    stranger = ("--", "--stranger-once", str(tmp_path / "seen"))
+    result = ets_server("up", *launch, "--port", "39471", *stranger)
+    assert result.returncode == 1
+    assert "port 39471 was taken by another server" in result.stderr.splitlines()[-1]
+    assert status() == []
+    assert fakes() == []
+
+
+def test_with_an_automatic_port_the_next_one_is_tried(launch: list[str], tmp_path: Path) -> None:
+    result = ets_server("up", *launch, "--", "--stranger-once", str(tmp_path / "seen"))
+    assert result.returncode == 0, result.stderr
+    assert "trying the next free one" in result.stdout + result.stderr
+    assert "policy is ready" in result.stdout
+    assert "policy is down" in ets_server("down", "policy").stdout
+
+
 def test_a_server_that_ignores_sigterm_is_killed(launch: list[str]) -> None:
     assert ets_server("up", *launch, "--", "--ignore-sigterm").returncode == 0
     assert "policy is down" in ets_server("down", "policy", "--stop-timeout", "0.3").stdout

@@ -21,6 +21,16 @@ READY_LOG = """\
 [2026-01-02 03:04:15] The server is fired up and ready to roll!
 """
 
+READY_LOG_0_5_23 = """\
+[2026-01-02 03:04:05] Cuda graph is disabled because of using torch native attention backend
+[2026-01-02 03:04:05] server_args={'model_path': '/m', 'port': 30000, 'api_key': 'k\\'q"sk-1', 'admin_api_key': None}
+[2026-01-02 03:04:09] Init parallel begin.
+Multi-thread loading shards:   0% Completed | 0/1 [00:00<?, ?it/s]
+[2026-01-02 03:04:11] Load weight end. elapsed=0.02 s, type=LlamaForCausalLM, avail mem=21.65 GB, mem usage=0.00 GB.
+[2026-01-02 03:04:14] INFO:     Application startup complete.
+[2026-01-02 03:04:15] The server is fired up and ready to roll!
+"""
+
 PORT_TAKEN = """\
 [2026-01-02 03:04:10] Ignore import error when loading sglang.srt.models.midashenglm: No module named 'torchaudio'
 [2026-01-02 03:04:11] INFO:     Application startup complete.
@@ -145,6 +155,22 @@ def test_the_phase_is_the_furthest_the_log_shows(lines: int, phase: str) -> None
     assert phase_of("".join(READY_LOG.splitlines(keepends=True)[:lines])) == phase
 
 
+@pytest.mark.parametrize(
+    ("lines", "phase"),
+    [
+        (1, FIRST_PHASE),
+        (2, "reading the configuration"),
+        (3, "starting workers"),
+        (4, "loading weights"),
+        (5, "allocating the KV cache"),
+        (6, "warming up"),
+        (7, "generating a first token"),
+    ],
+)
+def test_the_phase_in_a_log_of_0_5_23(lines: int, phase: str) -> None:
+    assert phase_of("".join(READY_LOG_0_5_23.splitlines(keepends=True)[:lines])) == phase
+
+
 def test_last_lines_leave_out_noise_and_are_short() -> None:
     log = PORT_TAKEN + "\n\n" + "x" * 1000 + "\n0% Completed | 0/1\r100% Completed | 1/1\n"
     shown = last_lines(log, 3)
@@ -162,3 +188,12 @@ def test_keys_are_taken_out() -> None:
     assert "api_key='***', tp_size=1" in shown
     assert "api_key=None" in shown
     assert "my_api_key_count='3'" in shown
+
+
+def test_keys_are_taken_out_of_a_log_of_0_5_23() -> None:
+    shown = redact(READY_LOG_0_5_23 + """'api_key': "it's \\"so\\"", 'admin_api_key': 'sk-2', 'x': 'y'""")
+    assert "sk-1" not in shown
+    assert "sk-2" not in shown
+    assert "so" not in shown.splitlines()[-1]
+    assert "'port': 30000, 'api_key': '***', 'admin_api_key': None}" in shown
+    assert shown.endswith("'x': 'y'")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ets_server.errors import ServerToolError
+from ets_server.errors import ServerToolError, UsageError
 from ets_server.options import LaunchOptions
 
 
@@ -19,7 +19,8 @@ def test_the_name_is_the_role_unless_given() -> None:
     [
         ({"name": "../x"}, "cannot name a server"),
         ({"name": ".hidden"}, "cannot name a server"),
-        ({"python": Path("p"), "launcher": "l"}, "give one of them"),
+        ({"sglang": "0.5.19"}, "installs: 0.5.18, 0.5.23"),
+        ({"sglang": ""}, "installs: 0.5.18, 0.5.23"),
         ({"launcher": "  "}, "--launcher is empty"),
         ({"port": "x"}, "neither a number"),
         ({"port": "0"}, "neither a number"),
@@ -41,9 +42,25 @@ def test_what_is_wrong_in_itself_is_refused(options: dict[str, Any], said: str) 
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"python": Path("p"), "launcher": "l"}, "--python and --launcher"),
+        ({"sglang": "0.5.23", "python": Path("p")}, "--python brings"),
+        ({"sglang": "0.5.18", "launcher": "l"}, "--launcher brings"),
+    ],
+)
+def test_options_that_exclude_each_other_are_a_usage_error(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=f"{said}.*; give one of them") as refused:
+        LaunchOptions(**options).check()
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {},
+        {"sglang": "0.5.18"},
+        {"sglang": "0.5.23"},
         {"host": "localhost"},
         {"host": "::1"},
         {"host": "127.0.0.2"},

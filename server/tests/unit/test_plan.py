@@ -158,3 +158,24 @@ def test_shell_text_can_be_pasted() -> None:
     assert lines[0] == "unset PYTHONHOME"
     assert "export CUDA_VISIBLE_DEVICES=''" in lines
     assert all(line.endswith("\\") for line in lines if line.startswith("  --") and line is not lines[-1])
+
+
+def test_a_start_has_a_seed_of_its_own_unless_the_user_gives_one() -> None:
+    chosen, loaded = LaunchOptions(extra=("--random-seed", "7")), load_profile("tiny")
+    for options, seed, flag in ((LaunchOptions(), 5, "5"), (chosen, None, "7")):
+        made = make_plan(
+            options,
+            machine=CPU_MACHINE,
+            profile=loaded,
+            profile_label="tiny",
+            model=choose_model(options, loaded, Path("/m")),
+            model_is_local=True,
+            gpus=None,
+            python=Path("/p"),
+            port=1,
+            api_key=None,
+            config_file=Path("/c"),
+            random_seed=5,
+        )
+        assert made.random_seed == seed
+        assert value(made.argv, "--random-seed") == flag

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import ServerToolError
 from ..options import LaunchOptions, check_name
-from .launch_options import launch_command
+from .launch_options import SGLANG_OPTION, launch_command
 
 __all__ = ["COMMANDS"]
 
@@ -167,6 +167,7 @@ def profiles(as_json: _Json = False) -> None:
 def fetch(
     model: Annotated[str, typer.Argument(metavar="MODEL[@REVISION]", help="Hub id, or name of a profile.")],
     role: Annotated[str, typer.Option(metavar="policy|reward", help="Which model of a profile.")] = "policy",
+    sglang: Annotated[str | None, SGLANG_OPTION] = None,
 ) -> None:
     """Download a model before a machine without internet needs it. HF_HOME and your hub token are honoured."""
     from ..fetching import fetch as fetch_it
@@ -175,7 +176,7 @@ def fetch(
     if role not in {"policy", "reward"}:
         raise typer.BadParameter(f"--role {role!r} is neither policy nor reward")
     with show_progress() as progress:
-        folder = fetch_it(model, "reward" if role == "reward" else "policy", progress.phase)
+        folder = fetch_it(model, "reward" if role == "reward" else "policy", progress.phase, sglang=sglang)
     typer.echo(str(folder))
 
 

@@ -10,9 +10,14 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from ..enginespec import DEFAULT_SGLANG, SGLANG_VERSIONS
 from ..options import LaunchOptions
 
-__all__ = ["launch_command"]
+__all__ = ["SGLANG_OPTION", "launch_command"]
+
+SGLANG_OPTION: Any = typer.Option(
+    metavar="|".join(SGLANG_VERSIONS), help=f"SGLang to install and use; {DEFAULT_SGLANG} when left out."
+)
 
 _DECLARED: dict[str, Any] = {
     "name": typer.Argument(metavar="[NAME]", help="Name of the server; the role when left out."),
@@ -28,6 +33,7 @@ _DECLARED: dict[str, Any] = {
     "api_key_file": typer.Option(metavar="FILE", help="File that holds the API key clients must send."),
     "mem_fraction_static": typer.Option(metavar="X", help="Share of GPU memory for weights and KV cache."),
     "endpoint_file": typer.Option(metavar="FILE", help="Write the endpoint there too, for clients to read."),
+    "sglang": SGLANG_OPTION,
     "python": typer.Option(metavar="PATH", help="Python of an environment that has SGLang; nothing is installed."),
     "launcher": typer.Option(metavar="CMD", help="Command that starts SGLang's server, such as a container's."),
     "ready_timeout": typer.Option(metavar="SECONDS", help="How long to wait for the first token."),

@@ -20,6 +20,7 @@ def main() -> None:
 
     cpu_support.install()  # transformers' image code needs it
     import torch
+    import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder, file = arguments.gguf.parent, arguments.gguf.name
@@ -29,7 +30,17 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
     tokenizer.eos_token = arguments.eos_token
     tokenizer.model_max_length = arguments.max_length
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=dtype)
+    if hasattr(transformers, "GgufConfig"):  # transformers 5.19 keeps GGUF blocks unless told not to, and saves neither
+        unpacked = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=file, dtype=dtype, quantization_config=transformers.GgufConfig(dequantize=True)
+        )
+        if hasattr(unpacked.config, "quantization_config"):
+            del unpacked.config.quantization_config
+        model = AutoModelForCausalLM.from_config(unpacked.config, dtype=dtype)
+        model.load_state_dict(unpacked.state_dict())
+        model.generation_config = unpacked.generation_config
+    else:
+        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=dtype)
     model.config.eos_token_id = tokenizer.eos_token_id
     if model.generation_config is not None:
         model.generation_config.eos_token_id = tokenizer.eos_token_id
