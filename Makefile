@@ -7,11 +7,11 @@ PIP := -m pip --disable-pip-version-check install --quiet
 
 export ETS_SERVER := $(CURDIR)/$(SERVER)/ets-server
 
-.PHONY: help demo serve test lint typecheck format docs clean
+.PHONY: help demo serve test test-all lint typecheck format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMPS)/client $(STAMPS)/server  ## start a policy server, grow search trees on it, stop it
 	@scripts/demo.sh
@@ -22,6 +22,10 @@ serve: $(STAMPS)/client $(STAMPS)/server  ## start the policy server `policy` an
 
 test: $(STAMPS)/dev $(STAMPS)/server-dev  ## all tests: client, server tool, real server, documentation
 	@scripts/test.sh
+
+test-all: test  ## the same, and what needs a real SGLang 0.5.23
+	$(CLIENT)/pytest tests -m live_0_5_23
+	cd server && ../$(SERVER)/pytest -m live_0_5_23
 
 lint: $(STAMPS)/dev  ## ruff and the layers of the import-linter
 	$(CLIENT)/ruff check .

@@ -16,17 +16,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STOP_SECONDS = 60
+_OTHER = "live_0_5_23"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the second version of SGLang out unless `-m` names it: its engine is a large download of its own."""
+    if _OTHER in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker(_OTHER)]
+    items[:] = [item for item in items if not item.get_closest_marker(_OTHER)]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
 def live_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The endpoint file of a real SGLang server with the profile `tiny`."""
-    endpoint = tmp_path_factory.mktemp("live") / "policy.json"
+    yield from _serve(tmp_path_factory.mktemp("live") / "policy.json")
+
+
+@pytest.fixture(scope="session")
+def live_endpoint_0_5_23(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same of SGLang 0.5.23."""
+    yield from _serve(tmp_path_factory.mktemp("live_0_5_23") / "policy.json", "--sglang", "0.5.23")
+
+
+def _serve(endpoint: Path, *flags: str) -> Iterator[Path]:
     tool = os.environ.get("ETS_SERVER")
     if tool is None:
         pytest.fail("live tests need the server tool: run `make test`, or set ETS_SERVER to the path of ets-server")
-    command = [tool, "run", f"tests-{os.getpid()}", "--profile", "tiny", "--stop-with-parent"]
-    command += ["--endpoint-file", str(endpoint)]
+    name = "-".join((f"tests-{os.getpid()}", *(flag for flag in flags if flag[0] != "-")))
+    command = [tool, "run", name, "--profile", "tiny", "--stop-with-parent", "--endpoint-file", str(endpoint), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         assert server.stdout is not None
         last = deque[str](maxlen=60)

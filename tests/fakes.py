@@ -129,6 +129,12 @@ class Naps:
             await self.end.wait()
 
 
+def events(*bodies: object, is_done: bool = True) -> bytes:
+    """The bytes of a stream of these events."""
+    payloads = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
+    return b"".join(b"data: %b\n\n" % payload for payload in [*payloads, *([b"[DONE]"] if is_done else [])])
+
+
 def reply(body: object = None, status: int = 200) -> HttpReply:
     """A reply of JSON, or of the bytes given."""
     return HttpReply(status, body if isinstance(body, bytes) else json.dumps(body).encode())
@@ -144,6 +150,7 @@ class FakeTransport:
         self.script = list(script)
         self.requests: list[HttpRequest] = []
         self.aborts: list[HttpRequest] = []
+        self.stream_script: list[FakeStream] = []  # streams to open instead of replies of ``script``
         self.streams: list[FakeStream] = []
         self.abort_script: list[Entry] = []  # like ``script``; what is not in it is answered with 200
         self.is_closed = False
@@ -170,7 +177,14 @@ class FakeTransport:
         return entry if isinstance(entry, HttpReply) else await entry(request)
 
     async def open(self, request: HttpRequest) -> HttpStream:
-        self.streams.append(FakeStream(await self.send(request)))
+        if self.stream_script:
+            self.requests.append(request)
+            self.streams.append(self.stream_script.pop(0))
+        else:
+            whole = await self.send(request)
+            self.streams.append(
+                FakeStream(*(whole.body[at : at + 1] for at in range(len(whole.body))), status=whole.status)
+            )
         return self.streams[-1]
 
     async def aclose(self) -> None:
@@ -178,20 +192,24 @@ class FakeTransport:
 
 
 class FakeStream:
-    """A reply that comes byte by byte."""
+    """A reply that comes in these pieces; it waits at an event, and an exception breaks it."""
 
-    def __init__(self, whole: HttpReply) -> None:
-        self.whole = whole
+    def __init__(self, *pieces: bytes | asyncio.Event | Exception, status: int = 200) -> None:
+        self.pieces = pieces
+        self.status = status
+        self.read = 0  # pieces that were taken
         self.is_closed = False
 
-    @property
-    def status(self) -> int:
-        return self.whole.status
-
     async def chunks(self) -> AsyncIterator[bytes]:
-        for place in range(len(self.whole.body)):
+        for piece in self.pieces:
             await asyncio.sleep(0)
-            yield self.whole.body[place : place + 1]
+            if isinstance(piece, Exception):
+                raise piece
+            if isinstance(piece, asyncio.Event):
+                await piece.wait()
+            else:
+                self.read += 1
+                yield piece
 
     async def aclose(self) -> None:
         self.is_closed = True

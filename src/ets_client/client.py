@@ -5,7 +5,17 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ._core.guard import check_fits, check_namespace, check_origin, check_samples, check_sampling
+from ._core.guard import (
+    check_fits,
+    check_flag,
+    check_namespace,
+    check_origin,
+    check_path,
+    check_paths,
+    check_samples,
+    check_sampling,
+    check_token_fields,
+)
 from ._core.settle import StepSettings, path_settings, settle, step_settings
 from ._engine.expander import ExpandRequest
 from .branch import Branch
@@ -221,8 +231,7 @@ class AsyncPolicyClient(ServerCalls):
             RequestError: the call failed.
         """
         connection = self._ready()
-        start = prefix.prefix if isinstance(prefix, Branch) else prefix
-        check_origin(start, connection.info.tokenizer_path)
+        start = check_path(prefix, connection.info.tokenizer_path)
         return await connection.expander.warm(start, self._deadline(timeout))
 
     async def label_probs(
@@ -236,6 +245,9 @@ class AsyncPolicyClient(ServerCalls):
 
         This is how process reward models of the Math-Shepherd and RLHFlow kinds are read on stock SGLang. One token
         a prefix is generated and thrown away.
+
+        Use it on a server of its own: SGLang 0.5.18 dies when a prompt with ``token_ids_logprob`` and one without are
+        computed in the same step (0.5.23 does not).
 
         Args:
             prefixes: paths that end where the model is to judge.
@@ -252,9 +264,7 @@ class AsyncPolicyClient(ServerCalls):
         Cancelling it stops its samples on the server (2 s at most, in the background).
         """
         connection = self._ready()
-        paths = [prefix.prefix if isinstance(prefix, Branch) else prefix for prefix in prefixes]
-        for path in paths:
-            check_origin(path, connection.info.tokenizer_path)
+        paths = check_paths(prefixes, connection.info.tokenizer_path)
         return await connection.labels.probs(paths, labels, self._deadline(timeout))
 
     async def _step_request(
@@ -290,6 +300,7 @@ class AsyncPolicyClient(ServerCalls):
         *,
         logprobs: bool,
     ) -> ExpandRequest:
+        check_flag(logprobs, "logprobs")
         async with deadline.limit("the text was not tokenised"):
             prefix = await self._as_prefix(source)
         connection = self._ready()
@@ -297,6 +308,7 @@ class AsyncPolicyClient(ServerCalls):
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
         seed = random.getrandbits(48) if connection.info.is_deterministic else None
         sampling, limit = settle(settings, prefix, connection.info, seed)
+        check_token_fields(sampling, connection.vocab_size)
         return ExpandRequest(prefix, n, sampling, limit, logprobs, deadline)
 
     async def _as_prefix(self, source: Prefix | Branch | str | Sequence[int]) -> Prefix:

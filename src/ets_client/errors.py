@@ -54,16 +54,21 @@ class InvalidRequestError(EtsClientError, ValueError):
     """
 
     def __init__(self, argument: str, given: object, allowed: str) -> None:
-        shown = repr(given)
-        if len(shown) > BODY_CHARACTERS_SHOWN:
-            shown = f"{shown[:BODY_CHARACTERS_SHOWN]}…"
-        super().__init__(f"{argument} = {shown} is not possible: {allowed}")
+        super().__init__(f"{argument} = {_show(given)} is not possible: {allowed}")
         self.argument = argument
         self.given = given
         self.allowed = allowed
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.argument, self.given, self.allowed)
+
+
+def _show(given: object) -> str:
+    try:
+        shown = repr(given)
+    except Exception:  # noqa: BLE001 - whatever it is: a list in itself 1,000 times, a number of 5,000 digits
+        shown = f"<{type(given).__name__}>"
+    return shown if len(shown) <= BODY_CHARACTERS_SHOWN else f"{shown[:BODY_CHARACTERS_SHOWN]}…"
 
 
 class ConfigurationError(EtsClientError, ValueError):

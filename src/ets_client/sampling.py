@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import InvalidRequestError
 
@@ -23,9 +23,26 @@ def _as_tuple(value: object) -> object:
     return tuple(cast("list[object]", value)) if isinstance(value, list) else value
 
 
+def _check_utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is none that UTF-8 can hold") from None
+    return text
+
+
+# Far beyond these SGLang 0.5.18 dies, as nothing can be sampled: a top_k of 2**31 does not fit into its tensor (0.5.23
+# dies of it too), a temperature of 1e308 is infinite in 32 bits, and so is a bias of 1e38 at a low temperature; a
+# penalty of 1e-45 is zero.
+MOST_TOP_K = 2**31 - 1
+MOST_BIAS = 1e9
+MOST_TEMPERATURE = 1e6
+LEAST_PENALTY = 1e-6
+
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Int = Annotated[int, Field(strict=True)]
-Text = Annotated[str, Field(strict=True, min_length=1)]
+Bias = Annotated[float, Field(strict=True, ge=-MOST_BIAS, le=MOST_BIAS)]
+Text = Annotated[str, Field(strict=True, min_length=1), AfterValidator(_check_utf8)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
 TokenIds = Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], BeforeValidator(_as_tuple)]
 
@@ -39,13 +56,13 @@ class SamplingParams(BaseModel):
     Attributes:
         max_new_tokens: tokens to generate at most, >= 1. In an expand this is the length of a step.
         min_new_tokens: tokens before which neither an end-of-sequence nor a stop token is sampled, >= 0.
-        temperature: >= 0; 0 is greedy.
+        temperature: [0, 1e6]; 0 is greedy.
         top_p: nucleus mass in (0, 1].
-        top_k: -1 (off) or >= 1.
+        top_k: -1 (off) or from 1 to 2**31 - 1.
         min_p: [0, 1], relative to the most probable token.
         frequency_penalty: [-2, 2].
         presence_penalty: [-2, 2].
-        repetition_penalty: (0, 2]; 1 is off.
+        repetition_penalty: [1e-6, 2]; 1 is off.
         stop: strings that end a step, one or several; an empty string is refused (SGLang would stop at once).
         stop_token_ids: token ids that end a step.
         stop_regex: patterns that end a step.
@@ -54,8 +71,9 @@ class SamplingParams(BaseModel):
         spaces_between_special_tokens: put spaces between special tokens in the text.
         json_schema: JSON schema that the text must satisfy, as a JSON string.
         regex: pattern that the text must satisfy.
-        ebnf: grammar that the text must satisfy.
-        logit_bias: token id -> value added to its logit.
+        ebnf: grammar that the text must satisfy. Grammars are read by the server alone, and one that comes back to
+            itself without taking a character (``root ::= root``, the schema ``{"$ref": "#"}``) kills SGLang 0.5.18.
+        logit_bias: token id -> value added to its logit, [-1e9, 1e9].
         seed: of the first sample; sibling ``i`` gets ``seed + i``. SGLang uses seeds only when it was started with
             ``--enable-deterministic-inference``.
 
@@ -67,13 +85,13 @@ class SamplingParams(BaseModel):
 
     max_new_tokens: Annotated[Int, Field(ge=1)] | None = None
     min_new_tokens: Annotated[Int, Field(ge=0)] | None = None
-    temperature: Annotated[Float, Field(ge=0)] | None = None
+    temperature: Annotated[Float, Field(ge=0, le=MOST_TEMPERATURE)] | None = None
     top_p: Annotated[Float, Field(gt=0, le=1)] | None = None
     top_k: Int | None = None
     min_p: Annotated[Float, Field(ge=0, le=1)] | None = None
     frequency_penalty: Annotated[Float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[Float, Field(ge=-2, le=2)] | None = None
-    repetition_penalty: Annotated[Float, Field(gt=0, le=2)] | None = None
+    repetition_penalty: Annotated[Float, Field(ge=LEAST_PENALTY, le=2)] | None = None
     stop: Texts | None = None
     stop_token_ids: TokenIds | None = None
     stop_regex: Texts | None = None
@@ -83,7 +101,7 @@ class SamplingParams(BaseModel):
     json_schema: Text | None = None
     regex: Text | None = None
     ebnf: Text | None = None
-    logit_bias: Mapping[Annotated[int, Field(ge=0)], Float] | None = None
+    logit_bias: Mapping[Annotated[int, Field(ge=0)], Bias] | None = None
     seed: Annotated[Int, Field(ge=0, lt=2**63 - 2**16)] | None = None
 
     if TYPE_CHECKING:  # what pydantic derives from the fields leaves out that one stop string or a list will do
@@ -123,8 +141,8 @@ class SamplingParams(BaseModel):
 
     @model_validator(mode="after")
     def _check_fields_that_depend_on_each_other(self) -> Self:
-        if self.top_k is not None and self.top_k != -1 and self.top_k < 1:
-            raise ValueError(f"top_k = {self.top_k}: -1 (off) or at least 1")
+        if self.top_k is not None and self.top_k != -1 and not 1 <= self.top_k <= MOST_TOP_K:
+            raise ValueError(f"top_k = {self.top_k}: -1 (off) or from 1 to {MOST_TOP_K}")
         least, most = self.min_new_tokens, self.max_new_tokens
         if least is not None and most is not None and least > most:
             raise ValueError(f"min_new_tokens = {least} is more than max_new_tokens = {most}")
@@ -136,6 +154,9 @@ class SamplingParams(BaseModel):
         grammars = [name for name in ("json_schema", "regex", "ebnf") if getattr(self, name) is not None]
         if len(grammars) > 1:
             raise ValueError(f"{' and '.join(grammars)} are given: SGLang takes at most one of them")
+        if grammars and least:
+            # Where the grammar wants the end and min_new_tokens forbids it, no token is left: SGLang 0.5.18 dies.
+            raise ValueError(f"min_new_tokens = {least} with {grammars[0]}: let the grammar say how long the text is")
         return self
 
     def over(self, other: SamplingParams | None) -> SamplingParams:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ._core.guard import check_ids, check_text
+from ._core.guard import check_flag, check_ids, check_text, check_timeout, check_wait
 from ._engine.caller import Outgoing
 from ._engine.connect import fetch_server_info
 from ._wire.admin import read_loads, read_model_info
@@ -81,12 +81,14 @@ class ServerCalls(Connected):
         Args:
             timeout: seconds until the answer counts as no.
         """
+        check_timeout(timeout)
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         try:
             await self._get("/ready", bytes, timeout)
         except RequestError as error:
-            return error.status == 404 and await self.health(end - loop.time())
+            left = end - loop.time()
+            return error.status == 404 and left > 0 and await self.health(left)
         return True
 
     async def flush_cache(self, wait: float = 30.0) -> None:
@@ -101,7 +103,7 @@ class ServerCalls(Connected):
             RequestError: it does not answer.
         """
         self._ready()
-        post = Outgoing("POST", f"/flush_cache?timeout={wait:g}", lane="control", is_admin=True)
+        post = Outgoing("POST", f"/flush_cache?timeout={check_wait(wait):g}", lane="control", is_admin=True)
         await self._caller.call(lambda: post, bytes, self._deadline(None))
         self._warmth.clear()
 
@@ -131,7 +133,8 @@ class ServerCalls(Connected):
             RequestError: the server was asked and failed.
         """
         tokenizer = self._ready().tokenizer
-        return list(await tokenizer.encode(check_text(text), add_special_tokens=add_special_tokens))
+        special = check_flag(add_special_tokens, "add_special_tokens")
+        return list(await tokenizer.encode(check_text(text), add_special_tokens=special))
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """The text of token ids, special tokens included.

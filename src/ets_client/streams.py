@@ -55,8 +55,7 @@ class _Opened:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stream is not None:
-            await self._stream.aclose()
+        await self._entered()[1].aclose()
 
     @property
     def rids(self) -> tuple[str, ...]:

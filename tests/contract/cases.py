@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CASES", "EOS_TOKEN", "FORCED_TOKEN", "WireCase"]
+__all__ = ["CASES", "EOS_TOKEN", "FORCED_TOKEN", "OWN_RIDS", "WireCase"]
 
 EOS_TOKEN = 1
 FORCED_TOKEN = 40
+OWN_RIDS = "contract-rid-"
 PROMPT = [5, 6, 7, 8, 9, 10]
 OTHER = [11, 12, 13, 14]
 

@@ -4,16 +4,21 @@ from typing import Any
 
 import pytest
 
-from ets_client import InvalidRequestError, SamplingParams
+from ets_client import Branch, EndReason, InvalidRequestError, Prefix, SamplingParams, Usage
 from ets_client._core.guard import (
     check_fits,
+    check_flag,
     check_ids,
     check_namespace,
     check_origin,
+    check_path,
+    check_paths,
     check_samples,
     check_sampling,
     check_text,
     check_timeout,
+    check_token_fields,
+    check_wait,
 )
 from tests.fakes import root
 
@@ -117,3 +122,85 @@ def test_a_timeout_is_seconds_or_nothing() -> None:
 def test_anything_else_as_timeout_is_refused(bad: object) -> None:
     with pytest.raises(InvalidRequestError, match="seconds above 0"):
         check_timeout(bad)
+
+
+def test_an_endless_timeout_is_a_long_one() -> None:
+    assert check_timeout(10**400) == check_timeout(float("inf")) == 1e9
+
+
+@pytest.mark.parametrize("bad", [None, 5, "text", b"ids", {5, 6}, iter([5]), []])
+def test_ids_are_a_sequence(bad: object) -> None:
+    with pytest.raises(InvalidRequestError, match="at least one token id"):
+        check_ids(bad, 100)
+
+
+def test_a_path_is_a_prefix_or_a_branch_of_this_tokenizer() -> None:
+    prefix = root([5, 6])
+    branch = Branch("", (), prefix, EndReason.EOS, None, "", Usage(), "rid")
+    assert check_path(prefix, "tok") is check_path(branch, "tok") is prefix
+    assert check_paths([prefix, branch], "tok") == [prefix, prefix]
+    with pytest.raises(InvalidRequestError, match="another tokenizer"):
+        check_path(prefix, "another tokenizer")
+
+
+@pytest.mark.parametrize("bad", [None, "text", [5, 6], Prefix])
+def test_anything_else_as_a_path_is_refused(bad: object) -> None:
+    with pytest.raises(InvalidRequestError, match="a Prefix or a Branch"):
+        check_path(bad, "tok")
+
+
+@pytest.mark.parametrize("bad", [None, "text", 5, iter([])])
+def test_paths_are_a_sequence(bad: object) -> None:
+    with pytest.raises(InvalidRequestError, match="a list of prefixes or branches"):
+        check_paths(bad, "tok")
+
+
+def test_a_path_that_is_none_is_named_by_its_place() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        check_paths([root([5]), "text"], "tok")
+    assert caught.value.argument == "prefixes[1]"
+
+
+@pytest.mark.parametrize("bad", [None, 1, "yes", []])
+def test_a_flag_is_true_or_false(bad: object) -> None:
+    assert check_flag(True, "logprobs") is True
+    with pytest.raises(InvalidRequestError, match="logprobs"):
+        check_flag(bad, "logprobs")
+
+
+@pytest.mark.parametrize("bad", [None, -1, "1", True, float("nan"), float("inf"), 10**400])
+def test_a_wait_is_seconds_or_none_at_all(bad: object) -> None:
+    assert check_wait(0) == 0.0
+    with pytest.raises(InvalidRequestError, match="seconds from 0"):
+        check_wait(bad)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"stop_token_ids": [100]}, {"logit_bias": {100: 1.0}}, {"stop_token_ids": [5, 10**30], "min_new_tokens": 1}],
+)
+def test_token_ids_in_sampling_are_inside_the_vocabulary(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match="token ids from 0 to 99"):
+        check_token_fields(SamplingParams(**fields), 100)
+
+
+def test_a_minimum_length_leaves_tokens_to_choose_from() -> None:
+    check_token_fields(SamplingParams(stop_token_ids=list(range(50)), min_new_tokens=1), 100)
+    with pytest.raises(InvalidRequestError, match="at most half of the vocabulary"):
+        check_token_fields(SamplingParams(stop_token_ids=list(range(51)), min_new_tokens=1), 100)
+
+
+def test_without_a_known_vocabulary_stop_tokens_and_a_minimum_do_not_go_together() -> None:
+    check_token_fields(SamplingParams(stop_token_ids=[10**6]), None)
+    check_token_fields(SamplingParams(logit_bias={10**6: 1.0}), None)
+    with pytest.raises(InvalidRequestError, match="vocabulary size is known"):
+        check_token_fields(SamplingParams(stop_token_ids=[5], min_new_tokens=1), None)
+
+
+def test_what_cannot_be_shown_is_refused_all_the_same() -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    for given, kind in ((10**5000, "int"), (deep, "list")):
+        with pytest.raises(InvalidRequestError, match=f"n = <{kind}> is not possible"):
+            check_samples(given)

@@ -12,10 +12,11 @@ from ets_client._core.warmth import Warmth
 from ets_client._engine.deadline import Deadline
 from ets_client._engine.expander import Expander, ExpandRequest
 from ets_client._engine.tokenizers import ServerTokenizer
-from tests.fakes import Clock, FakeTransport, Rig, never, reply, root, sample, text_of
+from tests.fakes import Clock, FakeTransport, Rig, events, never, reply, root, sample, text_of
 
 if TYPE_CHECKING:
     from ets_client import Prefix
+    from ets_client._engine.streaming import SampleStream
     from ets_client._transport.base import HttpReply, HttpRequest
     from tests.fakes import Entry
 
@@ -36,9 +37,15 @@ class Bench:
         self.expander = Expander(rig.caller, ServerTokenizer(rig.caller, 60), self.warmth, streams_increments=False)
 
     async def expand(self, n: int = 2, sampling: SamplingParams = STEP, **changes: Any) -> Expansion:
+        return await self.expander.expand(self._request(n, sampling, **changes))
+
+    async def open(self, *, every_token: bool = False) -> SampleStream:
+        return await self.expander.open(self._request(2, STEP), every_token=every_token)
+
+    def _request(self, n: int, sampling: SamplingParams, **changes: Any) -> ExpandRequest:
         fields: dict[str, Any] = {"prefix": ROOT, "logprobs": False, "deadline": Deadline(None, 0.0)}
         limit = StepLimit(sampling.max_new_tokens or 0, "step")
-        return await self.expander.expand(ExpandRequest(n=n, sampling=sampling, limit=limit, **(fields | changes)))
+        return ExpandRequest(n=n, sampling=sampling, limit=limit, **(fields | changes))
 
 
 def samples(*each: dict[str, Any]) -> HttpReply:
@@ -184,3 +191,26 @@ async def test_a_server_that_cannot_detokenise_is_an_error() -> None:
     bench = Bench(samples(sample("a"), sample("b")), reply({"error": "no tokenizer"}, 400))
     with pytest.raises(RequestError, match="no tokenizer"):
         await bench.expand()
+
+
+@pytest.mark.parametrize(("every_token", "interval"), [(False, 21), (True, None)])
+async def test_a_stream_shows_every_token_or_each_sample_at_its_end(*, every_token: bool, interval: int | None) -> None:
+    bench = Bench(reply(events(sample("a") | {"index": 0}, sample("b") | {"index": 1})))
+    stream = await bench.open(every_token=every_token)
+    sent = bench.transport.body(0)
+    assert sent["stream"] is True
+    assert [one.get("stream_interval") for one in sent["sampling_params"]] == [interval] * 2
+    assert list(stream.rids) == sent["rid"]
+    for place in range(2):
+        part = await stream.part()
+        assert part is not None
+        assert (part.index, part.text) == (place, "a")
+    assert await stream.part() is None
+
+
+async def test_a_cold_prefix_is_computed_before_a_stream() -> None:
+    warmed = sample("w", (), {"type": "length", "length": 0}, 20)
+    bench = Bench(samples(warmed), reply(events()), warm=None)
+    await bench.open()
+    assert bench.transport.body(0)["sampling_params"] == [{"max_new_tokens": 0}]
+    assert bench.transport.body(1)["input_ids"] == [ROOT.token_ids] * 2

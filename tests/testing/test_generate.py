@@ -128,7 +128,7 @@ async def test_unknown_sampling_fields_are_500_and_a_string_error_in_0_5_23(clie
     async with open_client(FakeOptions(version="0.5.23")) as newer:
         reply = await newer.generate(bogus=1)
         assert reply.status_code == 400
-        assert reply.json()["error"].startswith("unknown field at sampling_params.bogus")
+        assert reply.json()["error"].startswith("unknown field `bogus`, expected one of `max_new_tokens`, ")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,14 @@ async def test_unknown_sampling_fields_are_500_and_a_string_error_in_0_5_23(clie
         ("0.5.18", {"input_ids": [-1]}),
         ("0.5.18", {"input_ids": [[]]}),
         ("0.5.18", {"input_ids": [5], "sampling_params": {"max_new_tokens": 2.5}}),
+        ("0.5.18", {"input_ids": [5], "sampling_params": {"top_k": 2**31}}),
+        ("0.5.23", {"input_ids": [5], "sampling_params": {"top_k": 2**31}}),
+        ("0.5.18", {"input_ids": [5], "sampling_params": {"min_new_tokens": 1, "stop_token_ids": [10**6]}}),
+        ("0.5.18", {"input_ids": [5], "sampling_params": {"min_new_tokens": 1, "stop_token_ids": list(range(2048))}}),
+        ("0.5.18", {"input_ids": [5], "sampling_params": {"temperature": 1e308, "regex": "a"}}),
+        ("0.5.18", {"input_ids": [5], "sampling_params": {"logit_bias": {"5": 1e308}}}),
+        ("0.5.18", {"input_ids": [5], "sampling_params": {"logit_bias": {"5": 1e38}, "temperature": 1e-5}}),
+        ("0.5.18", {"input_ids": [5], "sampling_params": {"repetition_penalty": 1e-45}}),
         ("0.5.23", {"text": ""}),
     ],
 )
@@ -151,6 +159,12 @@ async def test_the_server_dies_of_what_kills_the_real_one(version: Any, body: di
         await client.server.restart()
         assert (await client.get("/ping")).status_code == 200
         assert client.server.died is None
+        assert client.server.scheduler.is_idle
+
+
+async def test_0_5_23_survives_numbers_that_kill_0_5_18() -> None:
+    async with open_client(FakeOptions(version="0.5.23")) as client:
+        assert (await client.generate(repetition_penalty=1e-45, max_new_tokens=1)).status_code == 200
 
 
 async def test_a_rid_in_flight_is_refused_and_free_again_after_its_end() -> None:

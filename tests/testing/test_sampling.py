@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_a_stop_string_ends_the_text_at_its_first_place(text: str, stops: list[s
     before = TOKENIZER.decode(output[:-1])
     assert str(finish.matched) in written
     assert not any(stop in before for stop in stops)
-    assert text_of(output, finish, _read(stop=stops), TOKENIZER) == written[: written.index(str(finish.matched))]
+    assert text_of(output, finish, _read(stop=stops), TOKENIZER, SEEN) == written[: written.index(str(finish.matched))]
 
 
 @given(TEXTS, st.integers(0, 6), st.lists(st.integers(4, 270), max_size=3), st.booleans())
@@ -168,13 +169,13 @@ def test_a_kept_stop_string_ends_the_text() -> None:
     sampling = _read(stop=".", no_stop_trim=True)
     output, finish = _write("a. b", sampling)
     assert TOKENIZER.decode(output) == "a. "
-    assert text_of(output, finish, sampling, TOKENIZER) == "a."
+    assert text_of(output, finish, sampling, TOKENIZER, SEEN) == "a."
 
 
 def test_a_stop_token_is_in_the_ids_but_not_in_the_text() -> None:
     output, finish = _write("ab</s>", _read())
     assert output[-1] == TOKENIZER.eos_token_id
-    assert text_of(output, finish, _read(), TOKENIZER) == "ab"
+    assert text_of(output, finish, _read(), TOKENIZER, SEEN) == "ab"
 
 
 def test_an_empty_stop_matches_at_once() -> None:
@@ -182,10 +183,23 @@ def test_an_empty_stop_matches_at_once() -> None:
     assert (len(output), finish and finish.reason) == (1, {"type": "stop", "matched": ""})
 
 
+def test_an_empty_stop_leaves_the_text_before_0_5_23_and_none_since() -> None:
+    sampling = _read(stop=[""])
+    output, finish = _write("abc", sampling)
+    assert [text_of(output, finish, sampling, TOKENIZER, dialect) for dialect in (OLD, SEEN, NEW)] == ["a", "a", ""]
+
+
+def test_log_probabilities_hold_at_the_lowest_temperature() -> None:
+    values = LogProbabilities(DISTRIBUTION, 1e-6, 2048)
+    (best, _), (second, _) = values.top(2)
+    assert best == pytest.approx(0.0)
+    assert -math.inf < second < -1000
+
+
 def test_the_match_of_a_pattern_stays_in_the_text() -> None:
     sampling = _read(stop_regex="b+")
     output, finish = _write("abc", sampling)
-    assert text_of(output, finish, sampling, TOKENIZER) == "ab"
+    assert text_of(output, finish, sampling, TOKENIZER, SEEN) == "ab"
     assert finish is not None
     assert finish.matched == "b+"
 

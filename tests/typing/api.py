@@ -11,16 +11,20 @@ from ets_client import (
     Attempt,
     AuthenticationError,
     Branch,
+    BranchStream,
     ClientOptions,
     ConfigurationError,
     DeadlineExceededError,
+    Delta,
     Endpoint,
     EndReason,
     EtsClientError,
     Expansion,
     FailureKind,
     InvalidRequestError,
+    LabelProbs,
     Logprobs,
+    ModelInfo,
     Origin,
     Prefix,
     Profile,
@@ -28,12 +32,15 @@ from ets_client import (
     RequestRejectedError,
     RetryPolicy,
     SamplingParams,
+    ScoreFailure,
     ServerBusyError,
     ServerFaultError,
     ServerInfo,
     ServerMetrics,
     ServerUnreachableError,
+    TextStream,
     Usage,
+    WorkerLoad,
     list_profiles,
     load_profile,
 )
@@ -53,6 +60,7 @@ async def clients(profile: Profile, transport: httpx.AsyncBaseTransport, options
     client = AsyncPolicyClient(
         profile=Path("own.yaml"),
         api_key=None,
+        admin_api_key="key",
         sampling=SamplingParams(temperature=0.5),
         retry=RetryPolicy(attempts=3, first_wait=0.1, most_wait=1.0),
         timeout=60.0,
@@ -68,7 +76,16 @@ async def clients(profile: Profile, transport: httpx.AsyncBaseTransport, options
     assert_type(await client.metrics(), ServerMetrics)
     assert_type(await client.health(), bool)
     assert_type(await client.health(timeout=5), bool)
+    assert_type(await client.ready(), bool)
+    assert_type(await client.ready(timeout=5), bool)
+    assert_type(await client.model_info(), ModelInfo)
+    assert_type(await client.loads(), tuple[WorkerLoad, ...])
+    assert_type(await client.tokenize("text", add_special_tokens=True), list[int])
+    assert_type(await client.detokenize((1, 2)), str)
     await client.flush_cache()
+    await client.flush_cache(wait=5)
+    await client.abort()
+    await client.abort("a", "b")
     await client.aclose()
 
 
@@ -87,6 +104,39 @@ async def expands(client: AsyncPolicyClient) -> None:
     assert_type(await client.generate(root), Branch)
     await client.generate(expansion[0], SamplingParams(), logprobs=True, timeout=None)
     await client.expand(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def streams(client: AsyncPolicyClient, root: Prefix, branch: Branch) -> None:
+    branches = client.expand_iter(root, 4, SamplingParams(), logprobs=True, timeout=5)
+    assert_type(branches, BranchStream)
+    async with branches as entered:
+        assert_type(entered, BranchStream)
+        assert_type(entered.rids, tuple[str, ...])
+    async for each in client.expand_iter(branch):
+        assert_type(each, Branch)
+    async with client.stream("text", SamplingParams(), logprobs=True, timeout=None) as stream:
+        assert_type(stream, TextStream)
+        async for delta in stream:
+            assert_type(delta, Delta)
+            assert_type(delta.text, str)
+            assert_type(delta.token_ids, tuple[int, ...])
+        assert_type(stream.branch, Branch)
+        assert_type(stream.rids, tuple[str, ...])
+
+
+async def scores(client: AsyncPolicyClient, root: Prefix, branch: Branch) -> None:
+    assert_type(await client.warm(root), Usage)
+    await client.warm(branch, timeout=5)
+    outcomes = await client.label_probs([root, branch], ["+", 5], timeout=5)
+    assert_type(outcomes, list[LabelProbs | ScoreFailure])
+    for outcome in outcomes:
+        if isinstance(outcome, ScoreFailure):
+            assert_type(outcome.reason, str)
+        else:
+            assert_type(outcome.token_ids, tuple[int, ...])
+            assert_type(outcome.logprobs, tuple[float, ...])
+            assert_type(outcome.probs, tuple[float, ...])
+    await client.label_probs(["text"], ["+"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 
 def results(expansion: Expansion) -> None:
@@ -164,7 +214,11 @@ def sampling() -> None:
     assert_type(params.given(), dict[str, Any])
 
 
-def servers(info: ServerInfo, metrics: ServerMetrics) -> None:
+def servers(info: ServerInfo, metrics: ServerMetrics, model: ModelInfo, load: WorkerLoad) -> None:
+    assert_type(model.architectures, tuple[str, ...])
+    assert_type(model.is_generation, bool)
+    assert_type(load.running_requests, int)
+    assert_type(load.token_usage, float)
     assert_type(info.context_length, int)
     assert_type(info.is_deterministic, bool)
     assert_type(metrics.since(metrics), ServerMetrics)

@@ -105,7 +105,7 @@ def test_a_server_without_tokenizer_sends_no_text() -> None:
 def test_any_logprob_that_servers_send_is_read(raw: bytes) -> None:
     body = b'[{"text":"a","output_ids":[5],"meta_info":{"id":"r","output_token_logprobs":[[%b,5,null]]}}]' % raw
     (one,) = read_samples(body, 1)
-    (value,) = Logprobs(one.meta_info.output_token_logprobs).values
+    (value,) = Logprobs(one.meta_info.output_token_logprobs or ()).values
     assert value <= -1 or math.isnan(value)
 
 
@@ -123,6 +123,7 @@ def test_any_logprob_that_servers_send_is_read(raw: bytes) -> None:
         (b'[{"text": "a", "output_ids": [1.5], "meta_info": {"id": "r"}}]', "0.output_ids.0"),
         (b'[{"text": "\xff", "output_ids": [1], "meta_info": {"id": "r"}}]', "the body"),
         (b'[{"meta_info": {"id": "r", "finish_reason": "stop"}}]', "0.meta_info.finish_reason"),
+        (b'[{"meta_info": {"id": "r", "output_token_logprobs": "x"}}]', "0.meta_info.output_token_logprobs"),
         (b"[" * 10_000, "the body"),
     ],
 )

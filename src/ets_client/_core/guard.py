@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TypeGuard
 
+from ..branch import Branch
 from ..errors import InvalidRequestError
+from ..prefix import Prefix
 from ..sampling import SamplingParams
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..prefix import Prefix
 
 __all__ = [
     "check_fits",
+    "check_flag",
     "check_ids",
     "check_namespace",
     "check_origin",
+    "check_path",
+    "check_paths",
     "check_samples",
     "check_sampling",
     "check_text",
     "check_timeout",
+    "check_token_fields",
+    "check_wait",
+    "is_items",
 ]
 
 MOST_SAMPLES = 4096
+_LONGEST_SECONDS = 1e9
+
+
+def is_items(value: object) -> TypeGuard[Sequence[object]]:
+    """Whether it is a list or the like, and no text or bytes, which are sequences too."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
 
 
 def check_samples(n: object) -> int:
@@ -74,7 +84,7 @@ def check_namespace(namespace: str | None) -> str | None:
     return None if namespace is None else check_text(namespace, "namespace")
 
 
-def check_ids(ids: Sequence[object], vocab_size: int | None) -> tuple[int, ...]:
+def check_ids(ids: object, vocab_size: int | None) -> tuple[int, ...]:
     """Check token ids of a caller: one outside the vocabulary kills the server, on CPU and GPU alike.
 
     Args:
@@ -85,10 +95,10 @@ def check_ids(ids: Sequence[object], vocab_size: int | None) -> tuple[int, ...]:
         The ids.
 
     Raises:
-        InvalidRequestError: there are none, one is out of range, or the range is unknown.
+        InvalidRequestError: it is no sequence, there are none, one is out of range, or the range is unknown.
     """
-    if not ids:
-        raise InvalidRequestError("token_ids", list(ids), "at least one token id")
+    if not is_items(ids) or not ids:
+        raise InvalidRequestError("token_ids", ids, "a list of at least one token id")
     if vocab_size is None:
         raise InvalidRequestError(
             "token_ids",
@@ -102,6 +112,43 @@ def check_ids(ids: Sequence[object], vocab_size: int | None) -> tuple[int, ...]:
             raise InvalidRequestError(f"token_ids[{place}]", token, f"a whole number from 0 to {vocab_size - 1}")
         checked.append(token)
     return tuple(checked)
+
+
+def check_path(given: object, tokenizer: str, argument: str = "prefix") -> Prefix:
+    """Check a path that a call needs as it is, without making one of text or ids.
+
+    Args:
+        given: what the caller gave: a prefix, or a branch, whose prefix is taken.
+        tokenizer: the server's.
+        argument: its name.
+
+    Returns:
+        The prefix.
+
+    Raises:
+        InvalidRequestError: it is something else, or another tokenizer's.
+    """
+    if isinstance(given, Branch):
+        given = given.prefix
+    if not isinstance(given, Prefix):
+        raise InvalidRequestError(argument, given, "a Prefix or a Branch; `await client.prefix(...)` makes one")
+    check_origin(given, tokenizer)
+    return given
+
+
+def check_paths(given: object, tokenizer: str) -> list[Prefix]:
+    """Check several paths: a sequence of what :func:`check_path` takes.
+
+    Args:
+        given: what the caller gave.
+        tokenizer: the server's.
+
+    Raises:
+        InvalidRequestError: it is no sequence, or one of them is no path of this tokenizer.
+    """
+    if not is_items(given):
+        raise InvalidRequestError("prefixes", given, "a list of prefixes or branches")
+    return [check_path(path, tokenizer, f"prefixes[{place}]") for place, path in enumerate(given)]
 
 
 def check_origin(prefix: Prefix, tokenizer: str) -> None:
@@ -146,6 +193,68 @@ def check_sampling(sampling: object) -> SamplingParams:
     return sampling
 
 
+def check_token_fields(sampling: SamplingParams, vocab_size: int | None) -> None:
+    """Check token ids in sampling fields.
+
+    SGLang 0.5.18 does not check ``stop_token_ids``, and writes to these places of a table when there is a
+    ``min_new_tokens``: one outside the vocabulary kills it, and so does a place for every token.
+
+    Args:
+        sampling: all fields of a call.
+        vocab_size: rows of the model's embedding table, or None when nobody knows it.
+
+    Raises:
+        InvalidRequestError: an id is out of range, or the range is unknown and ids of it are dangerous.
+    """
+    stops = sampling.stop_token_ids or ()
+    if vocab_size is None:
+        if stops and sampling.min_new_tokens:
+            raise InvalidRequestError(
+                "sampling.stop_token_ids",
+                stops,
+                "with min_new_tokens only when the vocabulary size is known: give the client a profile whose "
+                "model.vocab_size is set",
+            )
+        return
+    if sampling.min_new_tokens and 2 * len(set(stops)) > vocab_size:
+        raise InvalidRequestError(
+            "sampling.stop_token_ids", stops, "with min_new_tokens at most half of the vocabulary"
+        )
+    for name, ids in (("stop_token_ids", stops), ("logit_bias", sampling.logit_bias or ())):
+        for token in ids:
+            if token >= vocab_size:
+                raise InvalidRequestError(f"sampling.{name}", token, f"token ids from 0 to {vocab_size - 1}")
+
+
+def check_flag(value: object, argument: str) -> bool:
+    """Check a yes or no.
+
+    Args:
+        value: what the caller gave.
+        argument: its name.
+
+    Raises:
+        InvalidRequestError: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise InvalidRequestError(argument, value, "True or False")
+    return value
+
+
+def check_wait(seconds: object) -> float:
+    """Check a time to wait, which may be none.
+
+    Args:
+        seconds: what the caller gave.
+
+    Raises:
+        InvalidRequestError: it is no number of seconds from 0 on.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_SECONDS:
+        raise InvalidRequestError("wait", seconds, f"seconds from 0 to {_LONGEST_SECONDS:g}")
+    return float(seconds)
+
+
 def check_timeout(timeout: object) -> float | None:
     """Check the time of a call.
 
@@ -159,4 +268,4 @@ def check_timeout(timeout: object) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise InvalidRequestError("timeout", timeout, "seconds above 0, or None for the client's")
-    return float(timeout)
+    return float(min(timeout, _LONGEST_SECONDS))

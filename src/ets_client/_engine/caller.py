@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from .._transport.base import Transport
+    from .._transport.base import HttpStream, Transport
     from ..retry import RetryPolicy
     from .address import Address
     from .deadline import Deadline
@@ -250,7 +250,7 @@ class Caller:
 
     async def _try_open(self, make: Callable[[], Outgoing], attempts: list[Attempt]) -> OpenCall:
         one = self._begin(make, attempts)
-        stream = await self._exchange(one, self._transport.open)
+        stream = await self._exchange(one, lambda request: self._open(one, request))
         if 200 <= stream.status < 300:
             call = OpenCall(one.outgoing, one.base, stream)
             self._opened.add(call)
@@ -262,6 +262,14 @@ class Caller:
         finally:
             await stream.aclose()
         raise self._refused(one, stream.status, body)
+
+    async def _open(self, one: _Try, request: HttpRequest) -> HttpStream:
+        # A cancelled wait leaves it to _give_up to close the connection: see OpenCall.chunk.
+        opening = asyncio.get_running_loop().create_task(self._transport.open(request))
+        one.opening.append(opening)
+        await asyncio.wait([opening])
+        one.opening.clear()
+        return opening.result()
 
     def _begin(self, make: Callable[[], Outgoing], attempts: list[Attempt]) -> _Try:
         if self._is_closed:
@@ -307,8 +315,19 @@ class Caller:
         return headers
 
     def _abort_in_background(self, one: _Try) -> None:
-        if one.outgoing.rids and not self._is_closed:
-            self._in_background(self.abort(one.outgoing.rids, one.base))
+        if one.opening or (one.outgoing.rids and not self._is_closed):
+            self._in_background(self._give_up(one))
+
+    async def _give_up(self, one: _Try) -> None:
+        try:
+            if not self._is_closed:
+                await self.abort(one.outgoing.rids, one.base)
+        finally:
+            for opening in one.opening:
+                opening.cancel()
+                (stream,) = await asyncio.gather(opening, return_exceptions=True)
+                if not isinstance(stream, BaseException):
+                    await stream.aclose()
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -325,6 +344,7 @@ class _Try:
     headers: dict[str, str]
     attempts: list[Attempt]
     start: float
+    opening: list[asyncio.Task[HttpStream]] = field(default_factory=list["asyncio.Task[HttpStream]"])
 
     def failed(self, kind: FailureKind, message: str, status: int | None = None, body: str = "") -> _AttemptFailedError:
         """Write the failure down and make the exception for it."""

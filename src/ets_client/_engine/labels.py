@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from .._core.guard import check_ids, check_text
+from .._core.guard import check_ids, check_text, is_items
 from .._wire.labels import label_body, read_label_logprobs
 from ..errors import InvalidRequestError
 from ..scores import LabelProbs, ScoreFailure
@@ -68,7 +68,7 @@ class Labels:
         return outcomes
 
     async def _ids(self, labels: Sequence[str | int]) -> tuple[int, ...]:
-        if not labels or isinstance(labels, str):
+        if not is_items(labels) or not labels:
             raise InvalidRequestError("labels", labels, 'a list of at least one label, such as ["+", "-"]')
         ids: list[int] = []
         for place, label in enumerate(labels):

@@ -29,6 +29,7 @@ class Dialect:
         converts_any_abort: an abort with any status of 400-599 becomes that status, not only 400, 500 and 503.
         counts_tags: ``structural_tag`` counts as a grammar.
         float_limit_is_fatal: a float as ``max_new_tokens`` kills the scheduler, even 3.0 (seen in 0.5.18).
+        nan_is_fatal: values of which nothing is left to sample kill the scheduler (seen in 0.5.18).
         one_grammar: the words in which two grammars are refused.
         more_sampling_fields: sampling fields of this version alone.
         takes_nan: JSON may hold NaN and infinities.
@@ -55,6 +56,7 @@ class Dialect:
     converts_any_abort: bool
     counts_tags: bool
     float_limit_is_fatal: bool
+    nan_is_fatal: bool
     one_grammar: str
     more_sampling_fields: frozenset[str]
     ping_tells_state: bool
@@ -87,6 +89,7 @@ DIALECTS = {
         converts_any_abort=False,
         counts_tags=False,
         float_limit_is_fatal=False,
+        nan_is_fatal=True,
         one_grammar="Only one of regex, json_schema, or ebnf can be set.",
         more_sampling_fields=frozenset(),
         takes_nan=True,
@@ -114,6 +117,7 @@ DIALECTS = {
         converts_any_abort=False,
         counts_tags=True,
         float_limit_is_fatal=True,
+        nan_is_fatal=True,
         one_grammar=_ONE_GRAMMAR,
         more_sampling_fields=frozenset(),
         takes_nan=False,
@@ -140,6 +144,7 @@ DIALECTS = {
         converts_any_abort=True,
         counts_tags=True,
         float_limit_is_fatal=False,
+        nan_is_fatal=False,
         one_grammar=_ONE_GRAMMAR,
         more_sampling_fields=frozenset({"beam_width", "watermark", "choice"}),
         takes_nan=False,

@@ -75,6 +75,10 @@ def _weigh(
     return [token for _, token in kept], [weight for weight, _ in kept]
 
 
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else -math.inf
+
+
 class LogProbabilities:
     """Log-softmax at a temperature, before any truncation: what SGLang reports."""
 
@@ -88,15 +92,13 @@ class LogProbabilities:
             temperature: divides its logits.
             vocab_size: number of tokens.
         """
-        power = 1.0 / temperature
-        weights = [p**power for p in distribution.probabilities]
-        rest = distribution.rest**power
-        total = math.log(math.fsum(weights) + rest * (vocab_size - len(weights)))
-        self._known = {
-            token: math.log(weight) - total if weight > 0 else -math.inf
-            for token, weight in zip(distribution.tokens, weights, strict=True)
-        }
-        self._rest = math.log(rest) - total if rest > 0 else -math.inf
+        logits = [_log(p) / temperature for p in distribution.probabilities]
+        rest = _log(distribution.rest) / temperature
+        top = max(rest, *logits)  # so that a low temperature does not make zeros of all weights
+        weights = [math.exp(logit - top) for logit in logits]
+        total = top + math.log(math.fsum(weights) + math.exp(rest - top) * (vocab_size - len(weights)))
+        self._known = {token: logit - total for token, logit in zip(distribution.tokens, logits, strict=True)}
+        self._rest = rest - total
         self._vocab_size = vocab_size
 
     def of(self, token: int) -> float:

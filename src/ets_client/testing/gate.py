@@ -58,13 +58,13 @@ def _check_sampling(name: str, value: Any) -> str | None:
         return None
     is_int = isinstance(value, int) and not isinstance(value, bool)
     if name in _INTS and not is_int:
-        return f"invalid type at {where}: expected an integer"
+        return f"invalid type: {_shown(value)}, expected i64"
     if name in _FLOATS and not is_int and not isinstance(value, float):
-        return f"invalid type at {where}: expected a number"
+        return f"invalid type: {_shown(value)}, expected f64"
     if name in _BOOLS and not isinstance(value, bool):
-        return f"invalid type at {where}: expected a boolean"
+        return f"invalid type: {_shown(value)}, expected a boolean"
     if name in _TEXTS and not isinstance(value, str):
-        return f"invalid type at {where}: expected a string"
+        return f"invalid type: {_shown(value)}, expected a string"
     if name in {"stop", "stop_regex"}:
         texts: list[Any] = value if is_list(value) else [value]
         if not all(isinstance(text, str) for text in texts):
@@ -74,3 +74,15 @@ def _check_sampling(name: str, value: Any) -> str | None:
         if name == "stop_regex" and any(len(str(text).encode()) > _LONGEST_PATTERN for text in texts):
             return f"too long a pattern at {where}: at most {_LONGEST_PATTERN} bytes"
     return None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return f"boolean `{str(value).lower()}`"
+    if isinstance(value, int):
+        return f"integer `{value}`"
+    if isinstance(value, float):
+        return f"floating point `{value}`"
+    if isinstance(value, str):
+        return f'string "{value}"'
+    return "sequence" if is_list(value) else "map"

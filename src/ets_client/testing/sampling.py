@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["GRAMMARS", "CrashError", "FatalError", "RefusedError", "Sampling", "read_sampling"]
 
 _WHOLE_VOCABULARY = 1 << 30
+_LARGEST_INT = (1 << 31) - 1
+_LARGEST_ID = (1 << 63) - 1
+_LARGEST_FLOAT = 3.4e38
+_LEAST_FLOAT = 1e-44
 _FLOATS = {
     "temperature": 1.0,
     "top_p": 1.0,
@@ -146,6 +150,10 @@ def read_sampling(given: Any, dialect: Dialect, tokenizer: Tokenizer) -> Samplin
     if isinstance(most, float):
         message = f"max_new_tokens = {most!r}: the scheduler cannot decode a float where it takes an integer"
         raise FatalError(message) if dialect.float_limit_is_fatal else CrashError(message)
+    stops, vocab_size = _token_ids(fields.get("stop_token_ids")), tokenizer.vocab_size
+    _check_what_kills(values, stops, vocab_size)
+    if dialect.nan_is_fatal:
+        _check_something_is_left(values, bias, stops, vocab_size, has_grammar=bool(grammars))
     stop, patterns = _texts(fields.get("stop"), "stop"), _texts(fields.get("stop_regex"), "stop_regex")
     window = max([len(tokenizer.encode(text, add_special_tokens=False)) for text in stop], default=0)
     for pattern in patterns:
@@ -170,7 +178,7 @@ def read_sampling(given: Any, dialect: Dialect, tokenizer: Tokenizer) -> Samplin
         n=values["n"],
         stop=stop,
         stop_regex=patterns,
-        stop_token_ids=_token_ids(fields.get("stop_token_ids")),
+        stop_token_ids=stops,
         ignore_eos=values["ignore_eos"],
         skip_special_tokens=values["skip_special_tokens"],
         no_stop_trim=values["no_stop_trim"],
@@ -205,6 +213,29 @@ def _check_ranges(values: dict[str, Any], most: float | None) -> None:
             raise RefusedError(f"max_new_tokens must be at least 0, got {most}.")
         if least > most:
             raise RefusedError(f"min_new_tokens must be in [0, max_new_tokens({most})], got {least}.")
+
+
+def _check_what_kills(values: dict[str, Any], stops: frozenset[int], vocab_size: int) -> None:
+    """Values that SGLang takes and then dies of, as seen with 0.5.18 and 0.5.23."""
+    if values["top_k"] > _LARGEST_INT:
+        raise FatalError(f"top_k = {values['top_k']} does not fit into 32 bits")
+    if values["min_new_tokens"] > 0 and any(vocab_size <= token <= _LARGEST_ID for token in stops):
+        raise FatalError("a stop token outside the vocabulary, with min_new_tokens")
+
+
+def _check_something_is_left(
+    values: dict[str, Any], bias: dict[int, float], stops: frozenset[int], vocab_size: int, *, has_grammar: bool
+) -> None:
+    """Values that are infinite or zero in 32 bits, or forbid every token: 0.5.18 dies of the NaN that comes of it."""
+    temperature = max(1e-6, values["temperature"])
+    if temperature > _LARGEST_FLOAT and (has_grammar or values["min_new_tokens"]):
+        raise FatalError("an infinite temperature, and tokens that are forbidden")
+    if max(map(abs, bias.values()), default=0.0) / min(1.0, temperature) > _LARGEST_FLOAT:
+        raise FatalError("a logit_bias that is infinite in 32 bits")
+    if values["repetition_penalty"] < _LEAST_FLOAT:
+        raise FatalError(f"repetition_penalty = {values['repetition_penalty']:g} is 0 in 32 bits")
+    if values["min_new_tokens"] > 0 and len(stops) >= vocab_size:
+        raise FatalError("every token is held back by min_new_tokens")
 
 
 def _read_bias(given: Any, vocab_size: int) -> dict[int, float]:

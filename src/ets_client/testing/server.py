@@ -152,7 +152,7 @@ class FakeServer:
 
     async def restart(self) -> None:
         """Kill it and start it again on the same port, with an empty cache."""
-        if self._listener is not None:
+        if self._listener is not None or self.died is not None:
             await self.kill()
         self.died = None
         self._is_draining = False

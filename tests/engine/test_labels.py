@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ets_client import DeadlineExceededError, InvalidRequestError, LabelProbs, ScoreFailure
+from ets_client._engine.deadline import Deadline
+from ets_client._engine.labels import Labels
+from ets_client._engine.tokenizers import ServerTokenizer
+from tests.fakes import Clock, Rig, eventually, never, reply, root
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ets_client._transport.base import HttpReply, HttpRequest
+    from tests.fakes import Entry
+
+FOREVER = Deadline(None, 0.0)
+SHORT, LONG = root([1, 2, 3]), root(range(10))
+
+
+async def judge(request: HttpRequest) -> HttpReply:
+    """Labels are the less probable the greater their id; a prompt that begins with 9 gets nothing."""
+    body = json.loads(request.body)
+    values = [[[-float(token), token, None] for token in labels] for labels in body["token_ids_logprob"]]
+    found = [None if ids[0] == 9 else [each] for ids, each in zip(body["input_ids"], values, strict=True)]
+    return reply([{"meta_info": {"output_token_ids_logprobs": each}} for each in found])
+
+
+async def tokenize(request: HttpRequest) -> HttpReply:
+    return reply({"tokens": [ord(character) for character in json.loads(request.body)["prompt"]]})
+
+
+def labels_of(*script: Entry, vocab_size: int | None = 100) -> tuple[Labels, Rig]:
+    rig = Rig(*script)
+    return Labels(rig.caller, ServerTokenizer(rig.caller, 60), vocab_size, max_input_tokens=10), rig
+
+
+async def test_outcomes_are_in_the_order_of_the_prefixes_and_too_long_ones_are_not_sent() -> None:
+    labels, rig = labels_of(judge)
+    other = root([9, 9])
+    outcomes = await labels.probs([LONG, SHORT, other], [7, 5], FOREVER)
+    too_long, scored, without = outcomes
+    assert too_long == ScoreFailure("10 tokens; this server takes at most 9")
+    assert scored == LabelProbs((7, 5), (-7.0, -5.0))
+    assert without == ScoreFailure("the server gave no log-probabilities for the labels")
+    assert rig.transport.body()["input_ids"] == [SHORT.token_ids, other.token_ids]
+    assert len(set(rig.transport.body()["rid"])) == 2
+
+
+async def test_the_longest_prompt_that_fits_is_sent() -> None:
+    labels, _ = labels_of(judge)
+    assert isinstance((await labels.probs([root(range(9))], [5], FOREVER))[0], LabelProbs)
+
+
+@pytest.mark.parametrize("prefixes", [[], [LONG], [LONG, LONG]])
+async def test_without_a_prefix_that_fits_nothing_is_sent(prefixes: Any) -> None:
+    labels, rig = labels_of()
+    assert [type(each) for each in await labels.probs(prefixes, [5], FOREVER)] == [ScoreFailure] * len(prefixes)
+    assert rig.transport.requests == []
+
+
+async def test_text_labels_are_one_token_without_special_ones() -> None:
+    labels, rig = labels_of(tokenize, judge)
+    (outcome,) = await labels.probs([SHORT], ["+", 5], FOREVER)
+    assert outcome == LabelProbs((ord("+"), 5), (-43.0, -5.0))
+    assert rig.transport.body(0) == {"prompt": "+", "add_special_tokens": False}
+
+
+async def test_prefixes_keep_their_namespaces() -> None:
+    labels, rig = labels_of(judge)
+    await labels.probs([root([1], namespace="tree"), SHORT], [5], FOREVER)
+    assert rig.transport.body()["extra_key"] == ["tree", ""]
+
+
+@pytest.mark.parametrize(
+    ("given", "argument", "words"),
+    [
+        ([], "labels", "at least one label"),
+        ("+-", "labels", "a list"),
+        ([""], "labels[0]", "at least one character"),
+        ([5, "ab"], "labels[1]", r"this is 2: \[97, 98\]"),
+        ([5, 5], "labels", "different tokens"),
+        (["+", 43], "labels", "different tokens"),
+        ([100], "token_ids[0]", "from 0 to 99"),
+        ([-1], "token_ids[0]", "from 0 to 99"),
+        ([True], "token_ids[0]", "from 0 to 99"),
+    ],
+)
+async def test_labels_that_cannot_be_asked_for_are_refused(
+    given: Sequence[str | int], argument: str, words: str
+) -> None:
+    labels, rig = labels_of(*[tokenize] * 2)
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        await labels.probs([SHORT], given, FOREVER)
+    assert caught.value.argument == argument
+    assert all(request.url.endswith("/tokenize") for request in rig.transport.requests)
+
+
+async def test_ids_are_refused_while_the_vocabulary_is_unknown() -> None:
+    labels, _ = labels_of(vocab_size=None)
+    with pytest.raises(InvalidRequestError, match=r"model\.vocab_size"):
+        await labels.probs([SHORT], [5], FOREVER)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [([never], "the labels were not tokenised"), ([tokenize, never], "no answer")],
+)
+async def test_the_deadline_covers_all_of_it(script: list[Entry], words: str) -> None:
+    labels, rig = labels_of(*script)
+    clock = Clock()
+    asking = asyncio.create_task(labels.probs([SHORT], ["+"], Deadline.after(30)))
+    await clock.jump(30, when=lambda: len(rig.transport.requests) == len(script))
+    with pytest.raises(DeadlineExceededError, match=f"{words} within 30 s"):
+        await asking
+
+
+async def test_cancelling_aborts_every_prompt() -> None:
+    labels, rig = labels_of(never)
+    asking = asyncio.create_task(labels.probs([SHORT, SHORT], [5], FOREVER))
+    await eventually(lambda: len(rig.transport.requests) == 1)
+    asking.cancel()
+    await asyncio.wait([asking])
+    await rig.caller.aclose()
+    assert rig.transport.aborted == rig.transport.body()["rid"]
