@@ -98,9 +98,9 @@ class TestReady:
         async with server_of() as server, client_of(server) as client:
             clock = Clock()
             server.faults.on(NeverAnswer(), "/health_generate")
-            asking = asyncio.create_task(client.ready(timeout=7))
-            await clock.jump(3, when=lambda: server.count("/ready") == 1)
-            await clock.jump(4, when=lambda: server.count("/health_generate") == 1)
+            asking = asyncio.create_task(client.ready(timeout=700))
+            await clock.jump(300, when=lambda: server.count("/ready") == 1)
+            await clock.jump(400, when=lambda: server.count("/health_generate") == 1)
             async with asyncio.timeout(5):
                 assert await asking is False
 

@@ -194,7 +194,7 @@ def check_sampling(sampling: object) -> SamplingParams:
 
 
 def check_token_fields(sampling: SamplingParams, vocab_size: int | None) -> None:
-    """Check token ids in sampling fields.
+    """Check token ids in sampling fields that the server does not check; those of ``logit_bias`` it refuses itself.
 
     SGLang 0.5.18 does not check ``stop_token_ids``, and writes to these places of a table when there is a
     ``min_new_tokens``: one outside the vocabulary kills it, and so does a place for every token.
@@ -220,10 +220,9 @@ def check_token_fields(sampling: SamplingParams, vocab_size: int | None) -> None
         raise InvalidRequestError(
             "sampling.stop_token_ids", stops, "with min_new_tokens at most half of the vocabulary"
         )
-    for name, ids in (("stop_token_ids", stops), ("logit_bias", sampling.logit_bias or ())):
-        for token in ids:
-            if token >= vocab_size:
-                raise InvalidRequestError(f"sampling.{name}", token, f"token ids from 0 to {vocab_size - 1}")
+    for token in stops:
+        if token >= vocab_size:
+            raise InvalidRequestError("sampling.stop_token_ids", token, f"token ids from 0 to {vocab_size - 1}")
 
 
 def check_flag(value: object, argument: str) -> bool:
