@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import InvalidRequestError
 
@@ -23,14 +23,6 @@ def _as_tuple(value: object) -> object:
     return tuple(cast("list[object]", value)) if isinstance(value, list) else value
 
 
-def _check_utf8(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} is none that UTF-8 can hold") from None
-    return text
-
-
 # Far beyond these SGLang 0.5.18 dies, as nothing can be sampled: a top_k of 2**31 does not fit into its tensor (0.5.23
 # dies of it too), a temperature of 1e308 is infinite in 32 bits, and so is a bias of 1e38 at a low temperature; a
 # penalty of 1e-45 is zero.
@@ -42,7 +34,7 @@ LEAST_PENALTY = 1e-6
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Int = Annotated[int, Field(strict=True)]
 Bias = Annotated[float, Field(strict=True, ge=-MOST_BIAS, le=MOST_BIAS)]
-Text = Annotated[str, Field(strict=True, min_length=1), AfterValidator(_check_utf8)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
 TokenIds = Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], BeforeValidator(_as_tuple)]
 
