@@ -11,7 +11,7 @@ import httpx
 from ets_client import Origin, Prefix, RetryPolicy, ServerInfo
 from ets_client._engine.address import FixedAddress
 from ets_client._engine.caller import Caller
-from ets_client._transport.base import HttpReply, HttpRequest, HttpStream
+from ets_client._transport.base import HttpReply, HttpRequest, HttpStream, TransportStats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -187,6 +187,9 @@ class FakeTransport:
             )
         return self.streams[-1]
 
+    def stats(self) -> TransportStats:
+        return TransportStats(requests=len(self.requests))
+
     async def aclose(self) -> None:
         self.is_closed = True
 
@@ -197,6 +200,7 @@ class FakeStream:
     def __init__(self, *pieces: bytes | asyncio.Event | Exception, status: int = 200) -> None:
         self.pieces = pieces
         self.status = status
+        self.headers: dict[str, str] = {}
         self.read = 0  # pieces that were taken
         self.is_closed = False
 

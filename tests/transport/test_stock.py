@@ -234,3 +234,16 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
 def test_a_request_shows_neither_its_headers_nor_its_body() -> None:
     shown = repr(HttpRequest("POST", "http://server", {"Authorization": "Bearer sk-1"}, b"sk-2"))
     assert "sk-" not in shown
+
+
+async def test_what_went_through_is_counted() -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+
+    async with SocketServer(answer).run() as server:
+        transport = StockTransport(connections=1, keep_alive_seconds=5)
+        reply = await transport.send(HttpRequest("POST", server.url, body=b"hello"))
+        await transport.aclose()
+    stats = transport.stats()
+    assert (stats.requests, stats.sent_bytes, stats.received_bytes) == (1, 5, 2)
+    assert reply.headers["content-length"] == "2"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-__all__ = ["HttpReply", "HttpRequest", "HttpStream", "Transport", "TransportError"]
+__all__ = ["HttpReply", "HttpRequest", "HttpStream", "Transport", "TransportError", "TransportStats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,17 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """One complete reply."""
+    """One complete reply.
+
+    Attributes:
+        status: HTTP status.
+        body: as it came.
+        headers: by name in lower case.
+    """
 
     status: int
     body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 class HttpStream(Protocol):
@@ -44,6 +51,11 @@ class HttpStream(Protocol):
     @property
     def status(self) -> int:
         """Its HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers, by name in lower case."""
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -64,11 +76,37 @@ class TransportError(Exception):
 
     Attributes:
         was_sent: whether the server may have seen the request.
+        was_idle: whether the connection had been used before and broke before a byte of the reply: most likely the
+            server closed it for being idle just then, and never read the request.
     """
 
-    def __init__(self, message: str, *, was_sent: bool) -> None:
+    def __init__(self, message: str, *, was_sent: bool, was_idle: bool = False) -> None:
         super().__init__(message)
         self.was_sent = was_sent
+        self.was_idle = was_idle
+
+
+@dataclass(frozen=True, slots=True)
+class TransportStats:
+    """What a transport's connections do now, and what went through them.
+
+    Attributes:
+        busy: connections with a request on them.
+        idle: connections that wait for one.
+        waiting: requests that wait for a connection.
+        opened: connections opened so far.
+        requests: requests sent so far.
+        sent_bytes: of requests, so far.
+        received_bytes: of replies, so far.
+    """
+
+    busy: int = 0
+    idle: int = 0
+    waiting: int = 0
+    opened: int = 0
+    requests: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
 
 
 class Transport(Protocol):
@@ -88,6 +126,10 @@ class Transport(Protocol):
         Raises:
             TransportError: there was none.
         """
+        ...
+
+    def stats(self) -> TransportStats:
+        """Its connections now, and what went through them."""
         ...
 
     async def aclose(self) -> None:

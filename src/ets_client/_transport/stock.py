@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from .base import HttpReply, HttpRequest, HttpStream, TransportError
+from .base import HttpReply, HttpRequest, HttpStream, TransportError, TransportStats
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator, Generator, Mapping
 
 __all__ = ["StockTransport"]
 
@@ -52,6 +52,7 @@ class StockTransport:
             return httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False, transport=given)
 
         self._pools = {"work": pool(connections), "control": pool(_CONTROL_CONNECTIONS)}
+        self._requests = self._sent = self._received = 0
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """Send one request and wait for the whole reply.
@@ -62,7 +63,10 @@ class StockTransport:
         pool = self._pools[request.lane]
         with _transport_errors():
             reply = await pool.request(request.method, request.url, headers=request.headers, content=request.body)
-        return HttpReply(reply.status_code, reply.content)
+        self._requests += 1
+        self._sent += len(request.body)
+        self._received += len(reply.content)
+        return HttpReply(reply.status_code, reply.content, reply.headers)
 
     async def open(self, request: HttpRequest) -> HttpStream:
         """Send one request and wait for the header of the reply.
@@ -74,6 +78,10 @@ class StockTransport:
         with _transport_errors():
             outgoing = pool.build_request(request.method, request.url, headers=request.headers, content=request.body)
             return _StockStream(await pool.send(outgoing, stream=True))
+
+    def stats(self) -> TransportStats:
+        """What went through; httpx does not tell of its connections, nor are streams counted."""
+        return TransportStats(requests=self._requests, sent_bytes=self._sent, received_bytes=self._received)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -90,6 +98,10 @@ class _StockStream:
     @property
     def status(self) -> int:
         return self._response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
         with _transport_errors():
