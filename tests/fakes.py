@@ -11,12 +11,14 @@ import httpx
 from ets_client import Origin, Prefix, RetryPolicy, ServerInfo
 from ets_client._engine.address import FixedAddress
 from ets_client._engine.caller import Caller
+from ets_client._engine.server import Server
 from ets_client._transport.base import HttpReply, HttpRequest, HttpStream, TransportStats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from ets_client._engine.address import Address
+    from ets_client.events import ClientEvent
 
     Entry = HttpReply | Exception | Callable[[HttpRequest], Awaitable[HttpReply]]
 
@@ -153,6 +155,9 @@ class FakeTransport:
         self.stream_script: list[FakeStream] = []  # streams to open instead of replies of ``script``
         self.streams: list[FakeStream] = []
         self.abort_script: list[Entry] = []  # like ``script``; what is not in it is answered with 200
+        self.answers_probes = False
+        self.probe_script: list[Entry] = []  # likewise
+        self.probes = 0
         self.is_closed = False
 
     @property
@@ -169,6 +174,9 @@ class FakeTransport:
         if request.url.endswith("/abort_request"):
             self.aborts.append(request)
             entry = self.abort_script.pop(0) if self.abort_script else HttpReply(200, b"")
+        elif self.answers_probes and request.lane == "control" and request.url.endswith("/model_info"):
+            self.probes += 1
+            entry = self.probe_script.pop(0) if self.probe_script else reply(MODEL_INFO)
         else:
             self.requests.append(request)
             entry = self.script.pop(0)
@@ -228,18 +236,23 @@ class Rig:
         policy: RetryPolicy | None = None,
         jitter: float = 0.5,
         address: Address | None = None,
+        has_answered: bool = False,
     ) -> None:
         self.transport = FakeTransport(*script)
         self.naps = Naps()
         self.losses = 0
-        self.caller = Caller(
+        self.events: list[ClientEvent] = []
+        self.server = Server(
             self.transport,
             address or FixedAddress("http://server", None),
             policy or RetryPolicy(),
             jitter=lambda: jitter,
             sleep=self.naps,
-            on_lost_server=self._lose,
+            on_gone=self._lose,
+            observer=self.events.append,
         )
+        self.server.gate.has_answered = self.transport.answers_probes = has_answered
+        self.caller = Caller(self.server)
 
     def _lose(self) -> None:
         self.losses += 1

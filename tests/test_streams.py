@@ -381,15 +381,17 @@ class TestFailures:
             assert here.server.count("/generate") == 3
 
     @pytest.mark.parametrize("size", [200, 400, 900])
-    async def test_a_connection_that_breaks_is_a_lost_server_whose_cache_is_cold(self, size: int) -> None:
+    async def test_a_stream_that_breaks_is_a_lost_server_until_it_answers_a_probe(self, size: int) -> None:
         async with site() as here:
             root = await here.client.prefix("q")
             await here.clock.run(here.client.warm(root))
             here.server.faults.on(Reset(after=size), times=1)
             with pytest.raises(ServerUnreachableError, match="in the middle of a stream"):
                 await here.clock.run(all_of(here.client.expand_iter(root, 2, SamplingParams(max_new_tokens=4))))
-            assert "0 warm prefixes" in repr(here.client)
+            assert here.client.stats.server == "down"
             assert len(await here.clock.run(here.client.expand(root, 2))) == 2
+            assert here.client.stats.server == "up"
+            assert "1 warm prefixes" not in repr(here.client)  # its branches are warm too: nothing was forgotten
 
     async def test_a_server_that_dies_in_the_middle_is_a_lost_server(self) -> None:
         async with site() as here, here.client.stream("q", ENDLESS) as stream:

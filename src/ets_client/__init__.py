@@ -24,6 +24,7 @@ from .retry import RetryPolicy
 from .sampling import SamplingParams
 from .scores import LabelProbs, ScoreFailure
 from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
+from .stats import ClientStats, ServerState
 from .streams import BranchStream, Delta, TextStream
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "Branch",
     "BranchStream",
     "ClientOptions",
+    "ClientStats",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delta",
@@ -59,6 +61,7 @@ __all__ = [
     "ServerFaultError",
     "ServerInfo",
     "ServerMetrics",
+    "ServerState",
     "ServerUnreachableError",
     "TextStream",
     "Usage",

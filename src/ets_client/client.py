@@ -58,6 +58,8 @@ class AsyncPolicyClient(ServerCalls):
         timeout: seconds that a call may take, its retries included; None for no limit. Each call can give its own.
         connections: most connections for generation; each expand in flight needs one.
         transport: an httpx transport to use instead of the client's own connections; it stays the caller's to close.
+        observer: a function that is told of failed attempts, of aborts, and when the server is lost, full or back
+            (:data:`~ets_client.events.ClientEvent`). It is called in the event loop and must not block.
 
     Raises:
         ConfigurationError: the address or an option cannot be used.

@@ -15,6 +15,7 @@ from ._engine.address import Address, EndpointAddress, FixedAddress, check_api_k
 from ._engine.caller import Caller
 from ._engine.connect import Connection, connect
 from ._engine.deadline import Deadline
+from ._engine.server import Server
 from ._transport.stock import StockTransport
 from .errors import ConfigurationError
 from .profiles import load_profile
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from .events import Observer
     from .profiles import Profile
     from .server_info import ServerInfo
+    from .stats import ClientStats
 
 __all__ = ["ClientOptions", "Connected"]
 
@@ -46,6 +49,7 @@ class ClientOptions(TypedDict, total=False):
     timeout: float | None
     connections: int
     transport: httpx.AsyncBaseTransport | None
+    observer: Observer | None
 
 
 class Connected:
@@ -113,14 +117,16 @@ class Connected:
         self._transport = StockTransport(
             connections=connections, keep_alive_seconds=keep_alive_seconds, transport=options.get("transport")
         )
-        self._caller = Caller(
+        self._server = Server(
             self._transport,
             address,
             options.get("retry") or RetryPolicy(),
             jitter=random.random,
             admin_key=check_api_key(_secret(options.get("admin_api_key"))),
-            on_lost_server=self._warmth.clear,
+            on_gone=self._warmth.clear,
+            observer=options.get("observer"),
         )
+        self._caller = Caller(self._server)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Connection | None = None
 
@@ -128,6 +134,7 @@ class Connected:
         self._loop = asyncio.get_running_loop()
         try:
             self._connection = await connect(self._caller, self._wanted_profile, self._warmth, self._timeout)
+            self._server.expect_model(self._connection.info.model_path)
         except BaseException:
             await self.aclose()
             raise
@@ -155,6 +162,11 @@ class Connected:
     def capabilities(self) -> ServerInfo:
         """What the server said of itself at first contact; ``print`` it."""
         return self._ready().info
+
+    @property
+    def stats(self) -> ClientStats:
+        """What this client has done so far and does now; ``print`` it."""
+        return self._server.stats()
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline.after(self._timeout if timeout is None else check_timeout(timeout))

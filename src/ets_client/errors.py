@@ -10,7 +10,7 @@
         ├── AuthenticationError            the server wants another key (401, 403)
         ├── ServerBusyError                the server was full (503, 429): nothing ran, try later
         ├── ServerFaultError               the server failed or answered nonsense (5xx, a broken body)
-        ├── ServerUnreachableError         no connection, or it broke before the reply was complete
+        ├── ServerUnreachableError         no connection, it broke before the reply was complete, or no reply came
         └── DeadlineExceededError (TimeoutError)  the call's time was over
 
 Cancellation is no error: ``asyncio.CancelledError`` always passes through.
@@ -80,6 +80,7 @@ class FailureKind(StrEnum):
 
     CONNECT = "connect"  # no connection: the server saw nothing
     DISCONNECT = "disconnect"  # the connection broke: the server may have worked
+    NO_REPLY = "no_reply"  # none came for much longer than such requests take: the server may still be at work
     BUSY = "busy"  # refused because it was full: nothing ran
     FAULT = "fault"  # a failure that the server reported of itself
     CRASH = "crash"  # an exception nobody caught there, nearly always the request's fault
@@ -165,7 +166,7 @@ class AuthenticationError(RequestError):
 
 
 class ServerBusyError(RequestError):
-    """The server's queue was full and stayed full until the call's time or tries were over. Nothing ran."""
+    """The server's queue was full and stayed full until the call's patience was over. Nothing ran."""
 
 
 class ServerFaultError(RequestError):
@@ -173,7 +174,7 @@ class ServerFaultError(RequestError):
 
 
 class ServerUnreachableError(RequestError):
-    """No connection to the server, or it broke before the reply was complete."""
+    """No connection to the server, or it broke before the reply was complete, or no reply came at all."""
 
 
 class DeadlineExceededError(RequestError, TimeoutError):

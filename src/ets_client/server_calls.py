@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ._core.guard import check_flag, check_ids, check_text, check_timeout, check_wait
-from ._engine.caller import Outgoing
 from ._engine.connect import fetch_server_info
+from ._engine.outgoing import Outgoing
 from ._wire.admin import read_loads, read_model_info
 from ._wire.info import read_metrics
 from .connected import Connected
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = ["ServerCalls"]
+
+_SPARE_SECONDS = 30.0
 
 
 class ServerCalls(Connected):
@@ -68,7 +70,7 @@ class ServerCalls(Connected):
             timeout: seconds until the answer counts as no.
         """
         try:
-            await self._get("/health_generate", bytes, timeout)
+            await self._ask_once("/health_generate", timeout)
         except RequestError:
             return False
         return True
@@ -85,7 +87,7 @@ class ServerCalls(Connected):
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         try:
-            await self._get("/ready", bytes, timeout)
+            await self._ask_once("/ready", timeout)
         except RequestError as error:
             left = end - loop.time()
             return error.status == 404 and left > 0 and await self.health(left)
@@ -104,7 +106,7 @@ class ServerCalls(Connected):
         """
         self._ready()
         post = Outgoing("POST", f"/flush_cache?timeout={check_wait(wait):g}", lane="control", is_admin=True)
-        await self._caller.call(lambda: post, bytes, self._deadline(None))
+        await self._caller.call(lambda: post, bytes, self._deadline(None), wait + _SPARE_SECONDS)
         self._warmth.clear()
 
     async def abort(self, *rids: str) -> None:
@@ -148,6 +150,11 @@ class ServerCalls(Connected):
         """
         connection = self._ready()
         return await connection.tokenizer.decode(check_ids(token_ids, connection.vocab_size))
+
+    async def _ask_once(self, path: str, timeout: float) -> None:
+        self._ready()
+        get = Outgoing("GET", path, lane="control")
+        await self._caller.once(lambda: get, bytes, self._deadline(timeout))
 
     async def _get(self, path: str, read: Callable[[bytes], T], timeout: float | None = None) -> T:
         self._ready()

@@ -12,10 +12,11 @@ from ets_client import (
     RequestRejectedError,
     ServerBusyError,
     ServerFaultError,
+    ServerState,
     ServerUnreachableError,
 )
-from ets_client._engine.caller import Outgoing
 from ets_client._engine.deadline import Deadline
+from ets_client._engine.outgoing import Outgoing
 from ets_client._engine.streaming import SampleStream
 from ets_client._transport.base import TransportError
 from tests.fakes import Clock, FakeStream, Rig, events, eventually, never, reply, sample
@@ -89,7 +90,7 @@ class TestParts:
         with pytest.raises(ServerUnreachableError, match="2 of its 3 samples have no end") as caught:
             await all_of(stream)
         assert caught.value.rids == RIDS
-        assert rig.losses == 1
+        assert rig.server.gate.state is ServerState.DOWN
 
     async def test_a_connection_that_breaks_is_a_lost_server(self) -> None:
         stream, rig, _ = await opened(events(part(0), is_done=False), RESET)
@@ -97,7 +98,7 @@ class TestParts:
         with pytest.raises(ServerUnreachableError, match="in the middle of a stream: reset") as caught:
             await stream.part()
         assert caught.value.__cause__ is RESET
-        assert rig.losses == 1
+        assert rig.server.gate.state is ServerState.DOWN
 
     @pytest.mark.parametrize(
         ("frame", "kind", "status", "rids"),
@@ -196,7 +197,7 @@ class TestClose:
     async def test_an_abort_that_fails_or_hangs_leaves_no_connection(
         self, entry: Entry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ets_client._engine.caller._ABORT_SECONDS", 0.01)
+        monkeypatch.setattr("ets_client._engine.aborter.ABORT_SECONDS", 0.01)
         stream, rig, reply_stream = await opened(events())
         rig.transport.abort_script = [entry] * 3
         await stream.aclose()

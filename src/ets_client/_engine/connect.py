@@ -13,10 +13,10 @@ from .._core.versions import untried
 from .._wire.info import read_server_info
 from ..errors import ConfigurationError, RequestRejectedError, ServerFaultError
 from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_profile
-from .caller import Outgoing
 from .deadline import Deadline
 from .expander import Expander
 from .labels import Labels
+from .outgoing import Outgoing
 from .prompts import Prompts
 from .tokenizers import LocalTokenizer, ServerTokenizer, Tokenizer, find_local_tokenizer
 

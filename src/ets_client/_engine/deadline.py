@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from ..errors import DeadlineExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
+
+    from ..errors import Attempt
 
 __all__ = ["Deadline"]
 
@@ -33,6 +35,16 @@ class Deadline:
         if seconds is None:
             return cls(None, 0.0)
         return cls(asyncio.get_running_loop().time() + seconds, seconds)
+
+    def missed(self, attempts: Sequence[Attempt]) -> DeadlineExceededError:
+        """The error of a call whose time is over.
+
+        Args:
+            attempts: its tries.
+        """
+        rids, status = (attempts[-1].rids, attempts[-1].status) if attempts else ((), None)
+        message = f"no answer within {self.seconds:g} s"
+        return DeadlineExceededError(message, rids=rids, status=status, attempts=tuple(attempts))
 
     @contextlib.asynccontextmanager
     async def limit(self, missed: str, rids: tuple[str, ...] = ()) -> AsyncGenerator[None, None]:

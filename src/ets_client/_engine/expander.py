@@ -7,11 +7,12 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .._core.pace import Work
 from .._core.plan import plan_expand
 from .._wire.generate import generate_body, read_samples, sampling_fields, warm_body
 from ..branch import Expansion, Usage
 from .branches import BranchMaker, usage_of
-from .caller import Outgoing
+from .outgoing import Outgoing
 from .streaming import SampleStream
 from .warmer import Warmer
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from .._core.limits import StepLimit
     from .._core.warmth import Warmth
+    from .._wire.generate import WireSample
     from ..prefix import Prefix
     from ..sampling import SamplingParams
     from .caller import Caller
@@ -77,15 +79,26 @@ class Expander:
         start = time.monotonic()
         prefix = request.prefix
         plan = plan_expand(request.n, len(prefix), self._warmth.length(prefix))
-        warm_usage = await self.warm(prefix, request.deadline) if plan.warms_first else Usage()
+        warmed = [await self.warm(prefix, request.deadline)] if plan.warms_first else []
+
+        async def warm_again() -> None:
+            warmed.append(await self._warm_again(request))
+
         make = _batch(request, _sampling_of_each(request))
-        samples = await self._caller.call(make, lambda body: read_samples(body, request.n), request.deadline)
+        samples = await self._caller.call(
+            make,
+            lambda body: read_samples(body, request.n),
+            request.deadline,
+            _work(request),
+            did=_done,
+            before_resend=warm_again,
+        )
         async with request.deadline.limit("the text after the steps' ends was not decoded"):
             branches = [
                 await self._branches.make(prefix, request.sampling, request.limit, sample, logprobs=request.logprobs)
                 for sample in samples
             ]
-        return Expansion(prefix, tuple(branches), plan.reason, warm_usage, time.monotonic() - start)
+        return Expansion(prefix, tuple(branches), plan.reason, sum(warmed, start=Usage()), time.monotonic() - start)
 
     async def warm(self, prefix: Prefix, deadline: Deadline) -> Usage:
         """Put a prefix into the server's cache, unless it should be there.
@@ -112,7 +125,12 @@ class Expander:
         if not every_token:
             # In SGLang's default mode each chunk repeats everything so far: 1.2 MB for 509 tokens.
             sampling = [{**fields, "stream_interval": request.limit.tokens + 1} for fields in sampling]
-        call = await self._caller.open(_batch(request, sampling, stream=True), request.deadline)
+        call = await self._caller.open(
+            _batch(request, sampling, stream=True),
+            request.deadline,
+            _work(request),
+            before_resend=lambda: self._warm_again(request),
+        )
         return SampleStream(self._caller, call, request.deadline, is_incremental=self._streams_increments)
 
     @property
@@ -127,8 +145,25 @@ class Expander:
             rid = uuid.uuid4().hex
             return Outgoing("POST", "/generate", warm_body(token_ids, rid, prefix.origin.namespace), (rid,))
 
-        (sample,) = await self._caller.call(make, lambda body: read_samples(body, 1), deadline)
+        work = Work(samples=1, new_tokens=0, prompt_tokens=len(prefix))
+        (sample,) = await self._caller.call(make, lambda body: read_samples(body, 1), deadline, work)
         return usage_of(sample)
+
+    async def _warm_again(self, request: ExpandRequest) -> Usage:
+        """Before a resend: the server may have been started again since the prefix was warm."""
+        if plan_expand(request.n, len(request.prefix), self._warmth.length(request.prefix)).warms_first:
+            return await self.warm(request.prefix, request.deadline)
+        return Usage()
+
+
+def _work(request: ExpandRequest) -> Work:
+    return Work(request.n, request.limit.tokens, len(request.prefix))
+
+
+def _done(samples: list[WireSample]) -> Work:
+    first = samples[0].meta_info
+    longest = max(len(sample.output_ids) for sample in samples)
+    return Work(len(samples), longest, first.prompt_tokens)
 
 
 def _sampling_of_each(request: ExpandRequest) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from .._core.guard import check_ids, check_text, is_items
 from .._wire.labels import label_body, read_label_logprobs
 from ..errors import InvalidRequestError
 from ..scores import LabelProbs, ScoreFailure
-from .caller import Outgoing
+from .outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,8 @@ from .._transport.base import TransportError
 
 if TYPE_CHECKING:
     from .._transport.base import HttpStream
-    from .caller import Outgoing
+    from .aborter import Live
+    from .outgoing import Outgoing
 
 __all__ = ["OpenCall"]
 
@@ -22,13 +23,15 @@ class OpenCall:
 
     Attributes:
         outgoing: what was sent.
-        base: the server that it was sent to.
+        live: the samples and the server that they were sent to.
+        limit: seconds within which it should end; each silence is given up after as many.
         unfinished: request ids of samples whose end has not come.
     """
 
-    def __init__(self, outgoing: Outgoing, base: str, stream: HttpStream) -> None:
+    def __init__(self, outgoing: Outgoing, live: Live, stream: HttpStream, limit: float) -> None:
         self.outgoing = outgoing
-        self.base = base
+        self.live = live
+        self.limit = limit
         self.unfinished = set(outgoing.rids)
         self._stream = stream
         self._chunks = aiter(stream.chunks())
@@ -41,11 +44,14 @@ class OpenCall:
         that was closed, so that nothing could abort its samples any more.
 
         Raises:
-            TransportError: the connection broke.
+            TransportError: the connection broke, or nothing came for too long.
         """
         if self._reading is None:
             self._reading = asyncio.get_running_loop().create_task(self._next())
-        await asyncio.wait([self._reading])
+        done, _ = await asyncio.wait([self._reading], timeout=self.limit)
+        if not done:
+            message = f"nothing came for {self.limit:.3g} s, much longer than it should take"
+            raise TransportError(message, was_sent=True)
         reading, self._reading = self._reading, None
         return reading.result()
 

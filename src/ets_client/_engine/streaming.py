@@ -10,7 +10,7 @@ from .._wire.broken import BrokenReplyError
 from .._wire.sse import SseReader
 from .._wire.stream import StreamFaultError, StreamReader
 from ..errors import ConfigurationError, ServerFaultError
-from .caller import ERRORS
+from .failure import ERRORS
 
 if TYPE_CHECKING:
     from .._wire.stream import StreamedPart

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .._wire.tokens import detokenize_body, read_text, read_tokens, tokenize_body, tokenize_chat_body
-from .caller import Outgoing
 from .deadline import Deadline
+from .outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,82 @@
+"""How long an attempt may take, learnt from how long others took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Pace", "Work"]
+
+_FACTOR = 4.0  # over the slowest seen lately
+_FIRST_GUESS = 1.0  # second a token: a CPU with many samples at once needs 0.4
+_FIRST_SPARE = 120.0  # the first requests compile kernels and fault in weights
+_PROMPT_TOKENS_PER_STEP = 16.0  # prompt tokens are computed many at a time; a CPU does 16 in the time of one step
+_FORGETS = 0.02  # of the difference, with each attempt that was faster
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an attempt asks for.
+
+    Attributes:
+        samples: decoded at the same time.
+        new_tokens: longest sample.
+        prompt_tokens: of the prompt, cached or not.
+    """
+
+    samples: int
+    new_tokens: int
+    prompt_tokens: int = 0
+
+    @property
+    def steps(self) -> float:
+        """Decode steps that it is worth."""
+        return self.new_tokens + self.prompt_tokens / _PROMPT_TOKENS_PER_STEP + 1.0
+
+
+class Pace:
+    """Seconds a step of the slowest attempts seen lately, alone and for each sample in flight.
+
+    Both are needed: a server that serves 64 as fast as one makes the second too small for one alone, and one that
+    serves them one after another makes the first too small for a burst.
+    """
+
+    def __init__(self, least: float) -> None:
+        """Know nothing.
+
+        Args:
+            least: seconds, lower end of every limit.
+        """
+        self._least = least
+        self._slowest: float | None = None
+        self._slowest_per_sample = 0.0
+
+    def limit(self, work: Work, in_flight: int, tries: int) -> float:
+        """Seconds after which an attempt is given up.
+
+        Args:
+            work: what it asks for.
+            in_flight: samples of this client that the server has now, its own included.
+            tries: attempts of the same call that were given up so far. Each doubles the limit: the server may be slow.
+        """
+        if self._slowest is None:
+            seconds = _FIRST_SPARE + _FIRST_GUESS * work.steps
+        else:
+            rate = max(self._slowest, self._slowest_per_sample * in_flight)
+            seconds = _FACTOR * rate * work.steps
+        return max(self._least, seconds) * 2.0 ** min(tries, 10)
+
+    def took(self, work: Work, in_flight: int, seconds: float) -> None:
+        """Learn from an attempt that ended, or that was given up (it would have taken longer).
+
+        Args:
+            work: what it did; new tokens are those that came.
+            in_flight: samples in flight when it began, its own included.
+            seconds: how long it took.
+        """
+        rate = seconds / work.steps
+        self._slowest = _slower(self._slowest or 0.0, rate)
+        self._slowest_per_sample = _slower(self._slowest_per_sample, rate / max(1, in_flight))
+
+
+def _slower(known: float, seen: float) -> float:
+    return seen if seen >= known else known + _FORGETS * (seen - known)

@@ -1,0 +1,236 @@
+"""One try of a call: send, wait as long as such a request may take, and say what the reply or its absence means."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from .._core.pace import Work
+from .._core.retry_after import retry_after
+from .._transport.base import HttpRequest, TransportError
+from .._wire.broken import BrokenReplyError
+from .._wire.faults import read_fault
+from ..errors import Attempt, FailureKind
+from ..events import AttemptFailed
+from .failure import AttemptFailedError
+from .open_call import OpenCall
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from .._transport.base import HttpStream
+    from .aborter import Live
+    from .course import Course
+    from .outgoing import Outgoing
+    from .server import Server
+
+__all__ = ["Attempter"]
+
+_log = logging.getLogger("ets_client")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Try:
+    """One try: what goes out, where to, since when, and how long at most."""
+
+    outgoing: Outgoing
+    live: Live
+    start: float
+    limit: float
+    in_flight: int
+    opening: list[asyncio.Task[HttpStream]] = field(default_factory=list["asyncio.Task[HttpStream]"])
+
+
+class Attempter:
+    """Makes single tries on one server."""
+
+    def __init__(self, server: Server) -> None:
+        """Make tries on that server."""
+        self._server = server
+
+    async def send(self, course: Course, read: Callable[[bytes], T], did: Callable[[T], Work] | None) -> T:
+        """Try once, for a whole reply.
+
+        Args:
+            course: the call.
+            read: reads the reply's body.
+            did: what a reply shows to have been done.
+
+        Raises:
+            AttemptFailedError: it failed.
+            DeadlineExceededError: the call's time is over.
+        """
+        one = self._begin(course)
+        try:
+            reply = await self._exchange(course, one, self._server.transport.send)
+        finally:
+            self._end(one)
+        if not 200 <= reply.status < 300:
+            raise self._refused(course, one, reply.status, reply.body, reply.headers)
+        try:
+            result = read(reply.body)
+        except BrokenReplyError as error:
+            shown = "" if one.outgoing.hides_reply else reply.body[:300].decode(errors="replace")
+            message = f"the reply to {one.outgoing.path} is not what SGLang sends: {error}"
+            raise self._failed(course, one, FailureKind.BAD_REPLY, message, reply.status, shown) from error
+        if did is not None:
+            self._server.pace.took(did(result), one.in_flight, self._now() - one.start)
+        self._server.gate.succeeded()
+        return result
+
+    async def open(self, course: Course) -> OpenCall:
+        """Try once, for a reply that streams.
+
+        Args:
+            course: the call.
+
+        Raises:
+            AttemptFailedError: no stream began.
+            DeadlineExceededError: the call's time is over.
+        """
+        one = self._begin(course)
+        try:
+            stream = await self._exchange(course, one, lambda request: self._open(one, request))
+        except BaseException:
+            self._end(one)
+            raise
+        if 200 <= stream.status < 300:
+            self._server.gate.succeeded()
+            return OpenCall(one.outgoing, one.live, stream, one.limit)
+        try:
+            body = b"".join([chunk async for chunk in stream.chunks()])
+        except TransportError:
+            body = b""  # the status says enough
+        finally:
+            self._end(one)
+            await stream.aclose()
+        raise self._refused(course, one, stream.status, body, stream.headers)
+
+    def ended(self, call: OpenCall) -> None:
+        """An open call is over."""
+        self._server.counters.in_flight -= 1
+        self._server.counters.samples -= len(call.outgoing.rids)
+
+    async def _open(self, one: _Try, request: HttpRequest) -> HttpStream:
+        # A cancelled wait leaves it to _give_up to close the connection: see OpenCall.chunk.
+        opening = asyncio.get_running_loop().create_task(self._server.transport.open(request))
+        one.opening.append(opening)
+        await asyncio.wait([opening])
+        one.opening.clear()
+        return opening.result()
+
+    def _begin(self, course: Course) -> _Try:
+        server = self._server
+        server.check_open()
+        outgoing = course.make()
+        counters = server.counters
+        counters.in_flight += 1
+        counters.samples += len(outgoing.rids)
+        work = course.work
+        limit = server.pace.limit(work, counters.samples, course.unanswered) if isinstance(work, Work) else work
+        return _Try(outgoing, server.live(outgoing.rids), self._now(), limit, counters.samples)
+
+    def _end(self, one: _Try) -> None:
+        self._server.counters.in_flight -= 1
+        self._server.counters.samples -= len(one.outgoing.rids)
+
+    async def _exchange(self, course: Course, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
+        server, outgoing, at = self._server, one.outgoing, course.deadline.at
+        url, end = one.live.base + outgoing.path, one.start + one.limit
+        headers = server.headers(is_admin=outgoing.is_admin)
+        is_last_chance = at is not None and at <= end
+        try:
+            async with asyncio.timeout_at(at if is_last_chance else end):
+                reply = await exchange(HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane))
+        except asyncio.CancelledError:
+            self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
+            self._give_up_in_background(one)
+            raise
+        except TimeoutError:
+            if is_last_chance:
+                self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
+                self._give_up_in_background(one)
+                raise course.deadline.missed(course.attempts) from None
+            raise self._no_reply(course, one, url) from None
+        except TransportError as error:
+            raise self._broken(course, one, url, error) from error
+        server.gate.has_answered = True
+        return reply
+
+    def _no_reply(self, course: Course, one: _Try, url: str) -> AttemptFailedError:
+        if isinstance(course.work, Work):  # it would have taken longer
+            self._server.pace.took(course.work, one.in_flight, one.limit)
+        self._server.lost()
+        if one.opening:
+            self._give_up_in_background(one)
+        if one.outgoing.rids:
+            course.live = one.live
+        message = f"{url} took the request and gave no reply for {one.limit:.3g} s, much longer than it should take"
+        return self._failed(course, one, FailureKind.NO_REPLY, message)
+
+    def _broken(self, course: Course, one: _Try, url: str, error: TransportError) -> AttemptFailedError:
+        if not error.was_sent:
+            self._server.lost()
+            return self._failed(course, one, FailureKind.CONNECT, f"cannot connect to {url}: {error}")
+        if one.outgoing.rids:
+            course.live = one.live
+        if not error.was_idle:
+            self._server.lost()
+        message = f"the connection to {url} broke: {error}"
+        return self._failed(course, one, FailureKind.DISCONNECT, message, is_stale=error.was_idle)
+
+    def _refused(
+        self, course: Course, one: _Try, status: int, body: bytes, headers: Mapping[str, str]
+    ) -> AttemptFailedError:
+        fault = read_fault(status, body)
+        if status >= 500 and len(one.outgoing.rids) > 1:
+            # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
+            course.live = one.live
+        if fault.kind is FailureKind.BUSY:
+            self._server.gate.refused()
+        if status in {404, 405}:
+            message = f"{one.live.base} has no {one.outgoing.path}: is it the address of an SGLang server?"
+        else:
+            message = f"the server says: {fault.message}"
+        return self._failed(course, one, fault.kind, message, status, fault.body, asked_to_wait=retry_after(headers))
+
+    def _failed(
+        self,
+        course: Course,
+        one: _Try,
+        kind: FailureKind,
+        message: str,
+        status: int | None = None,
+        body: str = "",
+        *,
+        is_stale: bool = False,
+        asked_to_wait: float | None = None,
+    ) -> AttemptFailedError:
+        """Write the failure down and make the exception for it."""
+        attempt = Attempt(one.outgoing.rids, kind, f"{kind}: {message}", status, self._now() - one.start)
+        course.attempts.append(attempt)
+        self._server.counters.failures[kind] += 1
+        self._server.tell(AttemptFailed(one.outgoing.path, attempt))
+        _log.debug("attempt %d of %s failed: %s", len(course.attempts), one.outgoing.path, attempt.outcome)
+        return AttemptFailedError(attempt, message, body, is_stale=is_stale, asked_to_wait=asked_to_wait)
+
+    def _give_up_in_background(self, one: _Try) -> None:
+        if one.opening or (one.outgoing.rids and not self._server.is_closed):
+            self._server.aborter.detach(self._give_up(one))
+
+    async def _give_up(self, one: _Try) -> None:
+        try:
+            if not self._server.is_closed:
+                await self._server.aborter.stop(one.live)
+        finally:
+            for opening in one.opening:
+                opening.cancel()
+                (stream,) = await asyncio.gather(opening, return_exceptions=True)
+                if not isinstance(stream, BaseException):
+                    await stream.aclose()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,81 @@
+"""One call on its way through its tries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .._core.retry import Decision, Stop, Tries, decide
+from ..errors import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .._core.pace import Work
+    from ..errors import Attempt
+    from ..retry import RetryPolicy
+    from .aborter import Live
+    from .deadline import Deadline
+    from .failure import AttemptFailedError
+    from .outgoing import Outgoing
+    from .server import Server
+
+__all__ = ["Course"]
+
+
+@dataclass(slots=True)
+class Course:
+    """What a call is, and what it has been through.
+
+    Attributes:
+        make: builds a try; called for each, so that every try has its own request ids.
+        deadline: end of all tries and the waits between them.
+        policy: how often it is tried.
+        work: what a try asks for, or seconds after which one is given up.
+        before_resend: awaited before every try but the first.
+        attempts: tries that failed.
+        counted: of them, those that count against the policy.
+        stale: of them, those that met a connection closed for being idle.
+        unanswered: of them, those that were given up because no reply came.
+        decision: what follows the last of them.
+        asked_to_wait: seconds that the server asked for with the last of them, or None.
+        was_gone: whether the server turned out to be gone after it.
+        live: the last try's samples, while they may still run.
+    """
+
+    make: Callable[[], Outgoing]
+    deadline: Deadline
+    policy: RetryPolicy
+    work: Work | float
+    before_resend: Callable[[], Awaitable[object]] | None = None
+    attempts: list[Attempt] = field(default_factory=list["Attempt"])
+    counted: int = 0
+    stale: int = 0
+    unanswered: int = 0
+    decision: Decision = field(default_factory=Stop)
+    asked_to_wait: float | None = None
+    was_gone: bool = False
+    live: Live | None = None
+
+    def note(self, failure: AttemptFailedError, server: Server) -> None:
+        """Write the last try's failure down and decide what follows.
+
+        Args:
+            failure: how it failed.
+            server: whether it ever answered counts.
+        """
+        kind = failure.attempt.kind
+        self.stale += failure.is_stale
+        self.unanswered += kind is FailureKind.NO_REPLY
+        if kind is not FailureKind.BUSY and not (failure.is_stale and self.stale == 1):
+            self.counted += 1
+        self.asked_to_wait = failure.asked_to_wait
+        self.was_gone = False
+        self.decision = decide(
+            self.policy,
+            kind,
+            is_stale=failure.is_stale,
+            has_answered=server.gate.has_answered,
+            tries=Tries(self.counted, self.stale),
+            fraction=server.jitter(),
+        )

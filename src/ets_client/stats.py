@@ -1,0 +1,76 @@
+"""What a client has done so far and does now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .errors import FailureKind
+
+__all__ = ["ClientStats", "ServerState"]
+
+
+class ServerState(StrEnum):
+    """What a client knows of its server."""
+
+    UP = "up"
+    DOWN = "down"  # it does not answer; one probe at a time asks whether it is back
+    FULL = "full"  # it turns requests away; a few at a time are let through
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStats:
+    """Counts since the client was made, and the present state; ``print`` it.
+
+    Attributes:
+        server: what is known of the server.
+        calls: made so far.
+        in_flight: requests on the way now.
+        samples_in_flight: of them, samples that the server decodes or queues now.
+        waiting: calls that wait until the server is back or has room.
+        failures: attempts that failed, by kind.
+        resends: attempts beyond the first of their calls.
+        retry_budget: resends that are allowed at this moment.
+        aborts: samples that the server was told to stop.
+        connections_busy: connections with a request on them.
+        connections_idle: open connections that wait for one.
+        connections_waited_for: requests that wait for a connection.
+        connections_opened: so far.
+        requests: sent so far, resends, aborts and probes included.
+        sent_bytes: bodies and headers of requests.
+        received_bytes: bodies and headers of replies.
+    """
+
+    server: ServerState
+    calls: int
+    in_flight: int
+    samples_in_flight: int
+    waiting: int
+    failures: Mapping[FailureKind, int]
+    resends: int
+    retry_budget: float
+    aborts: int
+    connections_busy: int
+    connections_idle: int
+    connections_waited_for: int
+    connections_opened: int
+    requests: int
+    sent_bytes: int
+    received_bytes: int
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, str]] = []
+        for field in fields(self):
+            value: object = getattr(self, field.name)
+            if field.name == "failures":
+                value = ", ".join(f"{kind} {count}" for kind, count in sorted(self.failures.items())) or "none"
+            elif isinstance(value, float):
+                value = f"{value:.1f}"
+            elif isinstance(value, int):
+                value = f"{value:,}"
+            rows.append((field.name.replace("_", " "), str(value)))
+        return "\n".join(f"{name:24}{value}" for name, value in rows)
