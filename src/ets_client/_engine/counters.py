@@ -28,6 +28,6 @@ class Counters:
     calls: int = 0
     in_flight: int = 0
     samples: int = 0
-    failures: Counter[FailureKind] = field(default_factory=lambda: Counter[FailureKind]())
+    failures: Counter[FailureKind] = field(default_factory=Counter["FailureKind"])
     resends: int = 0
     aborts: int = 0
