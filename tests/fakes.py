@@ -156,6 +156,7 @@ class FakeTransport:
         self.streams: list[FakeStream] = []
         self.abort_script: list[Entry] = []  # like ``script``; what is not in it is answered with 200
         self.answers_probes = False
+        self.piece_bytes = 1  # of streams made of replies of ``script``
         self.probe_script: list[Entry] = []  # likewise
         self.probes = 0
         self.is_closed = False
@@ -190,9 +191,9 @@ class FakeTransport:
             self.streams.append(self.stream_script.pop(0))
         else:
             whole = await self.send(request)
-            self.streams.append(
-                FakeStream(*(whole.body[at : at + 1] for at in range(len(whole.body))), status=whole.status)
-            )
+            size = self.piece_bytes
+            pieces = (whole.body[at : at + size] for at in range(0, len(whole.body), size))
+            self.streams.append(FakeStream(*pieces, status=whole.status))
         return self.streams[-1]
 
     def stats(self) -> TransportStats:
