@@ -472,6 +472,14 @@ class TestNoReply:
         await clock.jump(RetryPolicy().least_attempt, when=lambda: len(rig.transport.requests) == 2)
         assert await task == b"null"
 
+    async def test_what_is_learnt_counts_for_attempts_that_have_begun(self) -> None:
+        rig, clock = Rig(never, reply(), reply(), has_answered=True), Clock()
+        lost = asyncio.create_task(rig.caller.call(numbered(), bytes, FOREVER, Work(1, 99)))
+        await eventually(lambda: len(rig.transport.requests) == 1)
+        await rig.caller.call(numbered(), bytes, FOREVER, Work(1, 99), did=lambda _: Work(1, 99))
+        await clock.jump(RetryPolicy().least_attempt, when=lambda: True)
+        assert await lost == b"null"
+
     async def test_a_call_that_generates_nothing_has_a_minute(self) -> None:
         rig, clock = Rig(never, reply()), Clock()
         task = asyncio.create_task(rig.caller.call(numbered(), bytes, FOREVER))

@@ -16,6 +16,7 @@ from ..errors import Attempt, FailureKind
 from ..events import AttemptFailed
 from .failure import AttemptFailedError
 from .open_call import OpenCall
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -34,12 +35,11 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Try:
-    """One try: what goes out, where to, since when, and how long at most."""
+    """One try: what goes out, where to, since when, and beside how much else."""
 
     outgoing: Outgoing
     live: Live
     start: float
-    limit: float
     in_flight: int
     opening: list[asyncio.Task[HttpStream]] = field(default_factory=list["asyncio.Task[HttpStream]"])
 
@@ -50,6 +50,8 @@ class Attempter:
     def __init__(self, server: Server) -> None:
         """Make tries on that server."""
         self._server = server
+        self._watchdog = Watchdog(server.policy.least_attempt)
+        self._answered_at = 0.0
 
     async def send(self, course: Course, read: Callable[[bytes], T], did: Callable[[T], Work] | None) -> T:
         """Try once, for a whole reply.
@@ -77,7 +79,8 @@ class Attempter:
             message = f"the reply to {one.outgoing.path} is not what SGLang sends: {error}"
             raise self._failed(course, one, FailureKind.BAD_REPLY, message, reply.status, shown) from error
         if did is not None:
-            self._server.pace.took(did(result), one.in_flight, self._now() - one.start)
+            self._answered_at = self._now()
+            self._server.pace.took(did(result), one.in_flight, self._answered_at - one.start)
         self._server.gate.succeeded()
         return result
 
@@ -99,7 +102,7 @@ class Attempter:
             raise
         if 200 <= stream.status < 300:
             self._server.gate.succeeded()
-            return OpenCall(one.outgoing, one.live, stream, one.limit)
+            return OpenCall(one.outgoing, one.live, stream, self._limit(course, one))
         try:
             body = b"".join([chunk async for chunk in stream.chunks()])
         except TransportError:
@@ -129,9 +132,14 @@ class Attempter:
         counters = server.counters
         counters.in_flight += 1
         counters.samples += len(outgoing.rids)
-        work = course.work
-        limit = server.pace.limit(work, counters.samples, course.unanswered) if isinstance(work, Work) else work
-        return _Try(outgoing, server.live(outgoing.rids), self._now(), limit, counters.samples)
+        return _Try(outgoing, server.live(outgoing.rids), self._now(), counters.samples)
+
+    def _limit(self, course: Course, one: _Try) -> float:
+        """Seconds after which a try is given up, by what is known now."""
+        if not isinstance(course.work, Work):
+            return course.work
+        in_flight = max(one.in_flight, self._server.counters.samples)
+        return self._server.pace.limit(course.work, in_flight, course.unanswered)
 
     def _end(self, one: _Try) -> None:
         self._server.counters.in_flight -= 1
@@ -139,18 +147,22 @@ class Attempter:
 
     async def _exchange(self, course: Course, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
         server, outgoing, at = self._server, one.outgoing, course.deadline.at
-        url, end = one.live.base + outgoing.path, one.start + one.limit
+        url = one.live.base + outgoing.path
         headers = server.headers(is_admin=outgoing.is_admin)
-        is_last_chance = at is not None and at <= end
+        request = HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane)
         try:
-            async with asyncio.timeout_at(at if is_last_chance else end):
-                reply = await exchange(HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane))
+            async with asyncio.timeout_at(at) as scope:
+                self._watchdog.watch(scope, lambda: one.start + self._limit(course, one))
+                try:
+                    reply = await exchange(request)
+                finally:
+                    self._watchdog.forget(scope)
         except asyncio.CancelledError:
             self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
             self._give_up_in_background(one)
             raise
         except TimeoutError:
-            if is_last_chance:
+            if at is not None and self._now() >= at:
                 self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
                 self._give_up_in_background(one)
                 raise course.deadline.missed(course.attempts) from None
@@ -161,14 +173,16 @@ class Attempter:
         return reply
 
     def _no_reply(self, course: Course, one: _Try, url: str) -> AttemptFailedError:
-        if isinstance(course.work, Work):  # it would have taken longer
-            self._server.pace.took(course.work, one.in_flight, one.limit)
+        seconds = self._now() - one.start
+        if isinstance(course.work, Work) and self._answered_at < one.start:
+            # Nobody was answered meanwhile, so the server is slow (it would have taken longer), and not this one lost.
+            self._server.pace.took(course.work, one.in_flight, seconds)
         self._server.lost()
         if one.opening:
             self._give_up_in_background(one)
         if one.outgoing.rids:
             course.live = one.live
-        message = f"{url} took the request and gave no reply for {one.limit:.3g} s, much longer than it should take"
+        message = f"{url} took the request and gave no reply for {seconds:.3g} s, much longer than it should take"
         return self._failed(course, one, FailureKind.NO_REPLY, message)
 
     def _broken(self, course: Course, one: _Try, url: str, error: TransportError) -> AttemptFailedError:
