@@ -1,0 +1,208 @@
+"""The connections to one server for one kind of request: who may have one, and which."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from .base import TransportError
+from .connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .origin import Origin
+
+__all__ = ["Lane"]
+
+
+class Lane:
+    """Permits for exchanges, and idle connections to use them on.
+
+    A permit is taken when a request is let in, not when it finds a connection: at no time are there more connections
+    than permits, and nobody looks for one that another has been promised. Requests are let in in the order in which
+    they came; the connection that was used last is used first, so that those that a burst needed grow old and go.
+    Every step takes constant time.
+
+    Attributes:
+        opened: connections opened so far.
+        used: permits that are taken.
+        idle: connections that wait, with the time at which each is too old; the one used last is last.
+        connections: all that are open.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        capacity: int,
+        *,
+        expiry: float,
+        connect_seconds: float,
+        buffer: memoryview,
+        tls: Callable[[], ssl.SSLContext],
+    ) -> None:
+        """Open no connection yet.
+
+        Args:
+            origin: the server.
+            capacity: most connections.
+            expiry: seconds after which an idle connection is closed.
+            connect_seconds: to connect within, TLS included.
+            buffer: to read into.
+            tls: gives the context for https.
+        """
+        self.origin = origin
+        self.opened = 0
+        self.used = 0
+        self.idle: dict[Connection, float] = {}
+        self.connections: set[Connection] = set()
+        self._capacity = capacity
+        self._expiry = expiry
+        self._connect_seconds = connect_seconds
+        self._buffer = buffer
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._waiters: OrderedDict[asyncio.Future[Connection | None], None] = OrderedDict()
+        self._dials: set[asyncio.Timeout] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a permit."""
+        return len(self._waiters)
+
+    async def admit(self) -> Connection | None:
+        """Take a permit, which :meth:`give_back` returns.
+
+        Returns:
+            An idle connection, or None: :meth:`connect` opens one.
+
+        Raises:
+            TransportError: the pool was closed.
+        """
+        if self._is_closed:
+            raise _closed()
+        if self.used >= self._capacity:
+            return await self._wait()
+        self.used += 1
+        now = self._loop.time()
+        while self.idle:
+            connection, until = self.idle.popitem()
+            if now < until and connection.is_alive():
+                return connection
+            connection.close()
+        return None
+
+    async def connect(self) -> Connection:
+        """Open a connection on a permit.
+
+        Raises:
+            TransportError: it could not be opened; its cause is a TimeoutError when that took too long.
+        """
+        scheme, host, port = self.origin
+        connection = Connection(self._loop, self._buffer, self._lost)
+        timeout = asyncio.timeout(self._connect_seconds)
+        self._dials.add(timeout)
+        try:
+            async with timeout:
+                context = self._tls() if scheme == "https" else None
+                await self._loop.create_connection(lambda: connection, host, port, ssl=context)
+            if self._is_closed or connection.is_closed:
+                raise _closed() if self._is_closed else ConnectionResetError("the server closed it at once")
+        except BaseException as error:
+            connection.close()
+            if self._is_closed and isinstance(error, OSError):
+                raise _closed() from error
+            if isinstance(error, OSError | UnicodeError):
+                message = f"{host}:{port}: {_words(error, timeout, self._connect_seconds)}"
+                raise TransportError(message, was_sent=False) from error
+            raise
+        finally:
+            self._dials.discard(timeout)
+        self.opened += 1
+        self.connections.add(connection)
+        return connection
+
+    def give_back(self, connection: Connection | None) -> None:
+        """Return a permit, with the connection that was used on it; one that cannot be used again is closed."""
+        if connection is not None and not connection.is_reusable():
+            connection.close()
+            connection = None
+        while self._waiters:
+            waiter, _ = self._waiters.popitem(last=False)
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        self.used -= 1
+        if connection is not None:
+            self.idle[connection] = self._loop.time() + self._expiry
+            if self._sweep is None:
+                self._sweep = self._loop.call_later(self._expiry, self._close_old)
+
+    def close(self) -> None:
+        """Close everything; requests that run or wait end with an error."""
+        self._is_closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        for connection in list(self.connections):
+            connection.close(TransportError("the pool was closed", was_sent=True))
+        for timeout in self._dials:
+            timeout.reschedule(self._loop.time())
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(_closed())
+                waiter.exception()  # its task may have been cancelled just now and never look
+
+    async def _wait(self) -> Connection | None:
+        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiters[waiter] = None
+        try:
+            connection = await waiter
+        except BaseException:
+            if waiter in self._waiters:
+                del self._waiters[waiter]
+            elif not waiter.cancelled():  # a permit came at the same time
+                self.give_back(waiter.result())
+            raise
+        if connection is not None and not connection.is_alive():
+            connection.close()
+            return None
+        return connection
+
+    def _lost(self, connection: Connection) -> None:
+        self.idle.pop(connection, None)
+        self.connections.discard(connection)
+
+    def _close_old(self) -> None:
+        self._sweep = None
+        now = self._loop.time()
+        for connection, until in list(self.idle.items()):
+            if until > now:
+                self._sweep = self._loop.call_at(until, self._close_old)
+                return
+            del self.idle[connection]
+            connection.close()
+
+
+def _closed() -> TransportError:
+    return TransportError("the pool was closed", was_sent=False)
+
+
+def _words(error: OSError | UnicodeError, timeout: asyncio.Timeout, seconds: float) -> str:
+    if timeout.expired():
+        return f"no connection within {seconds:g} s"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({error.verify_message}): add the authority that signed it to this "
+            "machine's, or name it in SSL_CERT_FILE"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"it speaks no TLS that we understand ({error.reason}): is it an http:// address?"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0 and type(error) is not OSError:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

@@ -1,0 +1,54 @@
+"""Where a request goes, as its URL says."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from .base import TransportError
+
+__all__ = ["Origin", "Target", "parse_url"]
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Origin(NamedTuple):
+    """A server: connections to it serve every request to it."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Target(NamedTuple):
+    """A URL taken apart.
+
+    Attributes:
+        origin: the server.
+        authority: host and port as the ``Host`` header wants them.
+        path: path and query as the request line wants them.
+    """
+
+    origin: Origin
+    authority: str
+    path: str
+
+
+def parse_url(url: str) -> Target:
+    """Take a URL apart.
+
+    Raises:
+        TransportError: it is not an http or https address.
+    """
+    try:
+        parts = urlsplit(url)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+        if scheme not in _PORTS or not host or port == 0 or parts.username is not None:
+            raise ValueError("an address such as http://127.0.0.1:30000/path, without a user in it")
+        name = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    except ValueError as error:  # UnicodeError of a host is one
+        raise TransportError(f"cannot send to this URL: {error}", was_sent=False) from error
+    authority = name if port is None else f"{name}:{port}"
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
+    query = "?" + quote(parts.query, safe="/?%:@!$&'()*+,;=-._~") if parts.query else ""
+    return Target(Origin(scheme, name.strip("[]"), port or _PORTS[scheme]), authority, path + query)
