@@ -16,7 +16,7 @@ from ._engine.caller import Caller
 from ._engine.connect import Connection, connect
 from ._engine.deadline import Deadline
 from ._engine.server import Server
-from ._transport.stock import StockTransport
+from ._transport.default import make_transport
 from .errors import ConfigurationError
 from .profiles import load_profile
 from .retry import RetryPolicy
@@ -114,7 +114,7 @@ class Connected:
         self._wanted_profile = profile
         self._address = address
         self._warmth = Warmth()
-        self._transport = StockTransport(
+        self._transport = make_transport(
             connections=connections, keep_alive_seconds=keep_alive_seconds, transport=options.get("transport")
         )
         self._server = Server(

@@ -40,7 +40,7 @@ class Lane:
         capacity: int,
         *,
         expiry: float,
-        connect_seconds: float,
+        connect_seconds: float | None,
         buffer: memoryview,
         tls: Callable[[], ssl.SSLContext],
     ) -> None:
@@ -50,7 +50,7 @@ class Lane:
             origin: the server.
             capacity: most connections.
             expiry: seconds after which an idle connection is closed.
-            connect_seconds: to connect within, TLS included.
+            connect_seconds: to connect within, TLS included; None for no limit.
             buffer: to read into.
             tls: gives the context for https.
         """
@@ -111,18 +111,20 @@ class Lane:
             async with timeout:
                 context = self._tls() if scheme == "https" else None
                 await self._loop.create_connection(lambda: connection, host, port, ssl=context)
-            if self._is_closed or connection.is_closed:
-                raise _closed() if self._is_closed else ConnectionResetError("the server closed it at once")
         except BaseException as error:
             connection.close()
-            if self._is_closed and isinstance(error, OSError):
+            if self._is_closed and timeout.expired():
                 raise _closed() from error
             if isinstance(error, OSError | UnicodeError):
-                message = f"{host}:{port}: {_words(error, timeout, self._connect_seconds)}"
-                raise TransportError(message, was_sent=False) from error
+                raise self._unreachable(_words(error, timeout, self._connect_seconds)) from error
             raise
         finally:
             self._dials.discard(timeout)
+        if self._is_closed:
+            connection.close()
+            raise _closed()
+        if connection.is_closed:
+            raise self._unreachable("it accepted the connection and closed it")
         self.opened += 1
         self.connections.add(connection)
         return connection
@@ -174,6 +176,9 @@ class Lane:
             return None
         return connection
 
+    def _unreachable(self, why: str) -> TransportError:
+        return TransportError(f"{self.origin.host}:{self.origin.port}: {why}", was_sent=False)
+
     def _lost(self, connection: Connection) -> None:
         self.idle.pop(connection, None)
         self.connections.discard(connection)
@@ -193,9 +198,9 @@ def _closed() -> TransportError:
     return TransportError("the pool was closed", was_sent=False)
 
 
-def _words(error: OSError | UnicodeError, timeout: asyncio.Timeout, seconds: float) -> str:
+def _words(error: OSError | UnicodeError, timeout: asyncio.Timeout, seconds: float | None) -> str:
     if timeout.expired():
-        return f"no connection within {seconds:g} s"
+        return f"no connection within {seconds} s"
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not trusted ({error.verify_message}): add the authority that signed it to this "

@@ -43,11 +43,12 @@ def parse_url(url: str) -> Target:
     try:
         parts = urlsplit(url)
         scheme, host, port = parts.scheme, parts.hostname, parts.port
-        if scheme not in _PORTS or not host or port == 0 or parts.username is not None:
-            raise ValueError("an address such as http://127.0.0.1:30000/path, without a user in it")
-        name = f"[{host}]" if ":" in host else host.encode("idna").decode()
+        name = f"[{host}]" if host and ":" in host else (host or "").encode("idna").decode()
     except ValueError as error:  # UnicodeError of a host is one
-        raise TransportError(f"cannot send to this URL: {error}", was_sent=False) from error
+        raise TransportError(f"not the URL of a server: {error}", was_sent=False) from error
+    if scheme not in _PORTS or not name or port == 0 or parts.username is not None:
+        message = "not the URL of a server: one such as http://127.0.0.1:30000/path, without a user in it"
+        raise TransportError(message, was_sent=False)
     authority = name if port is None else f"{name}:{port}"
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
     query = "?" + quote(parts.query, safe="/?%:@!$&'()*+,;=-._~") if parts.query else ""

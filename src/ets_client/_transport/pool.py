@@ -41,7 +41,7 @@ class Pool:
         connections: int,
         keep_alive_seconds: float,
         most_body: float = _MOST_BODY,
-        connect_seconds: float = _CONNECT_SECONDS,
+        connect_seconds: float | None = _CONNECT_SECONDS,
         tls: Callable[[], ssl.SSLContext] = tls_context,
     ) -> None:
         """Open no connection yet.
@@ -51,7 +51,7 @@ class Pool:
             keep_alive_seconds: how long the server keeps an idle connection. Ours are dropped at 60 % of it: at equal
                 times every client loses requests to the race (13 of 1,500 with aiohttp), at 60 % none did.
             most_body: bytes that a reply may have; a larger one is an error. Streams may have any size.
-            connect_seconds: to connect within, TLS included.
+            connect_seconds: to connect within, TLS included; None for no limit.
             tls: gives the context for https.
         """
         self._sizes = {"work": connections, "control": _CONTROL_CONNECTIONS}
@@ -115,7 +115,14 @@ class Pool:
             raise
 
     async def stream(
-        self, lane: Lane, connection: Connection, head: bytes, body: bytes, most_body: float, *, skips_body: bool = False
+        self,
+        lane: Lane,
+        connection: Connection,
+        head: bytes,
+        body: bytes,
+        most_body: float,
+        *,
+        skips_body: bool = False,
     ) -> PoolStream:
         """Send a request on a connection, and take the reply as a stream, which gives the connection back.
 

@@ -22,9 +22,7 @@ class PoolStream:
     When nobody takes the pieces, the server is made to wait: 256 KiB are kept, and what one read brings.
     """
 
-    def __init__(
-        self, lane: Lane, connection: Connection, reader: ReplyReader, count: Callable[[int], None]
-    ) -> None:
+    def __init__(self, lane: Lane, connection: Connection, reader: ReplyReader, count: Callable[[int], None]) -> None:
         """Take over a connection on which the head of a reply has come.
 
         Args:

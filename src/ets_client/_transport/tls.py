@@ -16,8 +16,8 @@ def tls_context() -> ssl.SSLContext:
     add theirs there; where a machine has none, as in small containers, Mozilla's.
     """
     paths = ssl.get_default_verify_paths()
-    if paths.cafile is None and paths.capath is None:
-        import certifi  # noqa: PLC0415 - seldom needed
+    if not (paths.cafile or paths.capath):
+        import certifi  # seldom needed
 
         context = ssl.create_default_context(cafile=certifi.where())
     else:
