@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import struct
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,77 +10,14 @@ import pytest
 from ets_client._transport.base import HttpRequest, TransportError
 from ets_client._transport.stock import StockTransport
 from tests.fakes import eventually
+from tests.transport.servers import OK, SocketServer, answer_ok, cut_in_the_body, hang_up, never_answer, reset
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     import respx
 
-    Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-class SocketServer:
-    """A server of bytes: reads one request at a time and answers as it is told; counts connections."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.connections = 0
-        self.requests: list[bytes] = []
-        self.closed = 0
-        self.url = ""
-
-    @contextlib.asynccontextmanager
-    async def run(self) -> AsyncIterator[SocketServer]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            server.close()
-            for writer in self._writers:
-                writer.close()
-            await server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._writers.add(writer)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while not writer.is_closing():
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = re.search(rb"content-length: (\d+)", head.lower())
-                body = await reader.readexactly(int(length[1]) if length else 0)
-                self.requests.append(head + body)
-                await self._answer(reader, writer)
-        self.closed += 1
-        writer.close()
-
-
-async def answer_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(OK)
-    await writer.drain()
-
-
-async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    linger = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(1, 13, linger)  # SOL_SOCKET, SO_LINGER: close with a reset
-    writer.close()
-
-
-async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.close()
-
-
-async def cut_in_the_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(OK[:-1])
-    await writer.drain()
-    writer.close()
-
-
-async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
+    from tests.transport.servers import Answer
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import select
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .base import HttpReply, TransportError
 from .reply import ReplyReader
@@ -90,6 +90,10 @@ class Connection(asyncio.BufferedProtocol):
         reader = self._reader
         return not self.is_closed and reader.is_complete and reader.keeps_alive and self._has_sent
 
+    def was_stale(self) -> bool:
+        """Whether it broke because the server had closed it while it was idle."""
+        return self._broken is not None and self._broken.was_idle
+
     def close(self, reason: TransportError | None = None) -> None:
         """Close it at once. A request that is on it ends with the reason."""
         self.is_closed = True
@@ -164,8 +168,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is connected."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a TCP client
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         raw: socket.socket = transport.get_extra_info("socket")
         self._poll.register(raw.fileno(), select.POLLIN)
         idle, interval, count = _KEEP_ALIVE

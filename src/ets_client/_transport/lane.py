@@ -133,6 +133,8 @@ class Lane:
         """Return a permit, with the connection that was used on it; one that cannot be used again is closed."""
         if connection is not None and not connection.is_reusable():
             connection.close()
+            if connection.was_stale():  # so are the others, which are older: the next request must not meet them
+                self._close_idle()
             connection = None
         while self._waiters:
             waiter, _ = self._waiters.popitem(last=False)
@@ -182,6 +184,10 @@ class Lane:
     def _lost(self, connection: Connection) -> None:
         self.idle.pop(connection, None)
         self.connections.discard(connection)
+
+    def _close_idle(self) -> None:
+        while self.idle:
+            self.idle.popitem()[0].close()
 
     def _close_old(self) -> None:
         self._sweep = None

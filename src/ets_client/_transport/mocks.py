@@ -21,6 +21,7 @@ _TARGETS = (
 )
 # These wrap the same functions and let the request through; through httpx it would be 100 times slower for nothing.
 _TRACERS = frozenset({"ddtrace", "elasticapm", "logfire", "newrelic", "opentelemetry", "scout_apm", "sentry_sdk"})
+_Target = tuple[type, str, object]
 
 
 class MockWatch:
@@ -30,7 +31,7 @@ class MockWatch:
     """
 
     def __init__(self) -> None:
-        self._harmless: list[tuple[type, str, object]] | None = None
+        self._harmless: list[_Target] | None = None
         self._warned: object = None
 
     def is_mocked(self) -> bool:
@@ -45,9 +46,7 @@ class MockWatch:
         return False
 
     def _look(self) -> bool:
-        found: list[tuple[type, str, object]] = [
-            (owner, name, owner.__dict__.get(name)) for owner, name, _ in self._harmless or ()
-        ]
+        found: list[_Target] = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in self._harmless or ()]
         for owner, name, function in found:
             source = _source(function)
             if function is None or source in {"httpx", "httpcore"} or source in _TRACERS:
@@ -60,7 +59,7 @@ class MockWatch:
         return False
 
 
-def _targets() -> list[tuple[type, str, object]]:
+def _targets() -> list[_Target]:
     modules = ((sys.modules.get(module), owner, name) for module, owner, name in _TARGETS)
     return [(getattr(module, owner), name, None) for module, owner, name in modules if hasattr(module, owner)]
 
