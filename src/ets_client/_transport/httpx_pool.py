@@ -10,6 +10,7 @@ import httpx
 
 from .base import TransportError
 from .head import head_with_length, write_head
+from .mocks import MockWatch
 from .origin import parse_url
 from .pool import Pool
 from .tls import tls_context
@@ -52,6 +53,9 @@ class PoolTransport(httpx.AsyncBaseTransport):
             connect_seconds=None,  # httpx's own timeout holds
             tls=tls_context if ssl_context is None else lambda: ssl_context,
         )
+        self._ssl_context = ssl_context
+        self._watch = MockWatch()
+        self._mocked: httpx.AsyncHTTPTransport | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; httpx calls this.
@@ -61,6 +65,10 @@ class PoolTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: there was no reply.
         """
+        if self._watch.is_mocked():  # what respx and pytest-httpx replace is httpx's own transport
+            if self._mocked is None:
+                self._mocked = httpx.AsyncHTTPTransport(verify=self._ssl_context or True)
+            return await self._mocked.handle_async_request(request)
         timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
         body = await request.aread()
         try:
@@ -91,7 +99,11 @@ class PoolTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._pool.aclose()
+        try:
+            await self._pool.aclose()
+        finally:
+            if self._mocked is not None:
+                await self._mocked.aclose()
 
     def _route(self, request: httpx.Request, body: bytes) -> tuple[Lane, bytes]:
         target = parse_url(str(request.url.copy_with(username=None, password=None)))
