@@ -106,8 +106,8 @@ async def test_what_cannot_be_sent_is_an_error_of_httpx() -> None:
             await client.get("http://127.0.0.1:1")
         with pytest.raises(httpx.LocalProtocolError, match="a character no header has"):
             await client.get("http://127.0.0.1:1", headers={"X": "a\r\nb"})
-        with pytest.raises(httpx.LocalProtocolError, match="not the URL of a server"):
-            await client.get("http://127.0.0.1:0")
+        with pytest.raises(httpx.UnsupportedProtocol, match="ftp"):
+            await client.get("ftp://127.0.0.1")
 
 
 async def test_each_timeout_of_httpx_holds() -> None:

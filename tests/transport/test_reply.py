@@ -145,6 +145,13 @@ def test_headers_over_64_kib_are_an_error(endless: bytes) -> None:
         read(*(endless[at : at + 1000] for at in range(0, len(endless), 1000)))
 
 
+def test_a_long_stream_may_come_in_pieces_as_small_as_they_like() -> None:
+    chunks = [b"1\r\n", b"x", b"\r\n"] * 30_000
+    reader = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *chunks, b"0\r\n\r\n", streams=True)
+    assert reader.is_complete
+    assert reader.size == 30_000
+
+
 def test_another_protocol_is_an_error() -> None:
     with pytest.raises(TransportError, match="another protocol"):
         read(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")

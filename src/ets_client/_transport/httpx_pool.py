@@ -11,7 +11,7 @@ import httpx
 from .base import TransportError
 from .head import head_with_length, write_head
 from .mocks import MockWatch
-from .origin import parse_url
+from .origin import DEFAULT_PORTS, Origin, Target
 from .pool import Pool
 from .tls import tls_context
 
@@ -71,6 +71,8 @@ class PoolTransport(httpx.AsyncBaseTransport):
             return await self._mocked.handle_async_request(request)
         timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
         body = await request.aread()
+        if request.url.scheme not in {"http", "https"}:
+            raise httpx.UnsupportedProtocol(f"{request.url.scheme}: http or https")
         try:
             lane, head = self._route(request, body)
         except TransportError as error:
@@ -106,7 +108,9 @@ class PoolTransport(httpx.AsyncBaseTransport):
                 await self._mocked.aclose()
 
     def _route(self, request: httpx.Request, body: bytes) -> tuple[Lane, bytes]:
-        target = parse_url(str(request.url.copy_with(username=None, password=None)))
+        url, host = request.url, request.url.raw_host.decode("ascii")  # httpx has parsed it and escaped what must be
+        port = url.port if url.port is not None else DEFAULT_PORTS[url.scheme]
+        target = Target(Origin(url.scheme, host, port), url.netloc.decode("ascii"), url.raw_path.decode("ascii"))
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in request.headers.raw

@@ -7,9 +7,9 @@ from urllib.parse import quote, urlsplit
 
 from .base import TransportError
 
-__all__ = ["Origin", "Target", "parse_url"]
+__all__ = ["DEFAULT_PORTS", "Origin", "Target", "parse_url"]
 
-_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
@@ -46,10 +46,10 @@ def parse_url(url: str) -> Target:
         name = f"[{host}]" if host and ":" in host else (host or "").encode("idna").decode()
     except ValueError as error:  # UnicodeError of a host is one
         raise TransportError(f"not the URL of a server: {error}", was_sent=False) from error
-    if scheme not in _PORTS or not name or port == 0 or parts.username is not None:
+    if scheme not in DEFAULT_PORTS or not name or port == 0 or parts.username is not None:
         message = "not the URL of a server: one such as http://127.0.0.1:30000/path, without a user in it"
         raise TransportError(message, was_sent=False)
     authority = name if port is None else f"{name}:{port}"
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
     query = "?" + quote(parts.query, safe="/?%:@!$&'()*+,;=-._~") if parts.query else ""
-    return Target(Origin(scheme, name.strip("[]"), port or _PORTS[scheme]), authority, path + query)
+    return Target(Origin(scheme, name.strip("[]"), port or DEFAULT_PORTS[scheme]), authority, path + query)

@@ -97,7 +97,11 @@ class ReplyReader:
                 raise _broken(_not_http(bytes(data[:24]) if is_first else b"", error)) from error
         if self._error is not None:
             raise self._error
-        if not self.is_complete and self.size == had:
+        if self.is_complete:
+            return
+        if self.size > had:
+            self._overhead = 0
+        else:
             # llhttp keeps a header until it is whole, trailers too: without a bound one header could fill the memory.
             self._overhead += len(data)
             if self._overhead > _MOST_HEAD:
