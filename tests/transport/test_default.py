@@ -4,6 +4,7 @@ import contextlib
 import functools
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -177,3 +178,29 @@ async def test_what_went_through_is_counted() -> None:
         await transport.send(HttpRequest("POST", server.url, body=b"hello"))
         stats = transport.stats()
     assert (stats.requests, stats.sent_bytes, stats.received_bytes, stats.opened, stats.idle) == (1, 5, 2, 1, 1)
+
+
+def test_a_mock_is_seen_however_late_it_is_imported() -> None:
+    code = """
+import asyncio, sys
+from ets_client._transport.base import HttpRequest
+from ets_client._transport.default import DefaultTransport
+from tests.transport.servers import SocketServer, answer_ok
+
+async def main():
+    transport = DefaultTransport(connections=1, keep_alive_seconds=5)
+    async with SocketServer(answer_ok).run() as server:
+        request = HttpRequest("GET", server.url)
+        assert (await transport.send(request)).body == b"ok"
+        import httpx
+        assert (await transport.send(request)).body == b"ok"
+        assert "httpcore" not in sys.modules
+        import respx
+        with respx.mock as router:
+            router.get(server.url).respond(200, text="mocked")
+            assert (await transport.send(request)).body == b"mocked"
+        await transport.aclose()
+
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

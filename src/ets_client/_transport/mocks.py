@@ -31,22 +31,23 @@ class MockWatch:
     """
 
     def __init__(self) -> None:
-        self._harmless: list[_Target] | None = None
+        self._modules = 0
+        self._harmless: list[_Target] = []
         self._warned: object = None
 
     def is_mocked(self) -> bool:
         """Whether a request must go through httpx so that a mock sees it."""
-        if self._harmless is None:
-            if "httpx" not in sys.modules:
-                return False
-            self._harmless = _targets()
+        modules = ("httpx" in sys.modules) + ("httpcore" in sys.modules)  # httpx imports httpcore late
+        if modules != self._modules:
+            self._harmless, is_whole = _targets()
+            self._modules = modules if is_whole else 0  # another thread imports it just now: look again
         for owner, name, function in self._harmless:
             if owner.__dict__.get(name) is not function:
                 return self._look()
         return False
 
     def _look(self) -> bool:
-        found: list[_Target] = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in self._harmless or ()]
+        found: list[_Target] = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in self._harmless]
         for owner, name, function in found:
             source = _source(function)
             if function is None or source in {"httpx", "httpcore"} or source in _TRACERS:
@@ -59,9 +60,12 @@ class MockWatch:
         return False
 
 
-def _targets() -> list[_Target]:
-    modules = ((sys.modules.get(module), owner, name) for module, owner, name in _TARGETS)
-    return [(getattr(module, owner), name, None) for module, owner, name in modules if hasattr(module, owner)]
+def _targets() -> tuple[list[_Target], bool]:
+    loaded = [(sys.modules[module], owner, name) for module, owner, name in _TARGETS if module in sys.modules]
+    found: list[_Target] = [
+        (getattr(module, owner), name, None) for module, owner, name in loaded if hasattr(module, owner)
+    ]
+    return found, len(found) == len(loaded)
 
 
 def _source(function: Any) -> str:
