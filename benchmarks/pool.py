@@ -146,7 +146,7 @@ def show(found: dict[str, Any]) -> None:
 
 def churn_of(given: argparse.Namespace) -> dict[str, int]:
     """Connections that 60 workers with 20 requests each open, by client, with its own limits."""
-    with serving("instant") as server:
+    with serving("250-750 ms") as server:
         return {client: run_once(server, client, 60, 60.0, 1200)["connections"] for client in given.clients}
 
 

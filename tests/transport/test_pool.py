@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -348,3 +348,66 @@ def test_a_pool_belongs_to_one_event_loop() -> None:
     asyncio.run(use())
     with pytest.raises(RuntimeError, match="another event loop"):
         asyncio.run(use())
+
+
+async def serve_and_close(listener: socket.socket) -> None:
+    """Answer each connection once and close it without saying so: reply and close arrive together."""
+    loop = asyncio.get_running_loop()
+    while True:
+        peer, _ = await loop.sock_accept(listener)
+        with peer:
+            await loop.sock_recv(peer, 1000)
+            await loop.sock_sendall(peer, OK)
+
+
+async def test_a_server_that_closes_without_saying_so_loses_no_request_of_those_that_wait() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        serving = asyncio.create_task(serve_and_close(listener))
+        async with opened(1) as pool:
+            replies = await asyncio.gather(*(pool.send(HttpRequest("GET", url)) for _ in range(10)))
+            assert [reply.body for reply in replies] == [b"ok"] * 10
+            assert pool.stats().opened == 10
+        serving.cancel()
+        await asyncio.wait([serving])
+
+
+async def test_a_connection_that_is_closed_before_anything_was_sent_was_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+
+    async def connect_and_lose(make: Any, *arguments: Any, **options: Any) -> Any:
+        transport, protocol = await connect(make, *arguments, **options)
+        await eventually(lambda: protocol.is_closed)
+        return transport, protocol
+
+    monkeypatch.setattr(loop, "create_connection", connect_and_lose)
+    listener = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with listener, opened() as pool:
+        for send in (pool.send, pool.open):
+            with pytest.raises(TransportError, match="it accepted the connection and closed it") as caught:
+                await send(HttpRequest("GET", f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"))
+            assert not caught.value.was_sent
+
+
+async def test_a_connection_that_comes_after_the_pool_was_closed_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+
+    async def connect_late(*arguments: Any, **options: Any) -> Any:
+        pair = await connect(*arguments, **options)
+        pool._is_closed = True
+        for lane in pool._lanes.values():
+            lane._is_closed = True  # as if aclose() had come just now, too late to end the connecting
+        return pair
+
+    monkeypatch.setattr(loop, "create_connection", connect_late)
+    async with SocketServer(answer_ok).run() as server, opened() as pool:
+        with pytest.raises(TransportError, match="the pool was closed") as caught:
+            await pool.send(HttpRequest("GET", server.url))
+        assert not caught.value.was_sent
+        await eventually(lambda: server.closed == 1)
+    assert server.requests == []
