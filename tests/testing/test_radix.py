@@ -109,6 +109,15 @@ def test_the_least_recently_used_leaf_goes_first() -> None:
     assert list(tree.sequences()) == [(1, 2, 3)]
 
 
+def test_a_match_inside_a_node_makes_the_rest_of_the_node_young_too() -> None:
+    tree = RadixTree()
+    tree.insert([1, 2, 3])
+    tree.insert([4])
+    tree.match([1, 2], 2)
+    tree.evict(1)
+    assert list(tree.sequences()) == [(1, 2, 3)]
+
+
 def test_a_parent_can_be_evicted_once_its_children_are_gone() -> None:
     tree = RadixTree()
     tree.insert([1, 2, 3])

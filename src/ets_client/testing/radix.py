@@ -188,9 +188,9 @@ class RadixTree:
             if child is None:
                 break
             shared = self._shared(child.key, wanted, at)
+            child.used = now  # before the split, as SGLang does: the part below the match is younger for it, too
             if shared < len(child.key):
                 child = self._split(child, shared)
-            child.used = now
             at += shared
             node = child
         return node, at

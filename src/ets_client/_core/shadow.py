@@ -1,0 +1,296 @@
+"""What the server's cache should hold: SGLang's rules, applied to what was sent and to what came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .shadow_flights import Flights
+from .shadow_order import EvictionOrder
+from .shadow_tree import PrefixTree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..prefix import Prefix
+    from .shadow_rules import CacheRules
+    from .shadow_tree import Node
+
+__all__ = ["Reuse", "RunningSample", "Shadow", "ShadowStats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """A prediction and what came of it.
+
+    Attributes:
+        predicted: tokens that were thought to be in the cache, frozen when the sample was sent.
+        reported: its ``cached_tokens``, or None when the server did not say.
+    """
+
+    predicted: int
+    reported: int | None
+
+    @property
+    def shortfall(self) -> int:
+        """Tokens that were computed against the prediction; they begin at offset ``reported`` of the prompt."""
+        return 0 if self.reported is None else max(0, self.predicted - self.reported)
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowStats:
+    """Totals of a :class:`Shadow`.
+
+    Attributes:
+        tokens: tokens that should be in the cache now.
+        running_tokens: tokens that running samples hold beside it.
+        nodes: nodes of the tree.
+        evicted: tokens that should have been evicted since the beginning.
+        disproved: tokens that a reply showed to be gone.
+        predicted: sum over all reported samples of the predicted reuse.
+        reported: the same of ``cached_tokens``.
+        error: sum of the absolute differences.
+    """
+
+    tokens: int
+    running_tokens: int
+    nodes: int
+    evicted: int
+    disproved: int
+    predicted: int
+    reported: int
+    error: int
+
+
+class RunningSample:
+    """One sample between :meth:`Shadow.begin` and :meth:`Shadow.finish` or :meth:`Shadow.lost`.
+
+    Attributes:
+        prefix: its prompt.
+        predicted: tokens that it should find in the cache.
+    """
+
+    __slots__ = ("_adapter", "_begun", "_epoch", "_flight", "_held", "_is_prefilled", "_node", "predicted", "prefix")
+
+    def __init__(self, prefix: Prefix, adapter: str | None, node: Node, begun: int, epoch: int) -> None:
+        self.prefix = prefix
+        self.predicted = node.end
+        self._adapter = adapter
+        self._node = node
+        self._begun = begun
+        self._epoch = epoch
+        self._held = 0
+        self._is_prefilled = False
+        self._flight: Node | None = None
+
+    def __repr__(self) -> str:
+        state = "prefilled" if self._is_prefilled else "sent"
+        return f"RunningSample({len(self.prefix)} prompt tokens, {self.predicted} predicted, {state})"
+
+
+class Shadow:
+    """A model of one server's radix cache. Everything is told to it; it asks nobody.
+
+    A prompt counts as held when its prefill is known to be done, the tokens generated after it when the sample has
+    ended, all but the last one, whose KV is never computed. What running samples hold is not evicted.
+    """
+
+    def __init__(self, rules: CacheRules) -> None:
+        """Make it of an empty cache."""
+        self.rules = rules
+        self._epoch = 0
+        self._weights: str | None = None
+        self._evicted = self._disproved = self._predicted = self._reported = self._error = 0
+        self._empty()
+
+    def warm_length(self, prefix: Prefix, adapter: str | None = None) -> int:
+        """The ``cached_tokens`` that a sample on this prefix should report if it were sent now.
+
+        It is as warm as it can be when this is ``rules.reusable(len(prefix))``.
+
+        Args:
+            prefix: the prompt.
+            adapter: the LoRA adapter, which is part of SGLang's cache key as the prefix's namespace is.
+        """
+        return min(self._tree.reach(prefix, adapter)[1], self.rules.reusable(len(prefix)))
+
+    def computing(self, prefix: Prefix, adapter: str | None = None) -> tuple[RunningSample, int] | None:
+        """The running sample whose prefill warms ``prefix`` furthest beyond what is warm now.
+
+        Returns:
+            The sample and the length to which ``prefix`` is warm once it is prefilled; None when there is no such one.
+        """
+        found = self._flights.longest(prefix, adapter)
+        if found is None:
+            return None
+        sample, shared = found
+        length = min(shared, self.rules.reusable(len(prefix)))
+        return (sample, length) if length > self.warm_length(prefix, adapter) else None
+
+    def begin(self, prefix: Prefix, *, adapter: str | None = None, most: int | None = None) -> RunningSample:
+        """A sample is being sent. What it should find is held until it ends.
+
+        Args:
+            prefix: its prompt.
+            adapter: its LoRA adapter.
+            most: its ``logprob_start_len`` when prompt log-probabilities are wanted: what follows is computed again.
+
+        Returns:
+            What the other calls need; its prediction does not change any more.
+        """
+        rules = self.rules
+        limit = rules.reusable(len(prefix))
+        if most is not None:
+            limit = min(limit, rules.floor(most))
+        node = self._tree.match(prefix, adapter, limit)
+        sample = RunningSample(prefix, adapter, node, self._tree.tick, self._epoch)
+        node.locks += 1
+        self._occupy(sample, rules.ceil(len(prefix)))
+        if node.end < limit:
+            sample._flight = self._flights.add(prefix, adapter, sample)
+        return sample
+
+    def prefilled(self, sample: RunningSample, cached_tokens: int | None = None) -> None:
+        """The server has computed the whole prompt: its first token is here, or its end.
+
+        Args:
+            sample: which.
+            cached_tokens: what the server found in its cache, when it has said so already.
+        """
+        if sample._epoch != self._epoch or sample._is_prefilled:
+            return
+        if cached_tokens is not None:
+            self._correct(sample, cached_tokens)
+        self._land(sample)
+        sample._is_prefilled = True
+        self._hold(sample, self._tree.insert(sample.prefix, sample._adapter))
+        self._occupy(sample, self.rules.ceil(len(sample.prefix)))
+
+    def grown(self, sample: RunningSample, generated: int) -> None:
+        """A running sample has so many tokens by now; they take room, but nobody can share them yet."""
+        if sample._epoch == self._epoch:
+            self._occupy(sample, self.rules.ceil(len(sample.prefix) + max(0, generated - 1)))
+
+    def finish(self, sample: RunningSample, output_ids: Sequence[int], cached_tokens: int | None = None) -> Reuse:
+        """A sample has ended, or was aborted while it ran: SGLang keeps what it computed.
+
+        Args:
+            sample: which. It must not be used again.
+            output_ids: all that it generated; empty for a prefill alone (``max_new_tokens: 0``).
+            cached_tokens: what the server found in its cache.
+        """
+        reuse = Reuse(sample.predicted, cached_tokens)
+        if sample._epoch != self._epoch:
+            return reuse
+        if cached_tokens is not None:
+            self._predicted += sample.predicted
+            self._reported += cached_tokens
+            self._error += abs(sample.predicted - cached_tokens)
+        if not sample._is_prefilled:
+            self.prefilled(sample, cached_tokens)
+        elif cached_tokens is not None:
+            self._correct(sample, cached_tokens)
+        self.grown(sample, len(output_ids))
+        if len(output_ids) > 1:
+            self._hold(sample, self._tree.insert(sample.prefix, sample._adapter, output_ids[:-1]))
+        self._release(sample)
+        return reuse
+
+    def lost(self, sample: RunningSample) -> None:
+        """A sample has ended and nobody knows how far it came, or it was aborted before it ran.
+
+        What was known before stays known; it must not be used again.
+        """
+        if sample._epoch == self._epoch:
+            self._land(sample)
+            self._release(sample)
+
+    def clear(self) -> None:
+        """The cache is empty: the server was flushed or started again. Samples that run now teach nothing any more."""
+        self._epoch += 1
+        self._empty()
+
+    def saw_weights(self, version: str) -> None:
+        """A reply names the version of the weights; a new one means a flush, SGLang's default after an update."""
+        if self._weights is not None and self._weights != version:
+            self.clear()
+        self._weights = version
+
+    @property
+    def stats(self) -> ShadowStats:
+        """Totals until now."""
+        return ShadowStats(
+            self._tree.tokens,
+            self._running_tokens,
+            self._tree.nodes,
+            self._evicted,
+            self._disproved,
+            self._predicted,
+            self._reported,
+            self._error,
+        )
+
+    def _empty(self) -> None:
+        self._tree = PrefixTree(self.rules.shared_page)
+        self._flights: Flights[RunningSample] = Flights(self.rules.shared_page)
+        self._order = EvictionOrder()
+        self._running_tokens = 0
+
+    def _correct(self, sample: RunningSample, cached_tokens: int) -> None:
+        """Fewer tokens were there than predicted: then nothing below them was, unless it was used since."""
+        if cached_tokens >= sample.predicted:
+            return
+        top = self._tree.node_after(sample.prefix, sample._adapter, self.rules.floor(cached_tokens))
+        if top is None or top.parent is None:
+            return
+        if not sample._is_prefilled:
+            self._hold(sample, top.parent)
+            self._occupy(sample, self.rules.ceil(len(sample.prefix)))
+        below = [top]
+        for node in below:
+            below.extend(node.children.values())
+        before = self._tree.tokens
+        for node in reversed(below):
+            if not node.children and not node.locks and node.used <= sample._begun:
+                self._order.forget(node)
+                self._order.offer(self._tree.remove(node))
+        self._disproved += before - self._tree.tokens
+
+    def _hold(self, sample: RunningSample, node: Node) -> None:
+        node.locks += 1
+        self._unlock(sample._node)
+        sample._node = node
+
+    def _unlock(self, node: Node) -> None:
+        node.locks -= 1
+        self._order.offer(node)
+
+    def _release(self, sample: RunningSample) -> None:
+        self._running_tokens -= sample._held
+        self._unlock(sample._node)
+        self._make_room()
+
+    def _land(self, sample: RunningSample) -> None:
+        if sample._flight is not None:
+            self._flights.remove(sample._flight, sample)
+            sample._flight = None
+
+    def _occupy(self, sample: RunningSample, tokens: int) -> None:
+        """A sample needs room for so many tokens, of which the tree holds those that it shares."""
+        held = max(0, tokens - sample._node.end)
+        self._running_tokens += held - sample._held
+        sample._held = held
+        self._make_room()
+
+    def _make_room(self) -> None:
+        rules, tree = self.rules, self._tree
+        while tree.tokens + self._running_tokens > rules.capacity_tokens or tree.nodes > rules.most_nodes:
+            leaf = self._order.pop()
+            if leaf is None:
+                return
+            before = tree.tokens
+            self._order.offer(tree.remove(leaf))
+            self._evicted += before - tree.tokens
+
+    def __repr__(self) -> str:
+        return f"Shadow({self._tree!r}, {len(self._flights)} cold prompts computing, {self._evicted} tokens evicted)"

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ets_client import Prefix
+from ets_client._core.shadow_tree import PrefixTree
+from tests.fakes import root
+
+PAGES = st.sampled_from([1, 2, 3])
+STEPS = st.lists(st.lists(st.integers(0, 2), max_size=4), min_size=1, max_size=4)
+ADAPTERS = st.sampled_from([None, "lora"])
+SEQUENCES = st.lists(st.tuples(STEPS, ADAPTERS, st.lists(st.integers(0, 2), max_size=4)), max_size=10)
+
+
+def path(steps: list[list[int]]) -> Prefix:
+    """A prefix cut into steps; the empty one is a step like any other."""
+    prefix = root(steps[0])
+    for step in steps[1:]:
+        prefix = prefix.child(step, "")
+    return prefix
+
+
+def common(one: list[int], two: list[int], page: int) -> int:
+    length = 0
+    while length < min(len(one), len(two)) and one[length] == two[length]:
+        length += 1
+    return length // page * page
+
+
+@given(PAGES, SEQUENCES, STEPS, ADAPTERS)
+def test_a_prefix_reaches_as_far_as_the_longest_sequence_shares_with_it_however_it_is_cut(
+    page: int, sequences: list[tuple[list[list[int]], str | None, list[int]]], wanted: list[list[int]], asks: str | None
+) -> None:
+    tree = PrefixTree(page)
+    held: list[tuple[str | None, list[int]]] = []
+    for steps, adapter, tail in sequences:
+        node = tree.insert(path(steps), adapter, tail)
+        ids = path(steps).token_ids + tail
+        held.append((adapter, ids[: len(ids) // page * page]))
+        assert node.end == len(held[-1][1])
+    ids = path(wanted).token_ids
+    longest = max([common(ids, each, page) for adapter, each in held if adapter == asks], default=0)
+    assert tree.reach(path(wanted), asks)[1] == longest
+    assert tree.match(path(wanted), asks, longest).end == longest
+    pieces = {(adapter, *each[:cut]) for adapter, each in held for cut in range(page, len(each) + 1, page)}
+    assert tree.tokens == len(pieces) * page
+
+
+@given(PAGES, SEQUENCES)
+def test_a_tree_whose_leaves_are_all_removed_is_as_new(
+    page: int, sequences: list[tuple[list[list[int]], str | None, list[int]]]
+) -> None:
+    tree = PrefixTree(page)
+    for steps, adapter, tail in sequences:
+        node = tree.insert(path(steps), adapter, tail)
+        while node.parent is not None and not node.children:
+            node = tree.remove(node)
+    for steps, adapter, _ in sequences:
+        node, _ = tree.reach(path(steps), adapter)
+        while node.children:
+            (node, *_) = node.children.values()
+        while node.parent is not None and not node.children:
+            node = tree.remove(node)
+    assert all(tree.reach(path(steps), adapter)[1] == 0 for steps, adapter, _ in sequences)
+    assert (tree.tokens, tree.nodes) == (0, 0)
+
+
+def test_a_match_ends_at_most_where_it_is_told_to() -> None:
+    tree = PrefixTree(1)
+    tree.insert(root([1, 2, 3, 4]))
+    assert tree.match(root([1, 2, 3, 4]), None, 2).end == 2
+    assert (tree.tokens, tree.nodes) == (4, 2)
+
+
+def test_a_removed_leaf_makes_its_parent_as_young_as_it_was() -> None:
+    tree = PrefixTree(1)
+    parent = tree.insert(root([1]))
+    leaf = tree.insert(root([1, 2]))
+    assert parent.used < leaf.used
+    assert tree.remove(leaf) is parent
+    assert parent.used == leaf.used
+
+
+def test_the_node_after_a_length_begins_there() -> None:
+    tree = PrefixTree(1)
+    tree.insert(root([1, 2, 3, 4]))
+    node = tree.node_after(root([1, 2, 3, 9]), None, 1)
+    assert node is not None
+    assert node.parent is not None
+    assert (node.parent.end, node.end) == (1, 4)
+    assert tree.node_after(root([1, 2, 3, 4]), None, 1) is node
+    assert tree.node_after(root([1, 2, 3, 9]), None, 3) is None
+
+
+def test_a_node_and_a_tree_say_what_they_hold() -> None:
+    tree = PrefixTree(1)
+    assert repr(tree.insert(root([1, 2]))) == "Node(2 tokens to 2, 0 children)"
+    assert repr(tree) == "PrefixTree(2 tokens in 1 nodes)"
