@@ -23,7 +23,9 @@ def test_the_owner_found_shares_more_than_any_other(
     assert len(flights) == len(flying)
 
     def shared(place: int) -> int:
-        return root(wanted).common_length(root(prompts[place][0][: len(prompts[place][0]) // page * page])) // page * page
+        return (
+            root(wanted).common_length(root(prompts[place][0][: len(prompts[place][0]) // page * page])) // page * page
+        )
 
     longest = max(map(shared, flying), default=0)
     found = flights.longest(root(wanted), None)
@@ -51,3 +53,11 @@ def test_adapters_share_no_flight() -> None:
     flights.add(root([1, 2]), "lora", "one")
     assert flights.longest(root([1, 2]), None) is None
     assert flights.longest(root([1, 2]), "lora") == ("one", 2)
+
+
+def test_where_prompts_part_the_older_one_is_found() -> None:
+    flights: Flights[str] = Flights(1)
+    flights.add(root([1, 2, 3]), None, "one")
+    flights.add(root([1, 2, 4]), None, "two")
+    assert flights.longest(root([1, 2, 5]), None) == ("one", 2)
+    assert flights.longest(root([1, 2, 4]), None) == ("two", 3)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ets_client import Prefix
 from ets_client._core.shadow_tree import PrefixTree
 from tests.fakes import root
+
+if TYPE_CHECKING:
+    from ets_client import Prefix
 
 PAGES = st.sampled_from([1, 2, 3])
 STEPS = st.lists(st.lists(st.integers(0, 2), max_size=4), min_size=1, max_size=4)
@@ -82,15 +86,17 @@ def test_a_removed_leaf_makes_its_parent_as_young_as_it_was() -> None:
     assert parent.used == leaf.used
 
 
-def test_the_node_after_a_length_begins_there() -> None:
+def test_the_part_after_a_length_begins_there() -> None:
     tree = PrefixTree(1)
-    tree.insert(root([1, 2, 3, 4]))
-    node = tree.node_after(root([1, 2, 3, 9]), None, 1)
-    assert node is not None
-    assert node.parent is not None
-    assert (node.parent.end, node.end) == (1, 4)
-    assert tree.node_after(root([1, 2, 3, 4]), None, 1) is node
-    assert tree.node_after(root([1, 2, 3, 9]), None, 3) is None
+    end = tree.insert(root([1, 2, 3, 4]))
+    tail = tree.part_after(end, 3)
+    assert tail is end
+    assert tail.parent is not None
+    assert (tail.parent.end, tail.end) == (3, 4)
+    middle = tree.part_after(end, 1)
+    assert middle.parent is not None
+    assert (middle.parent.end, middle.end) == (1, 3)
+    assert tree.part_after(end, 1) is middle
 
 
 def test_a_node_and_a_tree_say_what_they_hold() -> None:

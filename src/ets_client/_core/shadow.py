@@ -240,10 +240,9 @@ class Shadow:
         """Fewer tokens were there than predicted: then nothing below them was, unless it was used since."""
         if cached_tokens >= sample.predicted:
             return
-        top = self._tree.node_after(sample.prefix, sample._adapter, self.rules.floor(cached_tokens))
-        if top is None or top.parent is None:
-            return
-        if not sample._is_prefilled:
+        # The path to what was predicted is still there: the sample holds it.
+        top = self._tree.part_after(sample._node, self.rules.floor(cached_tokens))
+        if not sample._is_prefilled and top.parent is not None:
             self._hold(sample, top.parent)
             self._occupy(sample, self.rules.ceil(len(sample.prefix)))
         below = [top]

@@ -17,7 +17,8 @@ class CacheRules:
         capacity_tokens: ``max_total_num_tokens``: tokens that the cache and the running samples have together.
         page_size: matches and insertions are rounded down to a multiple of it.
         is_enabled: False with ``--disable-radix-cache``: nothing is ever reused.
-        most_nodes: bound of our own memory; beyond it the least recently used is taken for evicted.
+        most_nodes: bound of our own memory; beyond it the least recently used is taken for evicted
+            (0.6 KB each).
     """
 
     capacity_tokens: int
@@ -37,7 +38,7 @@ class CacheRules:
 
     def reusable(self, length: int) -> int:
         """Most tokens of a prompt of this length that the cache can give: SGLang always computes the last one."""
-        return self.floor(length - 1)
+        return self.floor(max(0, length - 1))
 
     def floor(self, length: int) -> int:
         """Rounded down to what can be shared."""

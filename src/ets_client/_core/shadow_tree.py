@@ -113,11 +113,13 @@ class PrefixTree:
             self._call(node, _name(prefix, adapter))
         return node
 
-    def node_after(self, prefix: Prefix, adapter: str | None, length: int) -> Node | None:
-        """The node that begins ``length`` tokens into the held part of ``prefix``, split for it where need be."""
-        node, reached = self.reach(prefix, adapter)
-        if reached <= length:
-            return None
+    def part_after(self, node: Node, length: int) -> Node:
+        """The node on the path to ``node`` that begins ``length`` tokens from the root, split for it where need be.
+
+        Args:
+            node: where the path ends, behind ``length``.
+            length: in whole pages.
+        """
         while node.parent is not None and node.parent.end > length:
             node = node.parent
         if node.parent is not None and node.parent.end < length:
