@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ets_client._core.shadow import RunningSample, Shadow
+from ets_client._core.shadow import Shadow
 from ets_client._core.shadow_rules import CacheRules
 from ets_client.testing.job import Job
 from ets_client.testing.model import SeededModel
@@ -23,6 +23,7 @@ from tests.fakes import root
 
 if TYPE_CHECKING:
     from ets_client import Prefix
+    from ets_client._core.shadow_sample import RunningSample
 
 IDS = st.lists(st.integers(0, 2), max_size=5)
 TOKENIZER = ByteTokenizer()
@@ -158,7 +159,7 @@ class ServerMachine(RuleBasedStateMachine):
 
 
 TestServer = ServerMachine.TestCase
-TestServer.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestServer.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 STEPS = st.lists(st.tuples(st.integers(0, 1000), st.integers(1, 4), st.integers(1, 12)), min_size=1, max_size=25)
 

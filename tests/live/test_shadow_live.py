@@ -1,4 +1,4 @@
-"""The shadow beside a real server's cache: predictions are made before each request, and the server has the last word."""
+"""The shadow beside a real server's cache: each prediction is made before its request is sent."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .shadow_flights import Flights
 from .shadow_order import EvictionOrder
+from .shadow_sample import OVER, RunningSample
 from .shadow_tree import PrefixTree
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .shadow_rules import CacheRules
     from .shadow_tree import Node
 
-__all__ = ["Reuse", "RunningSample", "Shadow", "ShadowStats"]
+__all__ = ["Reuse", "Shadow", "ShadowStats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +61,6 @@ class ShadowStats:
     predicted: int
     reported: int
     error: int
-
-
-class RunningSample:
-    """One sample between :meth:`Shadow.begin` and :meth:`Shadow.finish` or :meth:`Shadow.lost`.
-
-    Attributes:
-        prefix: its prompt.
-        predicted: tokens that it should find in the cache.
-    """
-
-    __slots__ = ("_adapter", "_begun", "_epoch", "_flight", "_held", "_is_prefilled", "_node", "predicted", "prefix")
-
-    def __init__(self, prefix: Prefix, adapter: str | None, node: Node, begun: int, epoch: int) -> None:
-        self.prefix = prefix
-        self.predicted = node.end
-        self._adapter = adapter
-        self._node = node
-        self._begun = begun
-        self._epoch = epoch
-        self._held = 0
-        self._is_prefilled = False
-        self._flight: Node | None = None
-
-    def __repr__(self) -> str:
-        state = "prefilled" if self._is_prefilled else "sent"
-        return f"RunningSample({len(self.prefix)} prompt tokens, {self.predicted} predicted, {state})"
 
 
 class Shadow:
@@ -147,7 +122,7 @@ class Shadow:
         node.locks += 1
         self._occupy(sample, rules.ceil(len(prefix)))
         if node.end < limit:
-            sample._flight = self._flights.add(prefix, adapter, sample)
+            sample.flight = self._flights.add(prefix, adapter, sample)
         return sample
 
     def prefilled(self, sample: RunningSample, cached_tokens: int | None = None) -> None:
@@ -157,51 +132,51 @@ class Shadow:
             sample: which.
             cached_tokens: what the server found in its cache, when it has said so already.
         """
-        if sample._epoch != self._epoch or sample._is_prefilled:
+        if sample.epoch != self._epoch or sample.is_prefilled:
             return
         if cached_tokens is not None:
             self._correct(sample, cached_tokens)
         self._land(sample)
-        sample._is_prefilled = True
-        self._hold(sample, self._tree.insert(sample.prefix, sample._adapter))
+        sample.is_prefilled = True
+        self._hold(sample, self._tree.insert(sample.prefix, sample.adapter))
         self._occupy(sample, self.rules.ceil(len(sample.prefix)))
 
     def grown(self, sample: RunningSample, generated: int) -> None:
         """A running sample has so many tokens by now; they take room, but nobody can share them yet."""
-        if sample._epoch == self._epoch:
+        if sample.epoch == self._epoch:
             self._occupy(sample, self.rules.ceil(len(sample.prefix) + max(0, generated - 1)))
 
     def finish(self, sample: RunningSample, output_ids: Sequence[int], cached_tokens: int | None = None) -> Reuse:
         """A sample has ended, or was aborted while it ran: SGLang keeps what it computed.
 
         Args:
-            sample: which. It must not be used again.
+            sample: which; all calls after this one do nothing.
             output_ids: all that it generated; empty for a prefill alone (``max_new_tokens: 0``).
             cached_tokens: what the server found in its cache.
         """
         reuse = Reuse(sample.predicted, cached_tokens)
-        if sample._epoch != self._epoch:
+        if sample.epoch != self._epoch:
             return reuse
         if cached_tokens is not None:
             self._predicted += sample.predicted
             self._reported += cached_tokens
             self._error += abs(sample.predicted - cached_tokens)
-        if not sample._is_prefilled:
+        if not sample.is_prefilled:
             self.prefilled(sample, cached_tokens)
         elif cached_tokens is not None:
             self._correct(sample, cached_tokens)
         self.grown(sample, len(output_ids))
         if len(output_ids) > 1:
-            self._hold(sample, self._tree.insert(sample.prefix, sample._adapter, output_ids[:-1]))
+            self._hold(sample, self._tree.insert(sample.prefix, sample.adapter, output_ids[:-1]))
         self._release(sample)
         return reuse
 
     def lost(self, sample: RunningSample) -> None:
         """A sample has ended and nobody knows how far it came, or it was aborted before it ran.
 
-        What was known before stays known; it must not be used again.
+        What was known before stays known. It does nothing after :meth:`finish`, so it may stand in a ``finally``.
         """
-        if sample._epoch == self._epoch:
+        if sample.epoch == self._epoch:
             self._land(sample)
             self._release(sample)
 
@@ -241,8 +216,8 @@ class Shadow:
         if cached_tokens >= sample.predicted:
             return
         # The path to what was predicted is still there: the sample holds it.
-        top = self._tree.part_after(sample._node, self.rules.floor(cached_tokens))
-        if not sample._is_prefilled and top.parent is not None:
+        top = self._tree.part_after(sample.node, self.rules.floor(cached_tokens))
+        if not sample.is_prefilled and top.parent is not None:
             self._hold(sample, top.parent)
             self._occupy(sample, self.rules.ceil(len(sample.prefix)))
         below = [top]
@@ -250,35 +225,36 @@ class Shadow:
             below.extend(node.children.values())
         before = self._tree.tokens
         for node in reversed(below):
-            if not node.children and not node.locks and node.used <= sample._begun:
+            if not node.children and not node.locks and node.used <= sample.begun:
                 self._order.forget(node)
                 self._order.offer(self._tree.remove(node))
         self._disproved += before - self._tree.tokens
 
     def _hold(self, sample: RunningSample, node: Node) -> None:
         node.locks += 1
-        self._unlock(sample._node)
-        sample._node = node
+        self._unlock(sample.node)
+        sample.node = node
 
     def _unlock(self, node: Node) -> None:
         node.locks -= 1
         self._order.offer(node)
 
     def _release(self, sample: RunningSample) -> None:
-        self._running_tokens -= sample._held
-        self._unlock(sample._node)
+        self._running_tokens -= sample.held
+        self._unlock(sample.node)
+        sample.epoch = OVER
         self._make_room()
 
     def _land(self, sample: RunningSample) -> None:
-        if sample._flight is not None:
-            self._flights.remove(sample._flight, sample)
-            sample._flight = None
+        if sample.flight is not None:
+            self._flights.remove(sample.flight, sample)
+            sample.flight = None
 
     def _occupy(self, sample: RunningSample, tokens: int) -> None:
         """A sample needs room for so many tokens, of which the tree holds those that it shares."""
-        held = max(0, tokens - sample._node.end)
-        self._running_tokens += held - sample._held
-        sample._held = held
+        held = max(0, tokens - sample.node.end)
+        self._running_tokens += held - sample.held
+        sample.held = held
         self._make_room()
 
     def _make_room(self) -> None:

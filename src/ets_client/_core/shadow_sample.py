@@ -1,0 +1,48 @@
+"""One sample as the shadow of the server's cache sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..prefix import Prefix
+    from .shadow_tree import Node
+
+__all__ = ["OVER", "RunningSample"]
+
+OVER = -1  # the epoch of samples that have ended
+
+
+class RunningSample:
+    """One sample between :meth:`Shadow.begin` and :meth:`Shadow.finish` or :meth:`Shadow.lost`.
+
+    Callers read the first three; the rest is the shadow's own.
+
+    Attributes:
+        prefix: its prompt.
+        predicted: tokens that it should find in the cache, as was thought before it was sent.
+        is_prefilled: whether its whole prompt is known to be computed.
+        adapter: its LoRA adapter.
+        node: where the part of the tree that it holds ends.
+        begun: number of the last use when it was sent.
+        epoch: which cache it runs in: another one after each flush.
+        held: tokens that it occupies beside the tree.
+        flight: its cold prompt among those that are being computed.
+    """
+
+    __slots__ = ("adapter", "begun", "epoch", "flight", "held", "is_prefilled", "node", "predicted", "prefix")
+
+    def __init__(self, prefix: Prefix, adapter: str | None, node: Node, begun: int, epoch: int) -> None:
+        self.prefix = prefix
+        self.predicted = node.end
+        self.is_prefilled = False
+        self.adapter = adapter
+        self.node = node
+        self.begun = begun
+        self.epoch = epoch
+        self.held = 0
+        self.flight: Node | None = None
+
+    def __repr__(self) -> str:
+        state = "over" if self.epoch == OVER else "prefilled" if self.is_prefilled else "sent"
+        return f"RunningSample({len(self.prefix)} prompt tokens, {self.predicted} predicted, {state})"
