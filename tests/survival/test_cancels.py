@@ -37,7 +37,7 @@ async def test_expands_cancelled_at_random_moments_leak_nothing() -> None:
         await asyncio.gather(*(worker() for _ in range(50)))
         await eventually(lambda: server.scheduler.is_idle)
         await eventually(lambda: client.stats.in_flight == client.stats.samples_in_flight == 0)
-        assert client.stats.connections_busy == 0
+        await eventually(lambda: client.stats.connections_busy == 0)  # the last aborts
         results = await asyncio.gather(*(client.expand("healthy", 1, STEP) for _ in range(100)))
         assert len(results) == 100
         assert len(asyncio.all_tasks()) < 40  # of the server's connections; the client has none
@@ -47,7 +47,7 @@ async def test_a_pruned_branch_costs_nothing_more_at_once() -> None:
     endless = SamplingParams(max_new_tokens=1500, ignore_eos=True)
     async with site() as (server, client):
         expands = [asyncio.ensure_future(client.expand(f"q{place}", 8, endless)) for place in range(8)]
-        await eventually(lambda: len(server.scheduler.running) == 64)
+        await eventually(lambda: client.stats.samples_in_flight == 64)
         for expand in expands:
             expand.cancel()
         await eventually(lambda: server.count("/abort_request") == 64)
