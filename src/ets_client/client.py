@@ -57,6 +57,9 @@ class AsyncPolicyClient(ServerCalls):
         retry: how often and how patiently failed attempts are repeated.
         timeout: seconds that a call may take, its retries included; None for no limit. Each call can give its own.
         connections: most connections for generation; each expand in flight needs one.
+        plan: how a server is asked for several samples: ``batch`` (one POST, each sample with its own id and seed), or
+            ``server_n`` for SGLang's own ``n=``, whose samples share a seed and cannot be aborted. A router is asked
+            in the one way that it takes.
         transport: an httpx transport to use instead of the client's own connections; it stays the caller's to close.
 
     Raises:
@@ -308,7 +311,7 @@ class AsyncPolicyClient(ServerCalls):
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
         seed = random.getrandbits(48) if connection.info.is_deterministic else None
         sampling, limit = settle(settings, prefix, connection.info, seed)
-        check_token_fields(sampling, connection.vocab_size)
+        check_token_fields(sampling, connection.info.vocab_size)
         return ExpandRequest(prefix, n, sampling, limit, logprobs, deadline)
 
     async def _as_prefix(self, source: Prefix | Branch | str | Sequence[int]) -> Prefix:

@@ -33,7 +33,7 @@ from ..errors import (
 from .open_call import OpenCall
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from pydantic import SecretStr
 
@@ -72,6 +72,8 @@ class Outgoing:
         lane: see :class:`HttpRequest`.
         hides_reply: the reply may hold keys, so errors do not quote it.
         is_admin: whether a server with an admin key wants that one.
+        headers: besides the key and the content's type.
+        is_abortable: whether the server can stop these samples by their ids; else giving up only closes the connection.
     """
 
     method: Literal["GET", "POST"]
@@ -81,6 +83,8 @@ class Outgoing:
     lane: Literal["work", "control"] = "work"
     hides_reply: bool = False
     is_admin: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_abortable: bool = True
 
 
 class _AttemptFailedError(Exception):
@@ -172,7 +176,8 @@ class Caller:
 
         async def stop() -> None:
             try:
-                await self.abort(tuple(rid for rid in call.outgoing.rids if rid in call.unfinished), call.base)
+                if call.outgoing.is_abortable:
+                    await self.abort(tuple(rid for rid in call.outgoing.rids if rid in call.unfinished), call.base)
             finally:
                 await call.aclose()
 
@@ -275,7 +280,7 @@ class Caller:
         if self._is_closed:
             raise ConfigurationError("this client is closed: make a new one")
         outgoing = make()
-        headers = self._headers(is_admin=outgoing.is_admin)
+        headers = {**self._headers(is_admin=outgoing.is_admin), **outgoing.headers}
         return _Try(outgoing, self._address.base_url, headers, attempts, time.monotonic())
 
     async def _exchange(self, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
@@ -320,7 +325,7 @@ class Caller:
 
     async def _give_up(self, one: _Try) -> None:
         try:
-            if not self._is_closed:
+            if one.outgoing.is_abortable and not self._is_closed:
                 await self.abort(one.outgoing.rids, one.base)
         finally:
             for opening in one.opening:
