@@ -25,22 +25,18 @@ class StepLimit:
 
 def step_limit(
     step_tokens: int | None, path_room: int | None, prompt_tokens: int, window_tokens: int | None
-) -> StepLimit | None:
-    """Decide ``max_new_tokens`` of a step.
+) -> StepLimit:
+    """Decide ``max_new_tokens`` of a step. One of the limits has to be given.
 
     Args:
         step_tokens: longest step that was asked for, or None for the rest of the path.
         path_room: tokens that the path may still grow by, or None for no limit.
         prompt_tokens: length of the prompt.
         window_tokens: tokens of prompt and output that the server holds for one request, or None when it is not told.
-
-    Returns:
-        The limit, or None when nothing bounds the step.
     """
     rooms = [] if path_room is None else [path_room]
     if window_tokens is not None:
         rooms.append(window_tokens - prompt_tokens - _RESERVED)
-    room = min(rooms, default=None)
-    if step_tokens is not None and (room is None or step_tokens < room):
+    if step_tokens is not None and all(step_tokens < room for room in rooms):
         return StepLimit(step_tokens, "step")
-    return None if room is None else StepLimit(room, "path")
+    return StepLimit(min(rooms), "path")

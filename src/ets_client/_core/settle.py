@@ -79,13 +79,6 @@ def settle(
     path = len(prefix) - len(prefix.root)
     room = None if settings.path_tokens is None else settings.path_tokens - path
     limit = step_limit(settings.step_tokens, room, len(prefix), window)
-    if limit is None:
-        raise InvalidRequestError(
-            "sampling.max_new_tokens",
-            None,
-            f"a number here: {info.frontend} does not tell the context length, and neither does the profile "
-            "(model.context_length, steps.max_path_tokens)",
-        )
     if limit.tokens < 1:
         raise InvalidRequestError(
             "prefix",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .._wire.admin import read_model_info
 from .._wire.info import read_server_info
 from .._wire.router import is_router, read_router_info, read_tokenizers, read_workers
-from ..errors import AuthenticationError, ConfigurationError, RequestError, RequestRejectedError, ServerFaultError
+from ..errors import AuthenticationError, ConfigurationError, RequestRejectedError, ServerFaultError
 from .caller import Outgoing
 from .deadline import Deadline
 

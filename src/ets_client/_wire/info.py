@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError

@@ -1,4 +1,4 @@
-"""What SGLang's routers tell: ``/readiness``, ``/workers``, ``/get_server_info``, ``/engine_metrics``, …
+"""What SGLang's routers tell: their readiness, their workers, their tokenizers, and facts of one worker.
 
 Read off ``sglang-router`` 0.3.2 and its successor ``smg`` 1.13.0 (``tests/contract/recorded/router/``).
 """
