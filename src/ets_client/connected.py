@@ -108,7 +108,7 @@ class Connected:
         connections = options.get("connections", 256)
         if connections < 1:
             raise ConfigurationError(f"connections = {connections}: at least 1")
-        self._plan = options.get("plan", "batch")
+        self._plan: Literal["batch", "server_n"] = options.get("plan", "batch")
         if self._plan not in {"batch", "server_n"}:
             raise ConfigurationError(f"plan = {self._plan!r}: 'batch' or 'server_n'")
         self._keep_alive_seconds = keep_alive_seconds

@@ -1,8 +1,8 @@
 """Ask a router for all of ``ROUTER_CASES``: `python -m tests.contract.record_router URL MODEL FILE`.
 
 MODEL is the path that its workers serve. Needs the standard library alone. ``recorded/router/`` holds the replies of
-``sglang-router`` 0.3.2 and ``smg`` 1.13.0, the real ones, in front of one ``python -m ets_client.testing``; a
-tokenizer was registered under the model's path.
+``sglang-router`` 0.3.2 in front of a real SGLang 0.5.18 on a CPU, and of ``smg`` 1.13.0 in front of one
+``python -m ets_client.testing``; a tokenizer was registered under the model's path.
 """
 
 from __future__ import annotations
