@@ -7,10 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ets_client import (
     AsyncPolicyClient,
     ConfigurationError,
+    Profile,
     RequestRejectedError,
     RetryPolicy,
     SamplingParams,
@@ -18,11 +20,15 @@ from ets_client import (
     UnsupportedError,
     load_profile,
 )
+from ets_client._engine.tokenizers import RouterTokenizer
+from ets_client.profiles import ServerChatPrompt, Steps
 from ets_client.testing import Costs, FakeOptions, FakeServer
 from tests.fake_router import FakeRouter
+from tests.fakes import Rig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
 Kind = Literal["sglang-router", "smg"]
 QUICK = RetryPolicy(attempts=2, first_wait=0, most_wait=0)
@@ -256,7 +262,7 @@ async def test_workers_without_counters_have_no_metrics() -> None:
             await client.metrics()
 
 
-async def test_a_router_that_shows_its_workers_to_nobody_is_served_with_what_it_tells() -> None:
+async def test_a_router_that_keeps_its_tokenizers_to_itself_needs_one_here() -> None:
     for kind in ("sglang-router", "smg"):
         async with serve(kind) as site:
             site.router.has_open_control = False
@@ -295,3 +301,33 @@ async def test_a_generic_profile_is_for_plain_text_since_routers_have_no_chat_te
     async with site.client(profile=None) as client:
         assert client.profile.name == "generic"
         assert "plain text" in caplog.text
+
+
+async def test_without_a_tokenizer_in_the_router_the_models_folder_here_is_believed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE({symbol: place for place, symbol in enumerate(alphabet)}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.save(str(tmp_path / "tokenizer.json"))
+    profile = load_profile("tiny").model_copy(update={"model": None})
+    options = FakeOptions(model_path=str(tmp_path))
+    async with serve("smg", options, tokenizers=()) as site, site.client(profile=profile) as client:
+        assert "is believed to be the server's" in caplog.text
+        assert not client.capabilities.has_tokenizer
+        assert (client.capabilities.vocab_size, client.capabilities.vocab_source) == (256, "the tokenizer")
+        assert len(await client.tokenize("Tom has 3 boxes")) == 15
+
+
+async def test_a_chat_in_the_models_own_format_needs_a_profile_that_says_how_it_is_written(site: Site) -> None:
+    chat = Profile(name="chat", prompt=ServerChatPrompt(), steps=Steps(delimiters=("\n\n",)))
+    async with site.client(profile=chat) as client:
+        with pytest.raises(UnsupportedError, match="a chat in the served model's own format"):
+            await client.root("A question")
+
+
+async def test_a_router_without_a_tokenizer_says_so() -> None:
+    tokenizer = RouterTokenizer(Rig().caller, 60, None)
+    with pytest.raises(UnsupportedError, match="no tokenizer of the served model") as caught:
+        await tokenizer.decode([1])
+    assert caught.value.feature == "detokenize()"

@@ -124,7 +124,7 @@ class RouterTokenizer:
     async def encode_chat(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Not possible: the routers' tokenizers take text alone."""
         raise UnsupportedError(
-            f"a chat of {len(messages)} messages in the served model's own format",
+            f"a chat in the served model's own format ({len(messages)} messages)",
             "SGLang's router takes text alone; give the client a profile whose prompt says how a chat is written",
         )
 
