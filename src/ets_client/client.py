@@ -128,6 +128,7 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: an argument would harm the server; nothing was sent.
+            UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
@@ -183,6 +184,7 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: an argument would harm the server; nothing was sent.
+            UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops the sample on the server (2 s at most, in the background).
@@ -262,6 +264,7 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: a label is not one token or outside the vocabulary, or a prefix is another model's.
+            UnsupportedError: through a router, the prefixes have several namespaces.
             RequestError: the call failed.
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
