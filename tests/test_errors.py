@@ -19,6 +19,7 @@ from ets_client import (
     ServerBusyError,
     ServerFaultError,
     ServerUnreachableError,
+    UnsupportedError,
     errors,
 )
 
@@ -53,6 +54,13 @@ def test_a_refused_argument_survives_pickling() -> None:
     again = pickle.loads(pickle.dumps(InvalidRequestError("n", 0, "more")))
     assert (again.argument, again.given, again.allowed) == ("n", 0, "more")
     assert str(again) == "n = 0 is not possible: more"
+
+
+def test_a_feature_that_is_missing_survives_pickling() -> None:
+    again = pickle.loads(pickle.dumps(UnsupportedError("abort()", "a router has none")))
+    assert (again.feature, again.reason) == ("abort()", "a router has none")
+    assert str(again) == "abort() is not possible here: a router has none"
+    assert not isinstance(again, RequestError)
 
 
 def test_the_tree_says_what_the_caller_can_do() -> None:

@@ -17,6 +17,7 @@ from .errors import (
     ServerBusyError,
     ServerFaultError,
     ServerUnreachableError,
+    UnsupportedError,
 )
 from .prefix import Origin, Prefix
 from .profiles import Profile, list_profiles, load_profile
@@ -64,6 +65,7 @@ __all__ = [
     "ServerState",
     "ServerUnreachableError",
     "TextStream",
+    "UnsupportedError",
     "Usage",
     "WorkerLoad",
     "list_profiles",

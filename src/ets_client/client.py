@@ -57,6 +57,9 @@ class AsyncPolicyClient(ServerCalls):
         retry: how often and how patiently failed attempts are repeated.
         timeout: seconds that a call may take, its retries included; None for no limit. Each call can give its own.
         connections: most connections for generation; each expand in flight needs one.
+        plan: how a server is asked for several samples: ``batch`` (one POST, each sample with its own id and seed), or
+            ``server_n`` for SGLang's own ``n=``, whose samples share a seed and cannot be aborted. A router is asked
+            in the one way that it takes.
         transport: an httpx transport to use instead of the client's own connections; it stays the caller's to close.
         observer: a function that is told of failed attempts, of aborts, and when the server is lost, full or back
             (:data:`~ets_client.events.ClientEvent`). It is called in the event loop and must not block.
@@ -127,6 +130,7 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: an argument would harm the server; nothing was sent.
+            UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
@@ -182,6 +186,7 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: an argument would harm the server; nothing was sent.
+            UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops the sample on the server (2 s at most, in the background).
@@ -261,6 +266,7 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: a label is not one token or outside the vocabulary, or a prefix is another model's.
+            UnsupportedError: through a router, the prefixes have several namespaces.
             RequestError: the call failed.
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
@@ -310,7 +316,7 @@ class AsyncPolicyClient(ServerCalls):
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
         seed = random.getrandbits(48) if connection.info.is_deterministic else None
         sampling, limit = settle(settings, prefix, connection.info, seed)
-        check_token_fields(sampling, connection.vocab_size)
+        check_token_fields(sampling, connection.info.vocab_size)
         return ExpandRequest(prefix, n, sampling, limit, logprobs, deadline)
 
     async def _as_prefix(self, source: Prefix | Branch | str | Sequence[int]) -> Prefix:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pydantic import SecretStr
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientOptions", "Connected"]
 
 _log = logging.getLogger("ets_client")
+_KEEP_ALIVE_SECONDS = 5.0  # SGLang's default (SGLANG_TIMEOUT_KEEP_ALIVE), which no endpoint tells
 
 
 class ClientOptions(TypedDict, total=False):
@@ -48,6 +49,7 @@ class ClientOptions(TypedDict, total=False):
     retry: RetryPolicy
     timeout: float | None
     connections: int
+    plan: Literal["batch", "server_n"]
     transport: httpx.AsyncBaseTransport | None
     observer: Observer | None
 
@@ -61,7 +63,7 @@ class Connected:
         profile: Profile | str | os.PathLike[str] | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        self._open(FixedAddress(base_url, _secret(options.get("api_key"))), profile, 5.0, options)
+        self._open(FixedAddress(base_url, _secret(options.get("api_key"))), profile, None, options)
 
     @classmethod
     def from_endpoint(
@@ -98,7 +100,7 @@ class Connected:
         self,
         address: Address,
         profile: Profile | str | os.PathLike[str] | None,
-        keep_alive_seconds: float,
+        keep_alive_seconds: float | None,
         options: ClientOptions,
     ) -> None:
         unknown = options.keys() - ClientOptions.__annotations__.keys()
@@ -110,12 +112,18 @@ class Connected:
         connections = options.get("connections", 256)
         if connections < 1:
             raise ConfigurationError(f"connections = {connections}: at least 1")
+        self._plan: Literal["batch", "server_n"] = options.get("plan", "batch")
+        if self._plan not in {"batch", "server_n"}:
+            raise ConfigurationError(f"plan = {self._plan!r}: 'batch' or 'server_n'")
+        self._keep_alive_seconds = keep_alive_seconds
         self._sampling = options.get("sampling") or SamplingParams()
         self._wanted_profile = profile
         self._address = address
         self._warmth = Warmth()
         self._transport = make_transport(
-            connections=connections, keep_alive_seconds=keep_alive_seconds, transport=options.get("transport")
+            connections=connections,
+            keep_alive_seconds=keep_alive_seconds or _KEEP_ALIVE_SECONDS,
+            transport=options.get("transport"),
         )
         self._server = Server(
             self._transport,
@@ -133,7 +141,14 @@ class Connected:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         try:
-            self._connection = await connect(self._caller, self._wanted_profile, self._warmth, self._timeout)
+            self._connection = await connect(
+                self._caller,
+                self._wanted_profile,
+                self._warmth,
+                self._timeout,
+                plan=self._plan,
+                keep_alive_seconds=self._keep_alive_seconds,
+            )
             self._server.expect_model(self._connection.info.model_path)
         except BaseException:
             await self.aclose()
@@ -160,7 +175,7 @@ class Connected:
 
     @property
     def capabilities(self) -> ServerInfo:
-        """What the server said of itself at first contact; ``print`` it."""
+        """What the server told at first contact, and what is known of it from elsewhere; ``print`` shows a table."""
         return self._ready().info
 
     @property

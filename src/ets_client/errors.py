@@ -5,6 +5,7 @@
     EtsClientError
     ├── InvalidRequestError (ValueError)   mend the argument: nothing was sent
     ├── ConfigurationError (ValueError)    mend a profile, an endpoint file or a setting: nothing was sent
+    ├── UnsupportedError                   this server cannot do it, others can: nothing was sent
     └── RequestError                       the request left; carries rids, status, body and every attempt
         ├── RequestRejectedError           the server refused it (4xx): mend the request, do not repeat it
         ├── AuthenticationError            the server wants another key (401, 403)
@@ -35,6 +36,7 @@ __all__ = [
     "ServerBusyError",
     "ServerFaultError",
     "ServerUnreachableError",
+    "UnsupportedError",
 ]
 
 BODY_CHARACTERS_SHOWN = 300
@@ -73,6 +75,23 @@ def _show(given: object) -> str:
 
 class ConfigurationError(EtsClientError, ValueError):
     """A profile, an endpoint file or a client setting that cannot be used; the message says how to mend it."""
+
+
+class UnsupportedError(EtsClientError):
+    """Something that this server cannot do, although others can. It was refused here and nothing was sent.
+
+    Attributes:
+        feature: what was asked for: a call (``"metrics()"``) or an argument (``"sampling.logit_bias"``).
+        reason: why it is not possible here, and what to do instead.
+    """
+
+    def __init__(self, feature: str, reason: str) -> None:
+        super().__init__(f"{feature} is not possible here: {reason}")
+        self.feature = feature
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.feature, self.reason)
 
 
 class FailureKind(StrEnum):

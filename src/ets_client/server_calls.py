@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ._core.guard import check_flag, check_ids, check_text, check_timeout, check_wait
-from ._engine.connect import fetch_server_info
+from ._core.support import require
+from ._engine.facts import fetch_server_info
 from ._engine.outgoing import Outgoing
 from ._wire.admin import read_loads, read_model_info
 from ._wire.info import read_metrics
@@ -35,8 +36,8 @@ class ServerCalls(Connected):
         Raises:
             RequestError: it does not answer as SGLang does.
         """
-        self._ready()
-        return await fetch_server_info(self._caller, self._timeout)
+        connection = self._ready()
+        return connection.now(await fetch_server_info(self._caller, self._timeout))
 
     async def model_info(self) -> ModelInfo:
         """The served model.
@@ -44,24 +45,31 @@ class ServerCalls(Connected):
         Raises:
             RequestError: the server does not answer as SGLang does.
         """
-        return await self._get("/model_info", read_model_info)
+        path = "/model_info" if self._ready().info.frontend == "server" else "/get_model_info"
+        return await self._get(path, read_model_info)
 
     async def loads(self) -> tuple[WorkerLoad, ...]:
         """The load of each data-parallel worker now.
 
         Raises:
+            UnsupportedError: it is a router, which tells no loads of this kind; nothing was sent.
             RequestError: the server does not answer as SGLang does.
         """
+        info = self._ready().info
+        require(info.has_loads, "loads()", f"{info.frontend} has no /v1/loads; ask the workers at their own addresses")
         return await self._get("/v1/loads", read_loads)
 
     async def metrics(self) -> ServerMetrics:
         """The server's own counters (it must run with ``--enable-metrics``, as ``ets-server`` does).
 
         Raises:
-            RequestRejectedError: the server has no metrics.
+            UnsupportedError: the server has no metrics; nothing was sent.
             RequestError: it does not answer.
         """
-        return await self._get("/metrics/", read_metrics)  # without the slash SGLang redirects
+        info = self._ready().info
+        require(info.has_metrics, "metrics()", "the server was started without --enable-metrics")
+        # Without the slash SGLang redirects.
+        return await self._get("/metrics/" if info.frontend == "server" else "/engine_metrics", read_metrics)
 
     async def health(self, timeout: float = 30.0) -> bool:
         """Whether the server generates. SGLang tries it with one token, which takes at least a second.
@@ -119,8 +127,10 @@ class ServerCalls(Connected):
 
         Raises:
             InvalidRequestError: one is empty or no text; SGLang may stop everybody's samples for an empty one.
+            UnsupportedError: it is a router, which has no aborts; cancel the call instead, which closes its connection.
         """
-        self._ready()
+        info = self._ready().info
+        require(info.has_aborts, "abort()", f"{info.frontend} has no /abort_request; cancel the call instead")
         await self._caller.abort(tuple(check_text(rid, f"rids[{place}]") for place, rid in enumerate(rids)))
 
     async def tokenize(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
@@ -149,7 +159,7 @@ class ServerCalls(Connected):
             RequestError: the server was asked and failed.
         """
         connection = self._ready()
-        return await connection.tokenizer.decode(check_ids(token_ids, connection.vocab_size))
+        return await connection.tokenizer.decode(check_ids(token_ids, connection.info.vocab_size))
 
     async def _ask_once(self, path: str, timeout: float) -> None:
         self._ready()

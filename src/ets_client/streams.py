@@ -59,7 +59,7 @@ class _Opened:
 
     @property
     def rids(self) -> tuple[str, ...]:
-        """Request ids of the samples, in order, for :meth:`AsyncPolicyClient.abort`."""
+        """Request ids of the samples, in order, for :meth:`AsyncPolicyClient.abort`; none where it cannot stop them."""
         return self._entered()[1].rids
 
     def _entered(self) -> tuple[ExpandRequest, SampleStream]:

@@ -388,13 +388,12 @@ class TestFailures:
         assert len(rids) == 3
         assert len({rid for tried in rids for rid in tried}) == 6
 
-    async def test_a_queue_that_stays_full_is_an_error_with_its_history(
-        self, server: FakeServer, client: AsyncPolicyClient
-    ) -> None:
+    async def test_a_queue_that_stays_full_is_an_error_with_its_history(self, server: FakeServer) -> None:
         server.overrides["/generate"] = [FULL] * 5
-        with pytest.raises(ServerBusyError, match="The request queue is full") as caught:
-            await client.expand("q", n=1)
-        assert [attempt.kind for attempt in caught.value.attempts] == [FailureKind.BUSY] * 5
+        async with AsyncPolicyClient(profile="tiny", retry=RetryPolicy(patience=0.01)) as client:
+            with pytest.raises(ServerBusyError, match="The request queue is full") as caught:
+                await client.expand("q", n=1)
+        assert [attempt.kind for attempt in caught.value.attempts] == [FailureKind.BUSY]
         assert caught.value.rids == tuple(server.bodies("/generate")[-1]["rid"])
 
     @pytest.mark.parametrize(
@@ -427,14 +426,17 @@ class TestFailures:
         server.overrides.clear()
         assert len(await client.expand("q", n=1)) == 1  # the client works on
 
-    async def test_a_lost_server_makes_every_prefix_cold(self, server: FakeServer, client: AsyncPolicyClient) -> None:
+    async def test_a_server_that_was_gone_makes_every_prefix_cold(
+        self, server: FakeServer, client: AsyncPolicyClient
+    ) -> None:
         root = await client.root(QUESTION)
         await client.expand(root, n=2)
         server.overrides["/generate"] = [httpx.ReadError("reset")]
-        await client.expand(root, n=2)  # finds the connection broken, then the server again
-        server.overrides["/generate"] = [httpx.ConnectError("refused")]
-        await client.generate("other")
-        await client.expand(root, n=2)
+        await client.expand(root, n=2)  # one connection broke; the server is there
+        assert len(server.prefills) == 1
+        server.overrides["/generate"] = [httpx.ReadError("reset")]
+        server.overrides["/model_info"] = [httpx.ConnectError("refused")]
+        await client.expand(root, n=2)  # the batch is sent again only after its prefix
         assert len(server.prefills) == 2
 
     async def test_a_deadline_tells_of_its_attempts_and_stops_the_samples(
@@ -551,7 +553,8 @@ class TestKeys:
     ) -> None:
         caplog.set_level(logging.DEBUG)
         shown = ""
-        async with AsyncPolicyClient(profile="tiny", api_key="sk-secret", retry=IMPATIENT) as client:
+        policy = RetryPolicy(first_wait=0, most_wait=0, patience=0.01)
+        async with AsyncPolicyClient(profile="tiny", api_key="sk-secret", retry=policy) as client:
             for answer in (FULL, httpx.ConnectError("refused"), httpx.Response(200, text="no")):
                 server.overrides["/generate"] = [answer] * 9
                 with pytest.raises(RequestError) as caught:

@@ -41,3 +41,13 @@ def test_the_limit_never_passes_any_bound(step: int, room: int | None, prompt: i
     assert prompt + limit.tokens <= window - 2
     has_room_left = prompt + limit.tokens < window - 2 and (room is None or limit.tokens < room)
     assert (limit.bound == "step") == has_room_left
+
+
+def test_without_a_window_the_step_and_the_path_alone_bound_it() -> None:
+    assert step_limit(10, None, 50, None) == StepLimit(10, "step")
+    assert step_limit(10, 4, 50, None) == StepLimit(4, "path")
+
+
+def test_a_step_without_a_length_goes_to_the_end_of_the_path() -> None:
+    assert step_limit(None, 30, 50, 1000) == StepLimit(30, "path")
+    assert step_limit(None, None, 50, 62) == StepLimit(10, "path")

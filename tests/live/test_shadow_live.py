@@ -30,6 +30,8 @@ async def test_a_search_that_overflows_the_cache_is_predicted_to_the_token(live_
     random = Random(0)
     async with AsyncPolicyClient.from_endpoint(live_endpoint) as client:
         info = await client.server_info()
+        assert info.max_total_tokens is not None
+        assert info.page_size is not None
         await client.flush_cache()
         shadow = Shadow(CacheRules(info.max_total_tokens, info.page_size))
         shared = random.choices(VOCABULARY, k=400)

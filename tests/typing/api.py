@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_type
+from typing import TYPE_CHECKING, Any, Literal, assert_type
 
 from ets_client import (
     AsyncPolicyClient,
@@ -219,8 +219,11 @@ def servers(info: ServerInfo, metrics: ServerMetrics, model: ModelInfo, load: Wo
     assert_type(model.is_generation, bool)
     assert_type(load.running_requests, int)
     assert_type(load.token_usage, float)
-    assert_type(info.context_length, int)
-    assert_type(info.is_deterministic, bool)
+    assert_type(info.frontend, Literal["server", "sglang-router", "smg"])
+    assert_type(info.context_length, int | None)
+    assert_type(info.is_deterministic, bool | None)
+    assert_type(info.has_aborts, bool)
+    assert_type(str(info), str)
     assert_type(metrics.since(metrics), ServerMetrics)
     assert_type(metrics.prefilled_tokens, int)
 

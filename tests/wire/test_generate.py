@@ -8,7 +8,14 @@ import pytest
 
 from ets_client import SamplingParams
 from ets_client._wire.broken import BrokenReplyError
-from ets_client._wire.generate import generate_body, read_samples, sampling_fields, warm_body
+from ets_client._wire.generate import (
+    generate_body,
+    read_samples,
+    router_body,
+    sampling_fields,
+    server_n_body,
+    warm_body,
+)
 from ets_client.branch import Logprobs
 from tests.fakes import sample
 
@@ -137,3 +144,36 @@ def test_garbage_is_a_broken_reply_that_says_where(body: bytes, where: str) -> N
 def test_another_number_of_samples_is_a_broken_reply(count: int) -> None:
     with pytest.raises(BrokenReplyError, match=f"{count} samples for a batch of 2"):
         read([sample(f"r{place}") for place in range(count)], 2)
+
+
+def test_sglangs_own_n_has_its_request_id_in_a_list_of_one() -> None:
+    body = json.loads(server_n_body([5, 6], "a", 3, {"top_k": 2}, logprobs=True, namespace="tree", stream=True))
+    assert body == {
+        "input_ids": [[5, 6]],
+        "rid": ["a"],
+        "sampling_params": [{"top_k": 2, "n": 3}],
+        "return_logprob": True,
+        "stream": True,
+        "extra_key": ["tree"],
+    }
+
+
+def test_a_batch_for_a_router_has_no_list_but_the_prompts_and_the_labels() -> None:
+    body = json.loads(router_body([[5, 6], [5, 6]], "a", {"top_k": 2}, namespace="tree", logprobs=True, stream=True))
+    assert body == {
+        "input_ids": [[5, 6], [5, 6]],
+        "rid": "a",
+        "sampling_params": {"top_k": 2},
+        "return_logprob": True,
+        "stream": True,
+        "extra_key": "tree",
+    }
+    assert json.loads(router_body([[5]], "a", {}, namespace=None)).keys() == {"input_ids", "rid", "sampling_params"}
+    labels = json.loads(router_body([[5]], "a", {}, namespace=None, labels=(7, 8)))
+    assert labels == {
+        "input_ids": [[5]],
+        "rid": "a",
+        "sampling_params": {},
+        "return_logprob": True,
+        "token_ids_logprob": [7, 8],
+    }

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from ets_client import ServerInfo, ServerMetrics
+from ets_client._wire.admin import read_model_info
 from ets_client._wire.broken import BrokenReplyError
 from ets_client._wire.info import read_metrics, read_server_info
 from tests.fakes import METRICS, MODEL_INFO, MODELS, SERVER_INFO
 
 
 def read(server: Any = SERVER_INFO, model: Any = MODEL_INFO, models: Any = MODELS) -> ServerInfo:
-    return read_server_info(*(json.dumps(body).encode() for body in (server, model, models)))
+    told = read_model_info(json.dumps(model).encode())
+    return read_server_info(json.dumps(server).encode(), told, json.dumps(models).encode())
 
 
 def test_three_replies_make_the_facts() -> None:
@@ -25,6 +27,8 @@ def test_three_replies_make_the_facts() -> None:
         max_total_tokens=65536,
         page_size=1,
         schedule_policy="lpm",
+        dp_size=1,
+        has_admin_key=False,
         has_metrics=True,
         is_deterministic=False,
         has_radix_cache=True,
@@ -42,10 +46,6 @@ def test_a_router_that_lists_no_length_leaves_the_input_limit() -> None:
     assert read(models={"data": []}).context_length == 2042
 
 
-def test_a_tokenizer_that_is_not_told_is_the_models() -> None:
-    assert read(model={"model_path": "/m"}).tokenizer_path == "/m"
-
-
 def test_flags_of_the_server_are_read() -> None:
     info = read(SERVER_INFO | {"enable_deterministic_inference": True, "disable_radix_cache": True})
     assert (info.is_deterministic, info.has_radix_cache) == (True, False)
@@ -61,7 +61,6 @@ def test_what_an_older_server_does_not_tell_has_sglangs_defaults() -> None:
     ("bodies", "where"),
     [
         (({"max_req_input_len": 5}, MODEL_INFO, MODELS), "ServerInfo: max_total_num_tokens"),
-        ((SERVER_INFO, {}, MODELS), "ModelInfo: model_path"),
         ((SERVER_INFO, MODEL_INFO, {"data": [1]}), "Models: data.0"),
         (("text", MODEL_INFO, MODELS), "ServerInfo: the body"),
     ],

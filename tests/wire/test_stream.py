@@ -17,9 +17,16 @@ QUEUE_FULL = {"type": "abort", "message": "The request queue is full.", "status_
 
 
 def chunk(
-    text: str = "", ids: Any = (), *, index: int | None = None, finish: Any = None, logprobs: Any = None
+    text: str = "",
+    ids: Any = (),
+    *,
+    index: int | None = None,
+    finish: Any = None,
+    logprobs: Any = None,
+    completed: int | None = None,
 ) -> bytes:
-    meta: dict[str, Any] = {"id": f"r{index or 0}", "finish_reason": finish, "completion_tokens": len(ids)}
+    counted = len(ids) if completed is None else completed
+    meta: dict[str, Any] = {"id": f"r{index or 0}", "finish_reason": finish, "completion_tokens": counted}
     if logprobs is not None:
         meta["output_token_logprobs"] = logprobs
     body: dict[str, Any] = {"text": text, "output_ids": list(ids), "meta_info": meta}
@@ -41,13 +48,14 @@ def fault(payload: bytes) -> StreamFaultError:
 @given(
     tokens=st.lists(st.lists(st.integers(97, 122), min_size=1, max_size=8), min_size=1, max_size=4),
     is_incremental=st.booleans(),
+    is_told=st.booleans(),
     has_logprobs=st.booleans(),
     data=st.data(),
 )
-def test_both_modes_give_the_same_samples_however_they_are_cut_and_mixed(
-    tokens: list[list[int]], data: st.DataObject, *, is_incremental: bool, has_logprobs: bool
+def test_both_modes_told_or_not_give_the_same_samples_however_they_are_cut_and_mixed(
+    tokens: list[list[int]], data: st.DataObject, *, is_incremental: bool, is_told: bool, has_logprobs: bool
 ) -> None:
-    reader = StreamReader(len(tokens), is_incremental=is_incremental)
+    reader = StreamReader(len(tokens), is_incremental=is_incremental if is_told else None)
     sent = [0] * len(tokens)
     text, ids = [""] * len(tokens), [[] for _ in tokens]  # type: list[str], list[list[int]]
     while any(count < len(each) for count, each in zip(sent, tokens, strict=True)):
@@ -57,7 +65,7 @@ def test_both_modes_give_the_same_samples_however_they_are_cut_and_mixed(
         shown = whole[sent[index] if is_incremental else 0 : end]
         logprobs = [[-float(token), token, None] for token in shown] if has_logprobs else None
         finish = {"type": "length", "length": end} if end == len(whole) else None
-        payload = chunk("".join(map(chr, shown)), shown, index=index, finish=finish, logprobs=logprobs)
+        payload = chunk("".join(map(chr, shown)), shown, index=index, finish=finish, logprobs=logprobs, completed=end)
         part = read(reader, payload)
         sent[index] = end
         text[index] += part.text

@@ -36,3 +36,8 @@ def test_anything_else_is_broken(body: bytes) -> None:
         read_tokens(body)
     with pytest.raises(BrokenReplyError, match=r"^/detokenize"):
         read_text(body)
+
+
+def test_a_router_is_told_of_which_model() -> None:
+    assert json.loads(tokenize_body("a", add_special_tokens=False, model="m"))["model"] == "m"
+    assert json.loads(detokenize_body((1,), model="m"))["model"] == "m"

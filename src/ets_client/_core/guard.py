@@ -163,17 +163,17 @@ def check_origin(prefix: Prefix, tokenizer: str) -> None:
         )
 
 
-def check_fits(length: int, max_input_tokens: int) -> None:
+def check_fits(length: int, max_input_tokens: int | None) -> None:
     """Check the length of a prompt.
 
     Args:
         length: tokens of the prompt.
-        max_input_tokens: the server takes prompts shorter than this.
+        max_input_tokens: the server takes prompts shorter than this; None when it is not told, and the server checks.
 
     Raises:
         InvalidRequestError: the prompt is too long.
     """
-    if length >= max_input_tokens:
+    if max_input_tokens is not None and length >= max_input_tokens:
         raise InvalidRequestError("prefix", f"{length} tokens", f"this server takes at most {max_input_tokens - 1}")
 
 

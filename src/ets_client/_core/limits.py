@@ -23,16 +23,20 @@ class StepLimit:
     bound: Literal["step", "path"]
 
 
-def step_limit(step_tokens: int, path_room: int | None, prompt_tokens: int, window_tokens: int) -> StepLimit:
-    """Decide ``max_new_tokens`` of a step.
+def step_limit(
+    step_tokens: int | None, path_room: int | None, prompt_tokens: int, window_tokens: int | None
+) -> StepLimit:
+    """Decide ``max_new_tokens`` of a step. One of the limits has to be given.
 
     Args:
-        step_tokens: longest step that was asked for.
+        step_tokens: longest step that was asked for, or None for the rest of the path.
         path_room: tokens that the path may still grow by, or None for no limit.
         prompt_tokens: length of the prompt.
-        window_tokens: tokens of prompt and output that the server holds for one request.
+        window_tokens: tokens of prompt and output that the server holds for one request, or None when it is not told.
     """
-    room = window_tokens - prompt_tokens - _RESERVED
-    if path_room is not None:
-        room = min(room, path_room)
-    return StepLimit(step_tokens, "step") if step_tokens < room else StepLimit(room, "path")
+    rooms = [] if path_room is None else [path_room]
+    if window_tokens is not None:
+        rooms.append(window_tokens - prompt_tokens - _RESERVED)
+    if step_tokens is not None and all(step_tokens < room for room in rooms):
+        return StepLimit(step_tokens, "step")
+    return StepLimit(min(rooms), "path")

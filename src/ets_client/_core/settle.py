@@ -75,16 +75,16 @@ def settle(
         InvalidRequestError: there is no room for another token.
     """
     check_fits(len(prefix), info.max_input_tokens)
-    window = min(info.context_length, info.max_total_tokens)
+    window = info.window_tokens
     path = len(prefix) - len(prefix.root)
     room = None if settings.path_tokens is None else settings.path_tokens - path
-    limit = step_limit(settings.step_tokens or window, room, len(prefix), window)
+    limit = step_limit(settings.step_tokens, room, len(prefix), window)
     if limit.tokens < 1:
         raise InvalidRequestError(
             "prefix",
             f"{len(prefix)} tokens, {path} after the root",
             f"there is no room for another step: the profile allows {settings.path_tokens or window} tokens after the "
-            f"root (sampling.max_new_tokens overrides it), the server {window} in all",
+            f"root (sampling.max_new_tokens overrides it), the server {window or 'an unknown number'} in all",
         )
     least = settings.sampling.min_new_tokens
     changed = SamplingParams(

@@ -132,7 +132,8 @@ class Attempter:
         counters = server.counters
         counters.in_flight += 1
         counters.samples += len(outgoing.rids)
-        return _Try(outgoing, server.live(outgoing.rids), self._now(), counters.samples)
+        live = server.live(outgoing.rids if outgoing.is_abortable else ())
+        return _Try(outgoing, live, self._now(), counters.samples)
 
     def _limit(self, course: Course, one: _Try) -> float:
         """Seconds after which a try is given up, by what is known now."""
@@ -149,6 +150,8 @@ class Attempter:
         server, outgoing, at = self._server, one.outgoing, course.deadline.at
         url = one.live.base + outgoing.path
         headers = server.headers(is_admin=outgoing.is_admin)
+        if outgoing.headers:
+            headers.update(outgoing.headers)
         request = HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane)
         try:
             async with asyncio.timeout_at(at) as scope:
@@ -180,8 +183,7 @@ class Attempter:
         self._server.lost()
         if one.opening:
             self._give_up_in_background(one)
-        if one.outgoing.rids:
-            course.live = one.live
+        course.live = one.live
         message = f"{url} took the request and gave no reply for {seconds:.3g} s, much longer than it should take"
         return self._failed(course, one, FailureKind.NO_REPLY, message)
 
@@ -189,8 +191,7 @@ class Attempter:
         if not error.was_sent:
             self._server.lost()
             return self._failed(course, one, FailureKind.CONNECT, f"cannot connect to {url}: {error}")
-        if one.outgoing.rids:
-            course.live = one.live
+        course.live = one.live
         if not error.was_idle:
             self._server.lost()
         message = f"the connection to {url} broke: {error}"
@@ -232,7 +233,7 @@ class Attempter:
         return AttemptFailedError(attempt, message, body, is_stale=is_stale, asked_to_wait=asked_to_wait)
 
     def _give_up_in_background(self, one: _Try) -> None:
-        if one.opening or (one.outgoing.rids and not self._server.is_closed):
+        if one.opening or (one.live.rids and not self._server.is_closed):
             self._server.aborter.detach(self._give_up(one))
 
     async def _give_up(self, one: _Try) -> None:

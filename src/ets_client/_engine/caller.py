@@ -134,7 +134,7 @@ class Caller:
 
         async def stop() -> None:
             try:
-                rids = tuple(rid for rid in call.outgoing.rids if rid in call.unfinished)
+                rids = tuple(rid for rid in call.live.rids if rid in call.unfinished)
                 await self._server.aborter.stop(replace(call.live, rids=rids))
             finally:
                 await call.aclose()

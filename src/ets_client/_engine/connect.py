@@ -5,33 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from .._core.versions import untried
-from .._wire.info import read_server_info
-from ..errors import ConfigurationError, RequestRejectedError, ServerFaultError
+from ..errors import ConfigurationError, RequestRejectedError, ServerFaultError, UnsupportedError
 from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_profile
-from .deadline import Deadline
 from .expander import Expander
+from .facts import fetch_router_tokenizer, fetch_server_info
 from .labels import Labels
-from .outgoing import Outgoing
 from .prompts import Prompts
-from .tokenizers import LocalTokenizer, ServerTokenizer, Tokenizer, find_local_tokenizer
+from .requests import BatchRequests, RouterRequests, ServerNRequests
+from .tokenizers import LocalTokenizer, Remote, RouterTokenizer, ServerTokenizer, Tokenizer, find_local_tokenizer
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from typing import Literal
 
     from .._core.warmth import Warmth
     from ..server_info import ServerInfo
     from .caller import Caller
+    from .requests import Requests
 
-__all__ = ["Connection", "connect", "fetch_server_info"]
+__all__ = ["Connection", "connect"]
 
 _log = logging.getLogger("ets_client")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,6 @@ class Connection:
         info: the server's facts.
         profile: the given profile, or a generic one.
         tokenizer: who turns text into ids.
-        vocab_size: ids below it exist, or None when nobody knows.
         prompts: turns what callers give into ids.
         expander: runs expands.
         labels: asks for label probabilities.
@@ -51,14 +49,34 @@ class Connection:
     info: ServerInfo
     profile: Profile
     tokenizer: Tokenizer
-    vocab_size: int | None
     prompts: Prompts
     expander: Expander
     labels: Labels
 
+    def now(self, found: ServerInfo) -> ServerInfo:
+        """Facts that were asked for again, with what first contact knew from elsewhere than the server.
+
+        Args:
+            found: the server's facts now.
+        """
+        known = self.info
+        return replace(
+            found.within(known.context_length),
+            vocab_size=known.vocab_size,
+            vocab_source=known.vocab_source,
+            keep_alive_seconds=known.keep_alive_seconds,
+            has_tokenizer=known.has_tokenizer,
+        )
+
 
 async def connect(
-    caller: Caller, profile: Profile | str | os.PathLike[str] | None, warmth: Warmth, timeout: float | None
+    caller: Caller,
+    profile: Profile | str | os.PathLike[str] | None,
+    warmth: Warmth,
+    timeout: float | None,
+    *,
+    plan: Literal["batch", "server_n"] = "batch",
+    keep_alive_seconds: float | None = None,
 ) -> Connection:
     """Ask the server what it is.
 
@@ -67,19 +85,29 @@ async def connect(
         profile: a profile, its name or file, or None to derive one.
         warmth: what is known of the server's cache.
         timeout: seconds for each question.
+        plan: how a server is asked for several samples.
+        keep_alive_seconds: when the server closes an idle connection, where that is known.
 
     Raises:
         RequestError: the server does not answer as SGLang does.
-        ConfigurationError: there is no such profile, or it is of another model than the server's.
+        ConfigurationError: there is no such profile, it is of another model than the server's, or what answers is a
+            router that cannot be served as asked.
     """
     given = profile if isinstance(profile, Profile) or profile is None else load_profile(profile)
     info = await fetch_server_info(caller, timeout)
     if (warning := untried(info.version)) is not None:
         _log.warning("%s", warning)
-    server = ServerTokenizer(caller, timeout)
+    requests = _requests(info, plan)
+    server, router_size = await _remote(caller, info, timeout)
+    local = await find_local_tokenizer(info.tokenizer_path, server)
+    if local is None and not server.adds_special_tokens:
+        raise ConfigurationError(
+            f"{info.frontend} has no tokenizer of {info.tokenizer_path}, and there is none on this machine: start the "
+            f"router with --tokenizer-path, POST one named {info.model_path!r} to its /v1/tokenizers, or put the "
+            "model's folder there and install ets-client[tokenizers]"
+        )
     if given is None:
         given = await _generic_profile(info, server)
-    local = await find_local_tokenizer(info.tokenizer_path, server)
     stated = given.model.vocab_size if given.model is not None else None
     found = await asyncio.to_thread(_vocab_size_on_disk, info.model_path)
     if stated is not None and found is not None and stated != found:
@@ -87,40 +115,52 @@ async def connect(
             f"profile {given.name!r} is for a vocabulary of {stated} tokens, the server's model {info.model_path} has "
             f"{found}: choose the profile of that model, or none to have one derived"
         )
-    size = stated or found or (local.vocab_size if isinstance(local, LocalTokenizer) else None)
+    vocabulary = [(stated, "the profile"), (found, "the model's folder")]
+    if isinstance(local, LocalTokenizer):
+        vocabulary.append((local.vocab_size, "the tokenizer"))
+    vocabulary.append((router_size, "the router's tokenizer"))
+    size, source = next((told for told in vocabulary if told[0] is not None), (None, ""))
+    info = replace(
+        info.within(given.model.context_length if given.model is not None else None),
+        vocab_size=size,
+        vocab_source=source,
+        keep_alive_seconds=keep_alive_seconds,
+        has_tokenizer=bool(server.adds_special_tokens),
+    )
     tokenizer = local or server
     prompts = Prompts(given.prompt, tokenizer, server, size)
-    expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments)
-    labels = Labels(caller, tokenizer, size, info.max_input_tokens)
-    return Connection(info, given, tokenizer, size, prompts, expander, labels)
+    expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments, requests=requests)
+    labels = Labels(caller, tokenizer, size, info.max_input_tokens, requests)
+    return Connection(info, given, tokenizer, prompts, expander, labels)
 
 
-async def fetch_server_info(caller: Caller, timeout: float | None) -> ServerInfo:
-    """The server's facts, as they are now.
-
-    Args:
-        caller: how to ask.
-        timeout: seconds for each question.
-
-    Raises:
-        RequestError: the server does not answer as SGLang does.
-    """
-
-    async def ask(path: str, read: Callable[[bytes], T]) -> T:
-        get = Outgoing("GET", path, lane="control", hides_reply=True)  # /server_info holds the keys in clear
-        return await caller.call(lambda: get, read, Deadline.after(timeout))
-
-    model_info = await ask("/model_info", bytes)
-    models = await ask("/v1/models", bytes)
-    return await ask("/server_info", lambda body: read_server_info(body, model_info, models))
+def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:
+    if info.frontend == "server":
+        return ServerNRequests() if plan == "server_n" else BatchRequests()
+    if plan == "server_n":
+        # It takes no list of one id, and with a bare one SGLang before 0.5.23 leaks an entry for each sample.
+        raise ConfigurationError(
+            f"plan = 'server_n' does not go through {info.frontend}: leave plan out, or use a server's own address"
+        )
+    return RouterRequests()
 
 
-async def _generic_profile(info: ServerInfo, server: ServerTokenizer) -> Profile:
+async def _remote(caller: Caller, info: ServerInfo, timeout: float | None) -> tuple[Remote, int | None]:
+    """What tokenises over there, and the size of its vocabulary where that is told."""
+    if info.frontend == "server":
+        return ServerTokenizer(caller, timeout), None
+    found = await fetch_router_tokenizer(caller, info, timeout)
+    if found is None:
+        return RouterTokenizer(caller, timeout, None), None
+    return RouterTokenizer(caller, timeout, found.name), found.vocab_size
+
+
+async def _generic_profile(info: ServerInfo, server: Remote) -> Profile:
     prompt: ServerChatPrompt | CompletionPrompt
     try:
         await server.encode_chat([{"role": "user", "content": "1 + 1"}])
         prompt, style = ServerChatPrompt(), "the chat template of its tokenizer"
-    except (RequestRejectedError, ServerFaultError):
+    except (RequestRejectedError, ServerFaultError, UnsupportedError):
         prompt, style = CompletionPrompt(), "plain text, since it has no chat template"
     _log.warning(
         "no profile was given: steps of %s end at a blank line, prompts use %s; choose one of `ets-client profiles` or "

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._core.pace import Work
 from .._core.plan import plan_expand
-from .._wire.generate import generate_body, read_samples, sampling_fields, warm_body
+from .._core.support import check_shape
+from .._wire.generate import read_samples, sampling_fields
 from ..branch import Expansion, Usage
 from .branches import BranchMaker, usage_of
-from .outgoing import Outgoing
+from .requests import BatchRequests
 from .streaming import SampleStream
 from .warmer import Warmer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from .._core.limits import StepLimit
+    from .._core.plan import ExpandPlan
     from .._core.warmth import Warmth
     from .._wire.generate import WireSample
     from ..prefix import Prefix
     from ..sampling import SamplingParams
     from .caller import Caller
     from .deadline import Deadline
+    from .requests import Requests
     from .tokenizers import Tokenizer
 
 __all__ = ["ExpandRequest", "Expander"]
@@ -55,38 +55,49 @@ class ExpandRequest:
 class Expander:
     """Runs expands on one server."""
 
-    def __init__(self, caller: Caller, tokenizer: Tokenizer, warmth: Warmth, *, streams_increments: bool) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        tokenizer: Tokenizer,
+        warmth: Warmth,
+        *,
+        streams_increments: bool | None,
+        requests: Requests | None = None,
+    ) -> None:
         """Make an expander.
 
         Args:
             caller: how to ask.
             tokenizer: tells the text of tokens.
             warmth: what is known of the server's cache.
-            streams_increments: the server's way to stream.
+            streams_increments: the server's way to stream, or None when it is not told.
+            requests: how requests are written; as one batch when it is not given.
         """
         self._caller = caller
         self._branches = BranchMaker(tokenizer, warmth)
         self._warmth = warmth
         self._warmer = Warmer(warmth, self._prefill)
         self._streams_increments = streams_increments
+        self._requests = requests or BatchRequests()
 
     async def expand(self, request: ExpandRequest) -> Expansion:
         """Run one expand. Cancelling it stops its samples on the server.
 
         Raises:
+            UnsupportedError: a field cannot be carried; nothing was sent.
             RequestError: it failed.
         """
         start = time.monotonic()
         prefix = request.prefix
-        plan = plan_expand(request.n, len(prefix), self._warmth.length(prefix))
+        plan = self._plan(request)
         warmed = [await self.warm(prefix, request.deadline)] if plan.warms_first else []
 
         async def warm_again() -> None:
             warmed.append(await self._warm_again(request))
 
-        make = _batch(request, _sampling_of_each(request))
+        sampling = _sampling_of_each(request)
         samples = await self._caller.call(
-            make,
+            lambda: self._requests.samples(prefix, sampling, logprobs=request.logprobs),
             lambda body: read_samples(body, request.n),
             request.deadline,
             _work(request),
@@ -116,17 +127,17 @@ class Expander:
             every_token: whether each token shall come as soon as it is there, or each sample when it has ended.
 
         Raises:
+            UnsupportedError: a field cannot be carried; nothing was sent.
             RequestError: it could not be begun.
         """
-        plan = plan_expand(request.n, len(request.prefix), self._warmth.length(request.prefix))
-        if plan.warms_first:
+        if self._plan(request).warms_first:
             await self.warm(request.prefix, request.deadline)
         sampling = _sampling_of_each(request)
         if not every_token:
             # In SGLang's default mode each chunk repeats everything so far: 1.2 MB for 509 tokens.
             sampling = [{**fields, "stream_interval": request.limit.tokens + 1} for fields in sampling]
         call = await self._caller.open(
-            _batch(request, sampling, stream=True),
+            lambda: self._requests.samples(request.prefix, sampling, logprobs=request.logprobs, stream=True),
             request.deadline,
             _work(request),
             before_resend=lambda: self._warm_again(request),
@@ -138,20 +149,23 @@ class Expander:
         """Makes branches of samples."""
         return self._branches
 
+    def _plan(self, request: ExpandRequest) -> ExpandPlan:
+        shape = self._requests.shape
+        check_shape(shape, request.sampling, request.n)
+        return plan_expand(request.n, len(request.prefix), self._warmth.length(request.prefix), shape)
+
     async def _prefill(self, prefix: Prefix, deadline: Deadline) -> Usage:
-        token_ids = prefix.token_ids
-
-        def make() -> Outgoing:
-            rid = uuid.uuid4().hex
-            return Outgoing("POST", "/generate", warm_body(token_ids, rid, prefix.origin.namespace), (rid,))
-
-        work = Work(samples=1, new_tokens=0, prompt_tokens=len(prefix))
-        (sample,) = await self._caller.call(make, lambda body: read_samples(body, 1), deadline, work)
+        (sample,) = await self._caller.call(
+            lambda: self._requests.prefill(prefix),
+            lambda body: read_samples(body, 1),
+            deadline,
+            Work(samples=1, new_tokens=0, prompt_tokens=len(prefix)),
+        )
         return usage_of(sample)
 
     async def _warm_again(self, request: ExpandRequest) -> Usage:
         """Before a resend: the server may have been started again since the prefix was warm."""
-        if plan_expand(request.n, len(request.prefix), self._warmth.length(request.prefix)).warms_first:
+        if self._plan(request).warms_first:
             return await self.warm(request.prefix, request.deadline)
         return Usage()
 
@@ -172,16 +186,3 @@ def _sampling_of_each(request: ExpandRequest) -> list[dict[str, Any]]:
     if seed is None:
         return [fields] * request.n
     return [{**fields, "sampling_seed": seed + place} for place in range(request.n)]
-
-
-def _batch(
-    request: ExpandRequest, sampling: Sequence[dict[str, Any]], *, stream: bool = False
-) -> Callable[[], Outgoing]:
-    token_ids, namespace = request.prefix.token_ids, request.prefix.origin.namespace
-
-    def make() -> Outgoing:
-        rids = tuple(uuid.uuid4().hex for _ in range(request.n))
-        body = generate_body(token_ids, rids, sampling, logprobs=request.logprobs, namespace=namespace, stream=stream)
-        return Outgoing("POST", "/generate", body, rids)
-
-    return make

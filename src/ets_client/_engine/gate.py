@@ -72,6 +72,11 @@ class Gate:
         return self._breaker.state is ServerState.UP
 
     @property
+    def was_gone(self) -> bool:
+        """Whether a probe has failed since the server was lost."""
+        return self._breaker.was_gone
+
+    @property
     def outages(self) -> int:
         """How often the server was gone and came back."""
         return self._outages

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
+import math
 from typing import TYPE_CHECKING
 
 from .._core.guard import check_ids, check_text, is_items
-from .._wire.labels import label_body, read_label_logprobs
+from .._wire.labels import read_label_logprobs
 from ..errors import InvalidRequestError
 from ..scores import LabelProbs, ScoreFailure
-from .outgoing import Outgoing
+from .requests import BatchRequests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
     from .caller import Caller
     from .deadline import Deadline
+    from .requests import Requests
     from .tokenizers import Tokenizer
 
 __all__ = ["Labels"]
@@ -25,19 +26,28 @@ __all__ = ["Labels"]
 class Labels:
     """Asks one server for label probabilities."""
 
-    def __init__(self, caller: Caller, tokenizer: Tokenizer, vocab_size: int | None, max_input_tokens: int) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        tokenizer: Tokenizer,
+        vocab_size: int | None,
+        max_input_tokens: int | None,
+        requests: Requests | None = None,
+    ) -> None:
         """Make it.
 
         Args:
             caller: how to ask.
             tokenizer: makes ids of labels that are given as text.
             vocab_size: ids below it exist, or None when nobody knows.
-            max_input_tokens: prompts must be shorter.
+            max_input_tokens: prompts must be shorter; None when nobody knows, and the server refuses them.
+            requests: how requests are written; as one batch when it is not given.
         """
         self._caller = caller
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
-        self._max_input_tokens = max_input_tokens
+        self._most = math.inf if max_input_tokens is None else max_input_tokens
+        self._requests = requests or BatchRequests()
 
     async def probs(
         self, prefixes: Sequence[Prefix], labels: Sequence[str | int], deadline: Deadline
@@ -48,20 +58,17 @@ class Labels:
         async with deadline.limit("the labels were not tokenised"):
             ids = await self._ids(labels)
         outcomes: list[LabelProbs | ScoreFailure] = [
-            ScoreFailure(f"{len(prefix)} tokens; this server takes at most {self._max_input_tokens - 1}")
-            for prefix in prefixes
+            ScoreFailure(f"{len(prefix)} tokens; this server takes at most {self._most - 1}") for prefix in prefixes
         ]
-        fitting = [place for place, prefix in enumerate(prefixes) if len(prefix) < self._max_input_tokens]
+        fitting = [place for place, prefix in enumerate(prefixes) if len(prefix) < self._most]
         if not fitting:
             return outcomes
-        prompts = [prefixes[place].token_ids for place in fitting]
-        namespaces = [prefixes[place].origin.namespace for place in fitting]
-
-        def make() -> Outgoing:
-            rids = tuple(uuid.uuid4().hex for _ in fitting)
-            return Outgoing("POST", "/generate", label_body(prompts, rids, ids, namespaces), rids)
-
-        found = await self._caller.call(make, lambda body: read_label_logprobs(body, len(fitting), ids), deadline)
+        asked = [prefixes[place] for place in fitting]
+        found = await self._caller.call(
+            lambda: self._requests.labels(asked, ids),
+            lambda body: read_label_logprobs(body, len(asked), ids),
+            deadline,
+        )
         for place, logprobs in zip(fitting, found, strict=True):
             missing = ScoreFailure("the server gave no log-probabilities for the labels")
             outcomes[place] = missing if logprobs is None else LabelProbs(ids, logprobs)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Outgoing"]
 
@@ -20,6 +23,8 @@ class Outgoing:
         lane: see :class:`HttpRequest`.
         hides_reply: the reply may hold keys, so errors do not quote it.
         is_admin: whether a server with an admin key wants that one.
+        headers: besides the key and the content's type.
+        is_abortable: whether the server can stop these samples by their ids; else giving up only closes the connection.
     """
 
     method: Literal["GET", "POST"]
@@ -29,3 +34,5 @@ class Outgoing:
     lane: Literal["work", "control"] = "work"
     hides_reply: bool = False
     is_admin: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_abortable: bool = True

@@ -11,7 +11,7 @@ from ..errors import InvalidRequestError
 from ..profiles import ChatPrompt, CompletionPrompt, ServerChatPrompt
 
 if TYPE_CHECKING:
-    from .tokenizers import ServerTokenizer, Tokenizer
+    from .tokenizers import Remote, Tokenizer
 
 __all__ = ["Prompts"]
 
@@ -23,7 +23,7 @@ class Prompts:
         self,
         prompt: ChatPrompt | ServerChatPrompt | CompletionPrompt,
         tokenizer: Tokenizer,
-        server: ServerTokenizer,
+        server: Remote,
         vocab_size: int | None,
     ) -> None:
         """Make it.

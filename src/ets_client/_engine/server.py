@@ -34,6 +34,7 @@ __all__ = ["Server"]
 
 _log = logging.getLogger("ets_client")
 _PROBE_SECONDS = 5.0
+_QUIET_SECONDS = 60.0  # between warnings that it is full, which it may be again and again
 
 
 class Server:
@@ -95,6 +96,7 @@ class Server:
         self._observer = observer
         self._model: str | None = None
         self._since = 0.0
+        self._warned_at = float("-inf")
 
     def headers(self, *, is_admin: bool = False) -> dict[str, str]:
         """Headers of a request, the key included.
@@ -150,6 +152,8 @@ class Server:
         rids, status = (attempts[-1].rids, attempts[-1].status) if attempts else ((), None)
         is_full = closed.state is ServerState.FULL
         what = f"has been {'full' if is_full else 'gone'} for {closed.seconds:g} s (RetryPolicy.patience)"
+        if attempts:
+            what += f"; the last try: {attempts[-1].outcome}"
         kind: type[RequestError] = ServerBusyError if is_full else ServerUnreachableError
         return kind(f"{self.address.base_url} {what}", rids=rids, status=status, attempts=tuple(attempts))
 
@@ -187,6 +191,10 @@ class Server:
             async with asyncio.timeout(_PROBE_SECONDS):
                 reply = await self.transport.send(request)
         except (TransportError, TimeoutError):
+            if not self.gate.was_gone:
+                _log.warning(
+                    "%s is gone: calls wait until it is back, %g s at most", self.address.base_url, self.policy.patience
+                )
             self._on_gone()
             return False
         if reply.status == 200 and self._model is not None:
@@ -210,7 +218,10 @@ class Server:
         if state is ServerState.DOWN:
             _log.info("%s does not answer or broke off: asking whether it is there", base)
         elif state is ServerState.FULL:
-            _log.info("%s is full: requests wait for room", base)
+            is_news = now - self._warned_at > _QUIET_SECONDS
+            self._warned_at = now if is_news else self._warned_at
+            level = logging.WARNING if is_news else logging.INFO
+            _log.log(level, "%s is full: calls wait for room, %g s at most", base, self.policy.patience)
         else:
             _log.info("%s takes requests again after %.1f s", base, lasted)
         self.tell(ServerStateChanged(base, state, lasted))

@@ -25,27 +25,27 @@ __all__ = ["SampleStream"]
 class SampleStream:
     """Parts of samples as they come. Close it in any case: what has not ended is stopped on the server."""
 
-    def __init__(self, caller: Caller, call: OpenCall, deadline: Deadline, *, is_incremental: bool) -> None:
+    def __init__(self, caller: Caller, call: OpenCall, deadline: Deadline, *, is_incremental: bool | None) -> None:
         """Follow an open call.
 
         Args:
             caller: who opened it.
             call: the open call.
             deadline: the end of all of it.
-            is_incremental: the server's way to stream.
+            is_incremental: the server's way to stream, or None when it is not told.
         """
         self._caller = caller
         self._call = call
         self._deadline = deadline
-        self._reader = StreamReader(len(self.rids), is_incremental=is_incremental)
+        self._reader = StreamReader(len(call.outgoing.rids), is_incremental=is_incremental)
         self._events = SseReader()
         self._payloads: deque[bytes] = deque()
         self._is_closed = False
 
     @property
     def rids(self) -> tuple[str, ...]:
-        """Request ids of the samples, in order."""
-        return self._call.outgoing.rids
+        """Request ids of the samples, in order; none when the server gives them ids of its own."""
+        return self._call.outgoing.rids if self._call.outgoing.is_abortable else ()
 
     async def part(self) -> StreamedPart | None:
         """The next part, or None when every sample has ended. Cancelling it loses nothing: it can be called again.
@@ -77,7 +77,7 @@ class SampleStream:
             except TransportError as error:
                 raise self._caller.lost(error, self.rids) from error
         if chunk is None:
-            message = f"{len(self._call.unfinished)} of its {len(self.rids)} samples have no end"
+            message = f"{len(self._call.unfinished)} of its {len(self._call.outgoing.rids)} samples have no end"
             raise self._caller.lost(TransportError(message, was_sent=True), self.rids)
         return chunk
 
@@ -90,11 +90,11 @@ class SampleStream:
             message = f"the stream is not what SGLang sends: {error}"
             raise ServerFaultError(message, rids=self.rids, body=payload[:300].decode(errors="replace")) from None
         if part is not None and part.sample is not None:
-            self._call.unfinished.discard(self.rids[part.index])
+            self._call.unfinished.discard(self._call.outgoing.rids[part.index])
         return part
 
     def _error(self, error: StreamFaultError) -> RequestError:
-        fault, rids = error.fault, self.rids
+        fault, rids = error.fault, self._call.outgoing.rids
         if error.index is not None:
             rids = (rids[error.index],)
             self._call.unfinished.difference_update(rids)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .._wire.tokens import detokenize_body, read_text, read_tokens, tokenize_body, tokenize_chat_body
+from ..errors import UnsupportedError
 from .deadline import Deadline
 from .outgoing import Outgoing
 
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from .._core.prompt import Message
     from .caller import Caller
 
-__all__ = ["LocalTokenizer", "ServerTokenizer", "TokenTexts", "Tokenizer", "find_local_tokenizer"]
+__all__ = [
+    "LocalTokenizer",
+    "Remote",
+    "RouterTokenizer",
+    "ServerTokenizer",
+    "TokenTexts",
+    "Tokenizer",
+    "find_local_tokenizer",
+]
 
 _log = logging.getLogger("ets_client")
 _PROBE = "Two steps:\n\n 1 + 1 = 2 ки\n\n\nThe answer is <|im_end|> 2."
@@ -38,8 +47,24 @@ class Tokenizer(Protocol):
         ...
 
 
+class Remote(Tokenizer, Protocol):
+    """What answers tokenises.
+
+    Attributes:
+        adds_special_tokens: the values of that argument that it can serve; none when it has no tokenizer.
+    """
+
+    adds_special_tokens: tuple[bool, ...]
+
+    async def encode_chat(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """The ids of a chat in the served model's own format."""
+        ...
+
+
 class ServerTokenizer:
     """The server's ``/tokenize`` and ``/detokenize``."""
+
+    adds_special_tokens: tuple[bool, ...] = (True, False)
 
     def __init__(self, caller: Caller, timeout: float | None) -> None:
         self._caller = caller
@@ -67,6 +92,55 @@ class ServerTokenizer:
         )
 
 
+class RouterTokenizer:
+    """The ``/v1/tokenize`` and ``/v1/detokenize`` of SGLang's router, which never add special tokens, asked or not."""
+
+    def __init__(self, caller: Caller, timeout: float | None, model: str | None) -> None:
+        """Make it.
+
+        Args:
+            caller: how to ask.
+            timeout: seconds for each question.
+            model: the router's name of the tokenizer, or None when it has none of the served model.
+        """
+        self._caller = caller
+        self._timeout = timeout
+        self._model = model
+        self.adds_special_tokens: tuple[bool, ...] = () if model is None else (False,)
+
+    async def encode(self, text: str, *, add_special_tokens: bool) -> tuple[int, ...]:
+        """The ids of a text."""
+        if add_special_tokens:
+            raise UnsupportedError(
+                "tokenising with the tokenizer's own special tokens",
+                "SGLang's router leaves them out; write them into the text of a profile with add_special_tokens off, "
+                "or put the model's folder on this machine and install ets-client[tokenizers]",
+            )
+        body = tokenize_body(text, add_special_tokens=False, model=self._known("tokenize()"))
+        return await self._caller.call(
+            lambda: Outgoing("POST", "/v1/tokenize", body), read_tokens, Deadline.after(self._timeout)
+        )
+
+    async def encode_chat(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Not possible: the routers' tokenizers take text alone."""
+        raise UnsupportedError(
+            f"a chat in the served model's own format ({len(messages)} messages)",
+            "SGLang's router takes text alone; give the client a profile whose prompt says how a chat is written",
+        )
+
+    async def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of ids, special tokens included."""
+        body = detokenize_body(token_ids, model=self._known("detokenize()"))
+        return await self._caller.call(
+            lambda: Outgoing("POST", "/v1/detokenize", body), read_text, Deadline.after(self._timeout)
+        )
+
+    def _known(self, feature: str) -> str:
+        if self._model is None:
+            raise UnsupportedError(feature, "the router has no tokenizer of the served model")
+        return self._model
+
+
 class LocalTokenizer:
     """A ``tokenizer.json`` that gave the same ids as the server for a probe with delimiters and special tokens."""
 
@@ -87,12 +161,12 @@ class LocalTokenizer:
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
 
-async def find_local_tokenizer(tokenizer_path: str, server: ServerTokenizer) -> LocalTokenizer | None:
+async def find_local_tokenizer(tokenizer_path: str, server: Remote) -> LocalTokenizer | None:
     """Load the server's tokenizer from this machine's disk, when it is there and agrees with the server.
 
     Args:
         tokenizer_path: where the server has it from: a folder, or an id that is not looked up.
-        server: the judge.
+        server: the judge; a router without a tokenizer cannot judge, and the file is believed.
 
     Returns:
         The tokenizer, or None when the package ``tokenizers`` is not installed, the file is not here or unreadable, or
@@ -110,7 +184,9 @@ async def find_local_tokenizer(tokenizer_path: str, server: ServerTokenizer) -> 
     except Exception as error:  # noqa: BLE001 - the package raises nothing narrower, for a file newer than itself too
         _log.warning("%s cannot be read (%s); the server tokenises from now on", path, error)
         return None
-    for special in (True, False):
+    if not server.adds_special_tokens:
+        _log.warning("%s is believed to be the server's: there is no other tokenizer to compare it with", path)
+    for special in server.adds_special_tokens:
         ours = await local.encode(_PROBE, add_special_tokens=special)
         theirs = await server.encode(_PROBE, add_special_tokens=special)
         if ours != theirs:

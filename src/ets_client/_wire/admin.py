@@ -1,4 +1,4 @@
-"""``/model_info``, ``/v1/loads`` and the answers of small endpoints."""
+"""``/model_info`` and ``/v1/loads``."""
 
 from __future__ import annotations
 

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from ..sampling import SamplingParams
 
-__all__ = ["WireSample", "generate_body", "read_samples", "sampling_fields", "warm_body"]
+__all__ = [
+    "WireSample",
+    "generate_body",
+    "read_samples",
+    "router_body",
+    "sampling_fields",
+    "server_n_body",
+    "warm_body",
+]
 
 _RENAMED = {"seed": "sampling_seed"}
 
@@ -75,8 +83,6 @@ def generate_body(
 ) -> bytes:
     """A batch of samples of one prompt, each with its own request id so that it can be aborted alone.
 
-    SGLang's own ``n=`` gives its samples ids that nobody knows, and warms the prefix in a request that no reply shows.
-
     Args:
         token_ids: the prompt.
         rids: one request id a sample.
@@ -96,6 +102,66 @@ def generate_body(
         body["stream"] = True
     if namespace is not None:
         body["extra_key"] = [namespace] * len(rids)
+    return to_json(body)
+
+
+def server_n_body(
+    token_ids: Sequence[int],
+    rid: str,
+    n: int,
+    sampling: dict[str, Any],
+    *,
+    logprobs: bool,
+    namespace: str | None,
+    stream: bool = False,
+) -> bytes:
+    """One prompt with SGLang's own ``n=``. The server computes it first, and gives each sample an id of its own.
+
+    Args:
+        token_ids: the prompt.
+        rid: request id. It goes as a list of one: a bare one leaks before 0.5.23, and SIGTERM then never ends.
+        n: samples.
+        sampling: :func:`sampling_fields` of all of them.
+        logprobs: whether the reply shall hold a log-probability for each generated token.
+        namespace: cache namespace, or None.
+        stream: whether the reply shall come piece by piece.
+    """
+    # One prompt as a batch of one: the sampling has to be a list too, or 0.5.14 refuses it.
+    return generate_body(
+        token_ids, [rid], [{**sampling, "n": n}], logprobs=logprobs, namespace=namespace, stream=stream
+    )
+
+
+def router_body(
+    prompts: Sequence[Sequence[int]],
+    rid: str,
+    sampling: dict[str, Any],
+    *,
+    namespace: str | None,
+    logprobs: bool = False,
+    labels: Sequence[int] | None = None,
+    stream: bool = False,
+) -> bytes:
+    """A batch as SGLang's routers take it: everything but the prompts is given once, for all samples.
+
+    Args:
+        prompts: token ids, one list a sample.
+        rid: request id of the batch; the server calls its samples ``rid_0``, ``rid_1``, …
+        sampling: :func:`sampling_fields` of all of them.
+        namespace: cache namespace, or None.
+        logprobs: whether the reply shall hold a log-probability for each generated token.
+        labels: token ids whose log-probabilities are wanted too.
+        stream: whether the reply shall come piece by piece.
+    """
+    body: dict[str, Any] = {"input_ids": list(prompts), "rid": rid, "sampling_params": sampling}
+    if logprobs or labels is not None:
+        body["return_logprob"] = True
+    if labels is not None:
+        body["token_ids_logprob"] = list(labels)
+    if stream:
+        body["stream"] = True
+    if namespace is not None:
+        body["extra_key"] = namespace
     return to_json(body)
 
 

@@ -1,41 +1,51 @@
-"""``/server_info``, ``/model_info``, ``/v1/models`` and ``/metrics``."""
+"""``/server_info``, ``/v1/models`` and ``/metrics``."""
 
 from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from ..server_info import ServerInfo, ServerMetrics
 from .broken import BrokenReplyError
 
-__all__ = ["read_metrics", "read_server_info"]
+if TYPE_CHECKING:
+    from ..server_info import ModelInfo
+
+__all__ = ["WireServerInfo", "info_of", "read_metrics", "read_one_server", "read_server_info"]
+
+T = TypeVar("T", bound=BaseModel)
 
 
-class _WireServerInfo(BaseModel):
+class _WireState(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    effective_max_running_requests_per_dp: int | None = None
+
+
+class WireServerInfo(BaseModel):
     """The fields that are used, of more than 400. The reply also holds the API keys in clear, so it is never shown."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
     version: str = ""
     context_length: int | None = None
     max_req_input_len: int
     max_total_num_tokens: int
+    max_running_requests: int | None = None
+    max_queued_requests: int | None = None
     page_size: int = 1
+    chunked_prefill_size: int | None = None
     schedule_policy: str = ""
+    dp_size: int = 1
     enable_metrics: bool = False
     enable_deterministic_inference: bool = False
     disable_radix_cache: bool = False
     incremental_streaming_output: bool = False
-
-
-class _WireModelInfo(BaseModel):
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
-
-    model_path: str
-    tokenizer_path: str = ""
-    weight_version: str = "default"
+    admin_api_key: SecretStr | None = None
+    internal_states: list[_WireState] = Field(default_factory=list[_WireState])
 
 
 class _WireModel(BaseModel):
@@ -50,41 +60,71 @@ class _WireModels(BaseModel):
     data: list[_WireModel]
 
 
-def read_server_info(server_info: bytes, model_info: bytes, models: bytes) -> ServerInfo:
+def read_server_info(server_info: bytes, model: ModelInfo, models: bytes) -> ServerInfo:
     """Put three replies together.
 
     Args:
         server_info: body of ``/server_info``.
-        model_info: body of ``/model_info``.
+        model: what ``/model_info`` told.
         models: body of ``/v1/models``, which alone tells the context length that SGLang took from the model's config.
 
     Raises:
         BrokenReplyError: one of them is not SGLang's.
     """
-    try:
-        server = _WireServerInfo.model_validate_json(server_info)
-        model = _WireModelInfo.model_validate_json(model_info)
-        listed = _WireModels.model_validate_json(models)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BrokenReplyError(f"{error.title.removeprefix('_Wire')}: {where or 'the body'}: {first['msg']}") from None
-    told = [entry.max_model_len for entry in listed.data if entry.max_model_len]
+    server = _read(WireServerInfo, server_info)
+    told = [entry.max_model_len for entry in _read(_WireModels, models).data if entry.max_model_len]
+    return info_of(server, model, server.context_length or min(told, default=server.max_req_input_len))
+
+
+def read_one_server(body: bytes) -> WireServerInfo:
+    """Read ``/server_info`` of a server alone.
+
+    Raises:
+        BrokenReplyError: it is not SGLang's.
+    """
+    return _read(WireServerInfo, body)
+
+
+def info_of(server: WireServerInfo, model: ModelInfo, context_length: int | None) -> ServerInfo:
+    """The facts of a server.
+
+    Args:
+        server: its ``/server_info``.
+        model: its ``/model_info``.
+        context_length: tokens of prompt and output together.
+    """
+    effective = [state.effective_max_running_requests_per_dp for state in server.internal_states]
+    running = server.max_running_requests or min((most for most in effective if most is not None), default=None)
     return ServerInfo(
         version=server.version,
         model_path=model.model_path,
-        tokenizer_path=model.tokenizer_path or model.model_path,
-        context_length=server.context_length or (told[0] if told else server.max_req_input_len),
+        tokenizer_path=model.tokenizer_path,
+        weight_version=model.weight_version,
+        context_length=context_length,
         max_input_tokens=server.max_req_input_len,
         max_total_tokens=server.max_total_num_tokens,
+        max_running_requests=running,
+        max_queued_requests=server.max_queued_requests,
         page_size=server.page_size,
+        chunked_prefill_size=server.chunked_prefill_size,
         schedule_policy=server.schedule_policy,
-        has_metrics=server.enable_metrics,
+        dp_size=server.dp_size,
+        has_admin_key=server.admin_api_key is not None,
         is_deterministic=server.enable_deterministic_inference,
         has_radix_cache=not server.disable_radix_cache,
         streams_increments=server.incremental_streaming_output,
-        weight_version=model.weight_version,
+        has_metrics=server.enable_metrics,
     )
+
+
+def _read(kind: type[T], body: bytes) -> T:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        name = error.title.removeprefix("_").removeprefix("Wire")
+        raise BrokenReplyError(f"{name}: {where or 'the body'}: {first['msg']}") from None
 
 
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?[ \t]+(?P<value>\S+)", re.MULTILINE)
@@ -95,7 +135,7 @@ def read_metrics(body: bytes) -> ServerMetrics:
     """Read the counters out of ``/metrics`` (Prometheus text), summed over the server's workers.
 
     Args:
-        body: the reply's body.
+        body: the reply's body; of a router's ``/engine_metrics`` too, where ``sglang-router`` writes ``sglang_``.
 
     Raises:
         BrokenReplyError: it is no such text.
@@ -106,6 +146,7 @@ def read_metrics(body: bytes) -> ServerMetrics:
         # Every tensor-parallel rank may report; rank 0 speaks for its group.
         if labels.get("tp_rank", "0") != "0":
             continue
+        name = name.replace("sglang_", "sglang:", 1) if name.startswith("sglang_") else name
         key = f"{name}/{labels['mode']}" if "mode" in labels else name
         try:
             totals[key] = totals.get(key, 0.0) + float(found["value"])

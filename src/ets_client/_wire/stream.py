@@ -82,13 +82,14 @@ class _Progress:
 class StreamReader:
     """Follows all samples of one stream."""
 
-    def __init__(self, samples: int, *, is_incremental: bool) -> None:
+    def __init__(self, samples: int, *, is_incremental: bool | None) -> None:
         """Expect a stream.
 
         Args:
             samples: how many were asked for.
             is_incremental: whether the server sends what is new (``--incremental-streaming-output``) or, as it does by
-                default, everything so far in each chunk.
+                default, everything so far in each chunk. None when it is not told, as behind ``sglang-router``: then
+                each chunk shows it, which counts the tokens so far.
         """
         self._samples = [_Progress() for _ in range(samples)]
         self._is_incremental = is_incremental
@@ -126,7 +127,10 @@ class StreamReader:
 
     def _advance(self, so_far: _Progress, chunk: _Chunk) -> StreamedPart:
         logprobs = chunk.meta_info.output_token_logprobs
-        if self._is_incremental:
+        is_incremental = self._is_incremental
+        if is_incremental is None:
+            is_incremental = len(chunk.output_ids) < chunk.meta_info.completion_tokens
+        if is_incremental:
             new_text, new_ids = chunk.text, chunk.output_ids
             so_far.text += new_text
             so_far.token_ids += new_ids

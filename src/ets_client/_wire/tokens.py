@@ -27,9 +27,10 @@ class _WireText(BaseModel):
     text: str
 
 
-def tokenize_body(text: str, *, add_special_tokens: bool) -> bytes:
-    """Ask for the ids of a text."""
-    return to_json({"prompt": text, "add_special_tokens": add_special_tokens})
+def tokenize_body(text: str, *, add_special_tokens: bool, model: str | None = None) -> bytes:
+    """Ask for the ids of a text; a router wants to know of which model."""
+    body = {"prompt": text, "add_special_tokens": add_special_tokens}
+    return to_json(body if model is None else body | {"model": model})
 
 
 def tokenize_chat_body(messages: Sequence[Mapping[str, object]]) -> bytes:
@@ -37,9 +38,10 @@ def tokenize_chat_body(messages: Sequence[Mapping[str, object]]) -> bytes:
     return to_json({"messages": messages, "continue_final_message": messages[-1]["role"] == "assistant"})
 
 
-def detokenize_body(token_ids: Sequence[int]) -> bytes:
-    """Ask for the text of ids, special tokens included."""
-    return to_json({"tokens": token_ids, "skip_special_tokens": False})
+def detokenize_body(token_ids: Sequence[int], *, model: str | None = None) -> bytes:
+    """Ask for the text of ids, special tokens included; a router wants to know of which model."""
+    body = {"tokens": token_ids, "skip_special_tokens": False}
+    return to_json(body if model is None else body | {"model": model})
 
 
 def read_tokens(body: bytes) -> tuple[int, ...]:

@@ -1,0 +1,153 @@
+"""How samples, prefills and labels are written down for what answers: a server, or SGLang's router in front of some."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .._wire.generate import generate_body, router_body, server_n_body, warm_body
+from .._wire.labels import label_body
+from ..errors import UnsupportedError
+from .outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._core.plan import Shape
+    from ..prefix import Prefix
+
+__all__ = ["BatchRequests", "Requests", "RouterRequests", "ServerNRequests"]
+
+_ROUTING_KEY = "X-SMG-Routing-Key"
+
+
+class Requests(Protocol):
+    """Writes requests; each has request ids of its own, so a try that is repeated is written anew."""
+
+    @property
+    def shape(self) -> Shape:
+        """What a request for several samples looks like."""
+        ...
+
+    def samples(
+        self, prefix: Prefix, sampling: Sequence[dict[str, Any]], *, logprobs: bool, stream: bool = False
+    ) -> Outgoing:
+        """Samples of one prefix.
+
+        Args:
+            prefix: what is expanded.
+            sampling: SGLang's fields, one a sample.
+            logprobs: whether log-probabilities are wanted.
+            stream: whether the reply shall come piece by piece.
+        """
+        ...
+
+    def prefill(self, prefix: Prefix) -> Outgoing:
+        """A request that only puts a prefix into the cache."""
+        ...
+
+    def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
+        """The log-probabilities of labels after each prefix.
+
+        Raises:
+            UnsupportedError: one request cannot carry them.
+        """
+        ...
+
+
+class BatchRequests:
+    """One batch, in which each sample has its own id, seed and sampling, and can be aborted alone."""
+
+    shape: Shape = "batch"
+
+    def samples(
+        self, prefix: Prefix, sampling: Sequence[dict[str, Any]], *, logprobs: bool, stream: bool = False
+    ) -> Outgoing:
+        """Samples of one prefix."""
+        rids = tuple(uuid.uuid4().hex for _ in sampling)
+        body = generate_body(
+            prefix.token_ids, rids, sampling, logprobs=logprobs, namespace=prefix.origin.namespace, stream=stream
+        )
+        return Outgoing("POST", "/generate", body, rids)
+
+    def prefill(self, prefix: Prefix) -> Outgoing:
+        """A request that only puts a prefix into the cache."""
+        rid = uuid.uuid4().hex
+        return Outgoing("POST", "/generate", warm_body(prefix.token_ids, rid, prefix.origin.namespace), (rid,))
+
+    def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
+        """The log-probabilities of labels after each prefix."""
+        rids = tuple(uuid.uuid4().hex for _ in prefixes)
+        prompts = [prefix.token_ids for prefix in prefixes]
+        body = label_body(prompts, rids, labels, [prefix.origin.namespace for prefix in prefixes])
+        return Outgoing("POST", "/generate", body, rids)
+
+
+class ServerNRequests(BatchRequests):
+    """SGLang's own ``n=``, which gives the samples ids that nobody knows before: none can be aborted."""
+
+    shape: Shape = "server_n"
+
+    def samples(
+        self, prefix: Prefix, sampling: Sequence[dict[str, Any]], *, logprobs: bool, stream: bool = False
+    ) -> Outgoing:
+        """Samples of one prefix; all have the sampling of the first."""
+        if len(sampling) == 1:
+            return super().samples(prefix, sampling, logprobs=logprobs, stream=stream)
+        rid, namespace = uuid.uuid4().hex, prefix.origin.namespace
+        body = server_n_body(
+            prefix.token_ids, rid, len(sampling), sampling[0], logprobs=logprobs, namespace=namespace, stream=stream
+        )
+        return Outgoing("POST", "/generate", body, _numbered(rid, len(sampling)), is_abortable=False)
+
+
+class RouterRequests:
+    """Batches as SGLang's routers take them: one id and one sampling for all, and no aborts.
+
+    The routing key keeps a tree on one worker, and so in one cache, where the router's policy is ``manual``.
+    """
+
+    shape: Shape = "router"
+
+    def samples(
+        self, prefix: Prefix, sampling: Sequence[dict[str, Any]], *, logprobs: bool, stream: bool = False
+    ) -> Outgoing:
+        """Samples of one prefix; all have the sampling of the first."""
+        rid, namespace = uuid.uuid4().hex, prefix.origin.namespace
+        prompts = [prefix.token_ids] * len(sampling)
+        body = router_body(prompts, rid, sampling[0], namespace=namespace, logprobs=logprobs, stream=stream)
+        return _routed(body, _numbered(rid, len(sampling)), [prefix])
+
+    def prefill(self, prefix: Prefix) -> Outgoing:
+        """A request that only puts a prefix into the cache."""
+        rid = uuid.uuid4().hex
+        body = router_body([prefix.token_ids], rid, {"max_new_tokens": 0}, namespace=prefix.origin.namespace)
+        return _routed(body, _numbered(rid, 1), [prefix])
+
+    def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
+        """The log-probabilities of labels after each prefix."""
+        namespaces = {prefix.origin.namespace for prefix in prefixes}
+        if len(namespaces) > 1:
+            raise UnsupportedError(
+                "label_probs of several namespaces",
+                "SGLang's router takes one for all prompts of a request; make one call for each namespace",
+            )
+        rid, prompts = uuid.uuid4().hex, [prefix.token_ids for prefix in prefixes]
+        sampling = {"max_new_tokens": 1, "temperature": 1.0}  # as in label_body
+        body = router_body(prompts, rid, sampling, namespace=namespaces.pop(), labels=labels)
+        return _routed(body, _numbered(rid, len(prefixes)), prefixes)
+
+
+def _numbered(rid: str, samples: int) -> tuple[str, ...]:
+    return tuple(f"{rid}_{place}" for place in range(samples))  # as SGLang calls the samples of a batch (io_struct.py)
+
+
+def _routed(body: bytes, rids: tuple[str, ...], prefixes: Sequence[Prefix]) -> Outgoing:
+    keys = {_tree(prefix) for prefix in prefixes}
+    headers = {_ROUTING_KEY: keys.pop()} if len(keys) == 1 else {}
+    return Outgoing("POST", "/generate", body, rids, headers=headers, is_abortable=False)
+
+
+def _tree(prefix: Prefix) -> str:
+    _, length, value = prefix.root.fingerprint
+    return f"{length:x}-{value:x}"
