@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ModelInfo", "ServerInfo", "ServerMetrics", "WorkerLoad"]
 
@@ -25,6 +29,8 @@ class ServerInfo:
         has_radix_cache: whether prefixes are reused at all.
         streams_increments: whether a stream holds what is new, and not everything so far in each chunk.
         weight_version: version of the weights; prefixes of different ones share nothing.
+        preferred_sampling: sampling fields that the server sets where a request has none, in SGLang's names
+            (``--preferred-sampling-params``).
     """
 
     version: str
@@ -40,6 +46,7 @@ class ServerInfo:
     has_radix_cache: bool
     streams_increments: bool
     weight_version: str
+    preferred_sampling: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.plan import plan_expand
 from .._wire.generate import generate_body, read_samples, sampling_fields, warm_body
+from .._wire.logprobs import logprobs_of_samples
 from ..branch import Expansion, Usage
 from .branches import BranchMaker, usage_of
 from .caller import Outgoing
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from .._core.limits import StepLimit
     from .._core.warmth import Warmth
+    from .._wire.generate import WireSample
+    from ..logprobs import LogprobOptions, Logprobs
     from ..prefix import Prefix
     from ..sampling import SamplingParams
     from .caller import Caller
@@ -38,7 +41,7 @@ class ExpandRequest:
         n: samples.
         sampling: all fields that are sent, stop strings included.
         limit: where ``sampling.max_new_tokens`` comes from.
-        logprobs: whether log-probabilities are wanted.
+        logprobs: which log-probabilities are wanted, or None.
         deadline: the end of all of it.
     """
 
@@ -46,7 +49,7 @@ class ExpandRequest:
     n: int
     sampling: SamplingParams
     limit: StepLimit
-    logprobs: bool
+    logprobs: LogprobOptions | None
     deadline: Deadline
 
 
@@ -79,13 +82,15 @@ class Expander:
         plan = plan_expand(request.n, len(prefix), self._warmth.length(prefix))
         warm_usage = await self.warm(prefix, request.deadline) if plan.warms_first else Usage()
         make = _batch(request, _sampling_of_each(request))
-        samples = await self._caller.call(make, lambda body: read_samples(body, request.n), request.deadline)
+        read = _read_with_logprobs if request.logprobs is not None else _read
+        samples = await self._caller.call(make, lambda body: read(body, request.n), request.deadline)
         async with request.deadline.limit("the text after the steps' ends was not decoded"):
             branches = [
-                await self._branches.make(prefix, request.sampling, request.limit, sample, logprobs=request.logprobs)
-                for sample in samples
+                await self._branches.make(prefix, request.sampling, request.limit, sample, logprobs)
+                for sample, logprobs in samples
             ]
-        return Expansion(prefix, tuple(branches), plan.reason, warm_usage, time.monotonic() - start)
+        seconds = time.monotonic() - start
+        return Expansion(prefix, tuple(branches), plan.reason, warm_usage, seconds, request.sampling)
 
     async def warm(self, prefix: Prefix, deadline: Deadline) -> Usage:
         """Put a prefix into the server's cache, unless it should be there.
@@ -129,6 +134,14 @@ class Expander:
 
         (sample,) = await self._caller.call(make, lambda body: read_samples(body, 1), deadline)
         return usage_of(sample)
+
+
+def _read(body: bytes, expected: int) -> list[tuple[WireSample, Logprobs | None]]:
+    return [(sample, None) for sample in read_samples(body, expected)]
+
+
+def _read_with_logprobs(body: bytes, expected: int) -> list[tuple[WireSample, Logprobs | None]]:
+    return list(zip(read_samples(body, expected), logprobs_of_samples(body, expected), strict=True))
 
 
 def _sampling_of_each(request: ExpandRequest) -> list[dict[str, Any]]:

@@ -8,10 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from .broken import BrokenReplyError
+from .logprobs import logprob_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..logprobs import LogprobOptions
     from ..sampling import SamplingParams
 
 __all__ = ["WireSample", "generate_body", "read_samples", "sampling_fields", "warm_body"]
@@ -31,7 +33,10 @@ class WireFinish(BaseModel):
 
 
 class WireMeta(BaseModel):
-    """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required."""
+    """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required.
+
+    Log-probabilities are left where they are: :mod:`.logprobs` reads them when somebody looks.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -40,7 +45,6 @@ class WireMeta(BaseModel):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
-    output_token_logprobs: list[Any] | None = None  # not validated: 122 KB of triples cost more than anybody reads
 
 
 class WireSample(BaseModel):
@@ -69,7 +73,7 @@ def generate_body(
     rids: Sequence[str],
     sampling: Sequence[dict[str, Any]],
     *,
-    logprobs: bool,
+    logprobs: LogprobOptions | None,
     namespace: str | None,
     stream: bool = False,
 ) -> bytes:
@@ -81,7 +85,7 @@ def generate_body(
         token_ids: the prompt.
         rids: one request id a sample.
         sampling: :func:`sampling_fields`, one a sample.
-        logprobs: whether the reply shall hold a log-probability for each generated token.
+        logprobs: which log-probabilities the reply shall hold, or None.
         namespace: cache namespace, or None.
         stream: whether the reply shall come piece by piece.
     """
@@ -89,9 +93,8 @@ def generate_body(
         "input_ids": [token_ids] * len(rids),
         "rid": list(rids),
         "sampling_params": list(sampling),
+        **logprob_fields(logprobs, len(rids)),
     }
-    if logprobs:
-        body["return_logprob"] = True  # of the output alone: a logprob_start_len >= 0 would switch prefix reuse off
     if stream:
         body["stream"] = True
     if namespace is not None:
@@ -107,7 +110,7 @@ def warm_body(token_ids: Sequence[int], rid: str, namespace: str | None) -> byte
         rid: request id.
         namespace: cache namespace, or None.
     """
-    return generate_body(token_ids, [rid], [{"max_new_tokens": 0}], logprobs=False, namespace=namespace)
+    return generate_body(token_ids, [rid], [{"max_new_tokens": 0}], logprobs=None, namespace=namespace)
 
 
 def read_samples(body: bytes, expected: int) -> list[WireSample]:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from ..server_info import ServerInfo, ServerMetrics
 from .broken import BrokenReplyError
 
 __all__ = ["read_metrics", "read_server_info"]
+
+
+def _as_fields(value: object) -> object:
+    """The fields of a flag that was not given, or that SGLang shows as it was written on its command line."""
+    return from_json(value) if isinstance(value, str) else value or {}
 
 
 class _WireServerInfo(BaseModel):
@@ -28,6 +35,7 @@ class _WireServerInfo(BaseModel):
     enable_deterministic_inference: bool = False
     disable_radix_cache: bool = False
     incremental_streaming_output: bool = False
+    preferred_sampling_params: Annotated[dict[str, object], BeforeValidator(_as_fields)] = {}
 
 
 class _WireModelInfo(BaseModel):
@@ -84,6 +92,7 @@ def read_server_info(server_info: bytes, model_info: bytes, models: bytes) -> Se
         has_radix_cache=not server.disable_radix_cache,
         streams_increments=server.incremental_streaming_output,
         weight_version=model.weight_version,
+        preferred_sampling=server.preferred_sampling_params,
     )
 
 
