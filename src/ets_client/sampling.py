@@ -31,13 +31,16 @@ MOST_BIAS = 1e9
 MOST_TEMPERATURE = 1e6
 LEAST_PENALTY = 1e-6
 
+# SGLang 0.5.23 refuses more; the older ones take any number, so that a search would depend on the version.
+MOST_STOPS = 32
+MOST_PATTERN_BYTES = 256
 GRAMMARS = ("json_schema", "regex", "ebnf", "structural_tag")
 
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Int = Annotated[int, Field(strict=True)]
 Bias = Annotated[float, Field(strict=True, ge=-MOST_BIAS, le=MOST_BIAS)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(max_length=MOST_STOPS)]
 TokenIds = Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], BeforeValidator(_as_tuple)]
 
 
@@ -61,9 +64,9 @@ class SamplingParams(BaseModel):
         frequency_penalty: [-2, 2].
         presence_penalty: [-2, 2].
         repetition_penalty: [1e-6, 2]; 1 is off.
-        stop: strings that end a step, one or several; an empty string is refused (SGLang would stop at once).
+        stop: strings that end a step, one or up to 32; an empty string is refused (SGLang would stop at once).
         stop_token_ids: token ids that end a step.
-        stop_regex: patterns that end a step.
+        stop_regex: patterns that end a step, one or up to 32, each of at most 256 bytes.
         ignore_eos: go on after the end-of-sequence token. SGLang then ignores ``stop_token_ids`` too.
         skip_special_tokens: leave special tokens out of the text (the ids always hold them).
         spaces_between_special_tokens: put spaces between special tokens in the text.
@@ -149,6 +152,8 @@ class SamplingParams(BaseModel):
         if least is not None and most is not None and least > most:
             raise ValueError(f"min_new_tokens = {least} is more than max_new_tokens = {most}")
         for pattern in self.stop_regex or ():
+            if len(pattern.encode()) > MOST_PATTERN_BYTES:
+                raise ValueError(f"stop_regex = {pattern[:40]!r}…: at most {MOST_PATTERN_BYTES} bytes a pattern")
             try:
                 re.compile(pattern)
             except re.error as error:
