@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from .errors import ConfigurationError, InvalidRequestError
 
@@ -41,13 +41,22 @@ class LogprobOptions:
     def __post_init__(self) -> None:
         if type(self.top) is not int or not 0 <= self.top <= MOST_TOP:
             raise InvalidRequestError("logprobs.top", self.top, f"a whole number from 0 to {MOST_TOP}")
-        given: object = self.chosen
-        if not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray | memoryview):
-            raise InvalidRequestError("logprobs.chosen", given, "a list of token ids")
-        for place, token in enumerate(self.chosen):
-            if type(token) is not int or token < 0:
-                raise InvalidRequestError(f"logprobs.chosen[{place}]", token, "a token id, which is a whole number")
-        object.__setattr__(self, "chosen", tuple(self.chosen))
+        object.__setattr__(self, "chosen", _as_ids(self.chosen))
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
+
+
+def _as_ids(given: object) -> tuple[int, ...]:
+    if not _is_list(given):
+        raise InvalidRequestError("logprobs.chosen", given, "a list of token ids")
+    ids: list[int] = []
+    for place, token in enumerate(given):
+        if isinstance(token, bool) or not isinstance(token, int) or token < 0:
+            raise InvalidRequestError(f"logprobs.chosen[{place}]", token, "a token id, which is a whole number")
+        ids.append(token)
+    return tuple(ids)
 
 
 @dataclass(frozen=True, slots=True)
