@@ -1,7 +1,8 @@
 """CPU time to read one reply of an expand with n = 8: `python benchmarks/parse_reply.py [OUT.json]`.
 
-The replies have 4 and 48 tokens a sample, without and with log-probabilities, in the shape of SGLang 0.5.18. Medians of
-several rounds of process time.
+The replies have 4, 48 and 64 tokens a sample, without and with log-probabilities, in the shape of SGLang 0.5.18.
+Reading a reply passes over its log-probabilities; what it costs to look at those of all samples is told apart. Medians
+of several rounds of process time.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
 from ets_client._wire.generate import read_samples
+from ets_client._wire.logprobs import logprobs_of_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SAMPLES = 8
 ROUNDS = 15
 CALLS = 400
 
 
-def reply(tokens: int, *, logprobs: bool) -> bytes:
+def reply(tokens: int, *, logprobs: bool, top: int) -> bytes:
     """A reply of eight samples."""
     meta: dict[str, Any] = {
         "finish_reason": {"type": "stop", "matched": "\n\n"}, "prompt_tokens": 512, "weight_version": "default",
@@ -33,7 +38,12 @@ def reply(tokens: int, *, logprobs: bool) -> bytes:
         "decode_throughput": 98.4, "request_received_ts": 1795391430.0, "request_finished_ts": 1795391430.5,
     }  # fmt: skip
     if logprobs:
-        meta["output_token_logprobs"] = [[-0.733393132686615, token, None] for token in range(tokens)]
+        entries: list[tuple[float, int, None]] = [(-0.733393132686615 - token, token, None) for token in range(tokens)]
+        meta["output_token_logprobs"] = entries
+        if top:
+            meta["output_top_logprobs"] = [
+                [[own - rank, token + rank, None] for rank in range(top)] for own, token, _ in entries
+            ]
     samples = [
         {"text": "word " * tokens, "output_ids": list(range(tokens)), "meta_info": {"id": f"{number:032x}", **meta}}
         for number in range(SAMPLES)
@@ -41,26 +51,39 @@ def reply(tokens: int, *, logprobs: bool) -> bytes:
     return json.dumps(samples).encode()
 
 
-def microseconds(body: bytes) -> float:
-    """Median CPU time of one read."""
+def read(body: bytes) -> None:
+    read_samples(body, SAMPLES)
+    logprobs_of_samples(body, SAMPLES)
+
+
+def look(body: bytes) -> None:
+    for logprobs in logprobs_of_samples(body, SAMPLES):
+        if logprobs is not None:
+            logprobs.values  # noqa: B018 - it reads
+
+
+def microseconds(function: Callable[[bytes], None], body: bytes) -> float:
+    """Median CPU time of one call."""
     rounds: list[float] = []
     for _ in range(ROUNDS):
         start = time.process_time()
         for _ in range(CALLS):
-            read_samples(body, SAMPLES)
+            function(body)
         rounds.append((time.process_time() - start) / CALLS * 1e6)
-    return statistics.median(rounds)
+    return round(statistics.median(rounds), 1)
 
 
 def main(out: str | None) -> None:
-    results = {
-        f"{tokens} tokens a sample, {'with' if logprobs else 'without'} log-probabilities": {
-            "bytes": len(reply(tokens, logprobs=logprobs)),
-            "microseconds": round(microseconds(reply(tokens, logprobs=logprobs)), 1),
+    results: dict[str, dict[str, float]] = {}
+    for tokens, logprobs, top in ((4, False, 0), (4, True, 0), (48, False, 0), (48, True, 0), (64, True, 5)):
+        body = reply(tokens, logprobs=logprobs, top=top)
+        name = f"{tokens} tokens a sample, {'with' if logprobs else 'without'} log-probabilities"
+        row = results[name + (f" and {top} alternatives" if top else "")] = {
+            "bytes": len(body),
+            "microseconds": microseconds(read, body),
         }
-        for tokens in (4, 48)
-        for logprobs in (False, True)
-    }
+        if logprobs:
+            row["microseconds_to_look_at_them"] = microseconds(look, body)
     report = {
         "benchmark": "parse_reply",
         "date": time.strftime("%Y-%m-%d"),

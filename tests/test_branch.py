@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 
-from ets_client import Branch, EndReason, Expansion, Logprobs, Usage
+from ets_client import Branch, EndReason, Expansion, SamplingParams, Usage
 from tests.fakes import root
 
+SAMPLING = SamplingParams(max_new_tokens=20)
 OPEN = {EndReason.DELIMITER, EndReason.STOP_TOKEN, EndReason.STOP_REGEX, EndReason.STEP_LENGTH}
 
 
@@ -27,34 +26,17 @@ def test_usage_adds_up_and_tells_what_was_computed() -> None:
 
 
 def test_the_usage_of_an_expansion_holds_the_warming_request() -> None:
-    both = Expansion(root([1]), (branch(), branch()), "plan", Usage(10, 0, 0), 0.1)
+    both = Expansion(root([1]), (branch(), branch()), "plan", Usage(10, 0, 0), 0.1, SAMPLING)
     assert both.usage == Usage(30, 16, 6)
-    assert Expansion(root([1]), (), "plan", Usage(5), 0.1).usage == Usage(5)
+    assert Expansion(root([1]), (), "plan", Usage(5), 0.1, SAMPLING).usage == Usage(5)
 
 
 def test_an_expansion_is_a_sequence_of_its_branches() -> None:
     one, two = branch(), branch(EndReason.EOS)
-    both = Expansion(root([1]), (one, two), "plan", Usage(), 0.1)
+    both = Expansion(root([1]), (one, two), "plan", Usage(), 0.1, SAMPLING)
     assert len(both) == 2
     assert list(both) == [one, two]
     assert both[1] is two
     assert both[-1:] == (two,)
     with pytest.raises(IndexError):
         both[2]
-
-
-def test_logprobs_are_read_when_asked_for() -> None:
-    logprobs = Logprobs([[-1.0, 5, None], [-3, 6, "x"]])
-    assert logprobs.values == (-1.0, -3.0)
-    assert logprobs.mean == -2.0
-    assert len(logprobs) == 2
-    assert repr(logprobs) == "Logprobs(2 tokens)"
-
-
-def test_a_logprob_that_is_missing_is_minus_infinity() -> None:
-    assert Logprobs([[None, 5, None], [-1.0, 6, None]]).values == (-math.inf, -1.0)
-    assert Logprobs([[None, 5, None]]).mean == -math.inf
-
-
-def test_the_mean_of_an_empty_step_is_no_number() -> None:
-    assert math.isnan(Logprobs([]).mean)

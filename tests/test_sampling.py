@@ -62,6 +62,9 @@ PARAMS = st.fixed_dictionaries({}, optional=FIELDS)
         ("stop", "\ud800"),
         ("stop_token_ids", [1, "x"]),
         ("stop_regex", [1]),
+        ("stop", ["a"] * 33),
+        ("stop_regex", ["a"] * 33),
+        ("structural_tag", ""),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_its_fields_name(name: str, value: Any) -> None:
@@ -80,6 +83,9 @@ def test_a_value_out_of_range_is_refused_with_its_fields_name(name: str, value: 
         ({"min_new_tokens": 5, "max_new_tokens": 4}, "min_new_tokens = 5 is more than max_new_tokens = 4"),
         ({"regex": "a", "ebnf": "b"}, "regex and ebnf"),
         ({"stop_regex": "("}, "stop_regex = '\\('"),
+        ({"stop_regex": "é" * 129}, "at most 256 bytes"),
+        ({"structural_tag": "{}", "regex": "a"}, "regex and structural_tag"),
+        ({"structural_tag": "{}", "min_new_tokens": 1}, "min_new_tokens = 1 with structural_tag"),
     ],
 )
 def test_fields_that_do_not_fit_are_refused_with_their_names(fields: Any, words: str) -> None:

@@ -1,8 +1,9 @@
 """The asyncio client for LLM tree search on SGLang."""
 
-from .branch import Branch, EndReason, Expansion, Logprobs, Usage
+from .branch import Branch, EndReason, Expansion, Usage
 from .client import AsyncPolicyClient
 from .connected import ClientOptions
+from .effective_sampling import EffectiveField, EffectiveSampling, SamplingSource
 from .endpoint import Endpoint
 from .errors import (
     Attempt,
@@ -19,10 +20,11 @@ from .errors import (
     ServerUnreachableError,
     UnsupportedError,
 )
+from .logprobs import LogprobOptions, Logprobs
 from .prefix import Origin, Prefix
 from .profiles import Profile, list_profiles, load_profile
 from .retry import RetryPolicy
-from .sampling import SamplingParams
+from .sampling import SamplingParams, SeedIgnoredWarning
 from .scores import LabelProbs, ScoreFailure
 from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
 from .stats import ClientStats, ServerState
@@ -41,6 +43,8 @@ __all__ = [
     "ConfigurationError",
     "DeadlineExceededError",
     "Delta",
+    "EffectiveField",
+    "EffectiveSampling",
     "EndReason",
     "Endpoint",
     "EtsClientError",
@@ -48,6 +52,7 @@ __all__ = [
     "FailureKind",
     "InvalidRequestError",
     "LabelProbs",
+    "LogprobOptions",
     "Logprobs",
     "ModelInfo",
     "Origin",
@@ -57,7 +62,9 @@ __all__ = [
     "RequestRejectedError",
     "RetryPolicy",
     "SamplingParams",
+    "SamplingSource",
     "ScoreFailure",
+    "SeedIgnoredWarning",
     "ServerBusyError",
     "ServerFaultError",
     "ServerInfo",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from .logprobs import Logprobs
     from .prefix import Prefix
+    from .sampling import SamplingParams
 
-__all__ = ["Branch", "EndReason", "Expansion", "Logprobs", "Usage"]
+__all__ = ["Branch", "EndReason", "Expansion", "Usage"]
 
 
 class EndReason(StrEnum):
@@ -55,37 +56,6 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.completion_tokens + other.completion_tokens,
         )
-
-
-class Logprobs:
-    """Log-probabilities of a step's tokens, kept as they came and read only when asked for.
-
-    They are natural logarithms after division by the temperature and before top-k, top-p and min-p (SGLang's
-    ``layers/sampler.py``).
-    """
-
-    __slots__ = ("_raw",)
-
-    def __init__(self, raw: Sequence[Sequence[object]]) -> None:
-        """Keep SGLang's ``output_token_logprobs``: one ``[logprob, token id, text]`` a token."""
-        self._raw = raw
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """One log-probability a token; minus infinity where the server sent none."""
-        return tuple(float(entry[0]) if isinstance(entry[0], int | float) else -math.inf for entry in self._raw)
-
-    @property
-    def mean(self) -> float:
-        """Mean log-probability of a token; NaN for an empty step."""
-        values = self.values
-        return math.fsum(values) / len(values) if values else math.nan
-
-    def __len__(self) -> int:
-        return len(self._raw)
-
-    def __repr__(self) -> str:
-        return f"Logprobs({len(self)} tokens)"
 
 
 @dataclass(frozen=True)
@@ -131,6 +101,7 @@ class Expansion:
         plan: how it was asked, and why, in one line.
         warm_usage: tokens of the request that put the prefix into the cache first; zero when there was none.
         seconds: from the call to the reply.
+        sampling: all fields as they were sent. ``sampling.seed`` is the first branch's; branch ``i`` had ``seed + i``.
     """
 
     prefix: Prefix
@@ -138,6 +109,7 @@ class Expansion:
     plan: str
     warm_usage: Usage
     seconds: float
+    sampling: SamplingParams
 
     @cached_property
     def usage(self) -> Usage:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Literal
 
 from ._core.guard import (
     check_fits,
-    check_flag,
     check_namespace,
     check_origin,
     check_path,
@@ -16,10 +16,14 @@ from ._core.guard import (
     check_sampling,
     check_token_fields,
 )
+from ._core.logprobs import check_logprobs
+from ._core.provenance import effective_sampling
 from ._core.settle import StepSettings, path_settings, settle, step_settings
 from ._engine.expander import ExpandRequest
 from .branch import Branch
+from .errors import InvalidRequestError
 from .prefix import Origin, Prefix
+from .sampling import SeedIgnoredWarning
 from .server_calls import ServerCalls
 from .streams import BranchStream, TextStream
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from ._engine.deadline import Deadline
     from ._engine.streaming import SampleStream
     from .branch import Expansion, Usage
+    from .effective_sampling import EffectiveSampling
+    from .logprobs import LogprobOptions
     from .sampling import SamplingParams
     from .scores import LabelProbs, ScoreFailure
 
@@ -108,7 +114,7 @@ class AsyncPolicyClient(ServerCalls):
         n: int = 8,
         sampling: SamplingParams | None = None,
         *,
-        logprobs: bool = False,
+        logprobs: bool | LogprobOptions = False,
         timeout: float | None = None,
     ) -> Expansion:
         """Sample ``n`` next steps after a prefix.
@@ -122,7 +128,8 @@ class AsyncPolicyClient(ServerCalls):
             sampling: fields that differ from the client's and the profile's. Without ``stop`` a step ends at the
                 profile's delimiters; without ``max_new_tokens`` at the profile's step length, and the path at its path
                 length.
-            logprobs: whether each branch shall have the log-probabilities of its tokens.
+            logprobs: whether each branch shall have the log-probabilities of its tokens;
+                :class:`LogprobOptions` asks for those of other tokens too.
             timeout: seconds, all retries included; None takes the client's.
 
         Returns:
@@ -144,7 +151,7 @@ class AsyncPolicyClient(ServerCalls):
         n: int = 8,
         sampling: SamplingParams | None = None,
         *,
-        logprobs: bool = False,
+        logprobs: bool | LogprobOptions = False,
         timeout: float | None = None,
     ) -> BranchStream:
         """Sample ``n`` next steps and get each as soon as it ends.
@@ -153,7 +160,7 @@ class AsyncPolicyClient(ServerCalls):
             prefix: as in :meth:`expand`, like all the arguments.
             n: samples, >= 1.
             sampling: fields that differ from the client's and the profile's.
-            logprobs: whether each branch shall have the log-probabilities of its tokens.
+            logprobs: as in :meth:`expand`.
             timeout: seconds until the last branch; None takes the client's.
 
         Returns:
@@ -172,7 +179,7 @@ class AsyncPolicyClient(ServerCalls):
         prefix: Prefix | Branch | str | Sequence[int],
         sampling: SamplingParams | None = None,
         *,
-        logprobs: bool = False,
+        logprobs: bool | LogprobOptions = False,
         timeout: float | None = None,
     ) -> Branch:
         """Sample one continuation that does not stop at step delimiters.
@@ -181,7 +188,7 @@ class AsyncPolicyClient(ServerCalls):
             prefix: where to go on.
             sampling: fields that differ from the client's and the profile's. Without ``max_new_tokens`` it goes on to
                 the profile's path length.
-            logprobs: whether the branch shall have the log-probabilities of its tokens.
+            logprobs: as in :meth:`expand`.
             timeout: seconds, all retries included; None takes the client's.
 
         Raises:
@@ -200,7 +207,7 @@ class AsyncPolicyClient(ServerCalls):
         prefix: Prefix | Branch | str | Sequence[int],
         sampling: SamplingParams | None = None,
         *,
-        logprobs: bool = False,
+        logprobs: bool | LogprobOptions = False,
         timeout: float | None = None,
     ) -> TextStream:
         """Sample one continuation and get its text while it is written.
@@ -208,7 +215,7 @@ class AsyncPolicyClient(ServerCalls):
         Args:
             prefix: as in :meth:`generate`, like all the arguments.
             sampling: fields that differ from the client's and the profile's.
-            logprobs: whether the branch shall have the log-probabilities of its tokens.
+            logprobs: as in :meth:`expand`.
             timeout: seconds until its end; None takes the client's.
 
         Returns:
@@ -275,13 +282,37 @@ class AsyncPolicyClient(ServerCalls):
         paths = check_paths(prefixes, connection.info.tokenizer_path)
         return await connection.labels.probs(paths, labels, self._deadline(timeout))
 
+    def effective_sampling(
+        self,
+        sampling: SamplingParams | None = None,
+        *,
+        prefix: Prefix | Branch | None = None,
+        call: Literal["expand", "generate"] = "expand",
+    ) -> EffectiveSampling:
+        """What would count in a call, field by field, and who decides it; ``print`` it. Nothing is sent.
+
+        Args:
+            sampling: as it would be given to the call.
+            prefix: where the call would go on; None for an empty path.
+            call: :meth:`expand` (and :meth:`expand_iter`) or :meth:`generate` (and :meth:`stream`).
+
+        Raises:
+            InvalidRequestError: the call would be refused for these arguments.
+        """
+        if call not in ("expand", "generate"):
+            raise InvalidRequestError("call", call, "'expand' or 'generate'")
+        info = self._ready().info
+        origin = Origin(info.tokenizer_path)
+        start = Prefix((), "", origin=origin) if prefix is None else check_path(prefix, info.tokenizer_path)
+        return effective_sampling(check_sampling(sampling), self._sampling, self.profile, info, start, call)
+
     async def _step_request(
         self,
         source: Prefix | Branch | str | Sequence[int],
         n: int,
         sampling: SamplingParams | None,
         *,
-        logprobs: bool,
+        logprobs: bool | LogprobOptions,
         timeout: float | None,
     ) -> ExpandRequest:
         check_samples(n)
@@ -293,7 +324,7 @@ class AsyncPolicyClient(ServerCalls):
         source: Prefix | Branch | str | Sequence[int],
         sampling: SamplingParams | None,
         *,
-        logprobs: bool,
+        logprobs: bool | LogprobOptions,
         timeout: float | None,
     ) -> ExpandRequest:
         settings = path_settings(self.profile, check_sampling(sampling).over(self._sampling))
@@ -306,18 +337,30 @@ class AsyncPolicyClient(ServerCalls):
         settings: StepSettings,
         deadline: Deadline,
         *,
-        logprobs: bool,
+        logprobs: bool | LogprobOptions,
     ) -> ExpandRequest:
-        check_flag(logprobs, "logprobs")
+        connection = self._ready()
+        wanted = check_logprobs(logprobs, connection.info, connection.info.vocab_size)
         async with deadline.limit("the text was not tokenised"):
             prefix = await self._as_prefix(source)
-        connection = self._ready()
         check_origin(prefix, connection.info.tokenizer_path)
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
         seed = random.getrandbits(48) if connection.info.is_deterministic else None
         sampling, limit = settle(settings, prefix, connection.info, seed)
+        if sampling.seed is not None and connection.info.is_deterministic is False:  # None: a router does not tell
+            self._warn_of_seed(sampling.seed)
         check_token_fields(sampling, connection.info.vocab_size)
-        return ExpandRequest(prefix, n, sampling, limit, logprobs, deadline)
+        return ExpandRequest(prefix, n, sampling, limit, wanted, deadline)
+
+    def _warn_of_seed(self, seed: int) -> None:
+        if self._has_warned_of_seeds:
+            return
+        self._has_warned_of_seeds = True
+        warnings.warn(
+            f"sampling.seed = {seed} has no effect: this server was not started with --enable-deterministic-inference",
+            SeedIgnoredWarning,
+            stacklevel=5,  # the line that called expand or generate
+        )
 
     async def _as_prefix(self, source: Prefix | Branch | str | Sequence[int]) -> Prefix:
         if isinstance(source, Branch):

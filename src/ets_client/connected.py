@@ -137,6 +137,7 @@ class Connected:
         self._caller = Caller(self._server)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Connection | None = None
+        self._has_warned_of_seeds = False
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()

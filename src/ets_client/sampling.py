@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-__all__ = ["SamplingParams"]
+__all__ = ["SamplingParams", "SeedIgnoredWarning"]
 
 
 def _as_tuple(value: object) -> object:
@@ -31,12 +31,21 @@ MOST_BIAS = 1e9
 MOST_TEMPERATURE = 1e6
 LEAST_PENALTY = 1e-6
 
+# SGLang 0.5.23 refuses more; the older ones take any number, so that a search would depend on the version.
+MOST_STOPS = 32
+MOST_PATTERN_BYTES = 256
+GRAMMARS = ("json_schema", "regex", "ebnf", "structural_tag")
+
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Int = Annotated[int, Field(strict=True)]
 Bias = Annotated[float, Field(strict=True, ge=-MOST_BIAS, le=MOST_BIAS)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(max_length=MOST_STOPS)]
 TokenIds = Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], BeforeValidator(_as_tuple)]
+
+
+class SeedIgnoredWarning(UserWarning):
+    """A seed was given to a server that ignores seeds: the results cannot be reproduced. Each client says it once."""
 
 
 class SamplingParams(BaseModel):
@@ -55,9 +64,9 @@ class SamplingParams(BaseModel):
         frequency_penalty: [-2, 2].
         presence_penalty: [-2, 2].
         repetition_penalty: [1e-6, 2]; 1 is off.
-        stop: strings that end a step, one or several; an empty string is refused (SGLang would stop at once).
+        stop: strings that end a step, one or up to 32; an empty string is refused (SGLang would stop at once).
         stop_token_ids: token ids that end a step.
-        stop_regex: patterns that end a step.
+        stop_regex: patterns that end a step, one or up to 32, each of at most 256 bytes.
         ignore_eos: go on after the end-of-sequence token. SGLang then ignores ``stop_token_ids`` too.
         skip_special_tokens: leave special tokens out of the text (the ids always hold them).
         spaces_between_special_tokens: put spaces between special tokens in the text.
@@ -65,9 +74,11 @@ class SamplingParams(BaseModel):
         regex: pattern that the text must satisfy.
         ebnf: grammar that the text must satisfy. Grammars are read by the server alone, and one that comes back to
             itself without taking a character (``root ::= root``, the schema ``{"$ref": "#"}``) kills SGLang 0.5.18.
+        structural_tag: tagged parts that the text must satisfy (tool calls, say), in XGrammar's format, as a JSON
+            string.
         logit_bias: token id -> value added to its logit, [-1e9, 1e9].
         seed: of the first sample; sibling ``i`` gets ``seed + i``. SGLang uses seeds only when it was started with
-            ``--enable-deterministic-inference``.
+            ``--enable-deterministic-inference``; to other servers a seed raises :class:`SeedIgnoredWarning`.
 
     Raises:
         InvalidRequestError: an unknown field, a wrong type or a value out of range.
@@ -93,6 +104,7 @@ class SamplingParams(BaseModel):
     json_schema: Text | None = None
     regex: Text | None = None
     ebnf: Text | None = None
+    structural_tag: Text | None = None
     logit_bias: Mapping[Annotated[int, Field(ge=0)], Bias] | None = None
     seed: Annotated[Int, Field(ge=0, lt=2**63 - 2**16)] | None = None
 
@@ -119,6 +131,7 @@ class SamplingParams(BaseModel):
             json_schema: str | None = None,
             regex: str | None = None,
             ebnf: str | None = None,
+            structural_tag: str | None = None,
             logit_bias: Mapping[int, float] | None = None,
             seed: int | None = None,
         ) -> None: ...
@@ -139,11 +152,13 @@ class SamplingParams(BaseModel):
         if least is not None and most is not None and least > most:
             raise ValueError(f"min_new_tokens = {least} is more than max_new_tokens = {most}")
         for pattern in self.stop_regex or ():
+            if len(pattern.encode()) > MOST_PATTERN_BYTES:
+                raise ValueError(f"stop_regex = {pattern[:40]!r}…: at most {MOST_PATTERN_BYTES} bytes a pattern")
             try:
                 re.compile(pattern)
             except re.error as error:
                 raise ValueError(f"stop_regex = {pattern!r} is no pattern: {error}") from None
-        grammars = [name for name in ("json_schema", "regex", "ebnf") if getattr(self, name) is not None]
+        grammars = [name for name in GRAMMARS if getattr(self, name) is not None]
         if len(grammars) > 1:
             raise ValueError(f"{' and '.join(grammars)} are given: SGLang takes at most one of them")
         if grammars and least:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Frontend", "ModelInfo", "ServerInfo", "ServerMetrics", "WorkerLoad"]
 
@@ -46,6 +49,8 @@ class ServerInfo:
         has_tokenizer: whether it turns text into ids.
         has_loads: whether :meth:`AsyncPolicyClient.loads` has an answer.
         has_metrics: whether :meth:`AsyncPolicyClient.metrics` has one.
+        preferred_sampling: sampling fields that the server sets where a request has none, in SGLang's names
+            (``--preferred-sampling-params``).
     """
 
     frontend: Frontend = "server"
@@ -74,6 +79,7 @@ class ServerInfo:
     has_tokenizer: bool = True
     has_loads: bool = True
     has_metrics: bool = False
+    preferred_sampling: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def within(self, context_length: int | None) -> ServerInfo:
         """These facts, with gaps in the limits of a request closed as far as one more number can.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._engine.streaming import SampleStream
     from ._wire.stream import StreamedPart
     from .branch import Branch
+    from .sampling import SamplingParams
 
 __all__ = ["BranchStream", "Delta", "TextStream"]
 
@@ -62,6 +63,11 @@ class _Opened:
         """Request ids of the samples, in order, for :meth:`AsyncPolicyClient.abort`; none where it cannot stop them."""
         return self._entered()[1].rids
 
+    @property
+    def sampling(self) -> SamplingParams:
+        """All fields as they were sent; of several samples, the ``i``-th had ``seed + i``."""
+        return self._entered()[0].sampling
+
     def _entered(self) -> tuple[ExpandRequest, SampleStream]:
         if self._request is None or self._stream is None:
             raise ConfigurationError("enter the stream first: `async with client.stream(...) as stream`")
@@ -76,7 +82,7 @@ class _Opened:
         if part.sample is not None:
             async with request.deadline.limit("the text after a step's end was not decoded", stream.rids):
                 branch = await self._branches.make(
-                    request.prefix, request.sampling, request.limit, part.sample, logprobs=request.logprobs
+                    request.prefix, request.sampling, request.limit, part.sample, part.logprobs
                 )
         self._part = None
         return part, branch

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ets_client import Origin, Prefix
+from ets_client import LogprobOptions, Origin, Prefix
 
 if TYPE_CHECKING:
     import random
@@ -70,6 +70,14 @@ NAMESPACES: list[Any] = [
 SAMPLES: list[Any] = [1, 2, 5, 8, 0, -1, 4097, 10**9, _LONG_NUMBER, None, True, 2.0, "2", [2], math.nan, {}]
 TIMEOUTS: list[Any] = [None, 20, 20.5, 0, -1, 1e-9, 1e-3, math.nan, math.inf, -math.inf, _HUGE, "5", True, [], 1e300]
 FLAGS: list[Any] = [True, False, None, 0, 1, "yes", []]
+LOGPROBS: list[Any] = [
+    *FLAGS,
+    LogprobOptions(top=1),
+    LogprobOptions(top=1000),
+    LogprobOptions(chosen=(5, 2047)),
+    LogprobOptions(top=2, chosen=(2048,)),
+    LogprobOptions,
+]
 RIDS: list[Any] = [
     "nobody", "", " ", "\x00", "\ud800", '"', '","abort_all":true,"x":"', "\\", "🦙", "r" * 10_000, None, 5,
     b"a", ["a"], True,
@@ -130,6 +138,7 @@ SAMPLING: dict[str, list[Any]] = {
     "spaces_between_special_tokens": FLAGS,
     "json_schema": SCHEMAS,
     "regex": PATTERNS,
+    "structural_tag": SCHEMAS,
     "ebnf": ['root ::= "a"', "root ::= ", "x", "", "\ud800", 'start ::= "a"', 5],
     "logit_bias": BIASES,
     "seed": NUMBERS,
@@ -153,6 +162,7 @@ EXTREMES: dict[str, list[Any]] = {
     "seed": [0, 2**63 - 2**17],
     "regex": ["[0-9]+", "a{1000}", "$^", "(", "(?<=a)b", "🦙*"],
     "json_schema": ["{}", '{"type":"integer"}', '{"type":"nonsense"}', "nonsense", '{"type":"string","pattern":"("}'],
+    "structural_tag": SCHEMAS,
     "ebnf": ['root ::= "a"', "x", 'root ::= ""', 'start ::= "a"'],
     "ignore_eos": [True],
     "skip_special_tokens": [False],
@@ -262,7 +272,7 @@ class _Drawer:
         return self._with_sampling(name, (self._source(),))
 
     def _with_sampling(self, name: str, arguments: tuple[Any, ...]) -> HostileCall:
-        named = self._named(logprobs=FLAGS, timeout=TIMEOUTS)
+        named = self._named(logprobs=LOGPROBS, timeout=TIMEOUTS)
         if self._random.random() < 0.05:
             return HostileCall(name, arguments, {**named, "sampling": self._one(NOT_SAMPLING)}, leaves=self._leaves())
         return HostileCall(name, arguments, named, self._sampling(), self._leaves())

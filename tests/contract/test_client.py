@@ -27,6 +27,7 @@ from ets_client import (
     RequestRejectedError,
     RetryPolicy,
     SamplingParams,
+    SeedIgnoredWarning,
     ServerBusyError,
     ServerFaultError,
     ServerMetrics,
@@ -251,7 +252,8 @@ class TestExpand:
         assert "extra_key" not in server.prefills[-1]
 
     async def test_siblings_have_their_own_seeds_in_order(self, server: FakeServer, client: AsyncPolicyClient) -> None:
-        await client.expand("q", n=3, sampling=SamplingParams(seed=7))
+        with pytest.warns(SeedIgnoredWarning):
+            await client.expand("q", n=3, sampling=SamplingParams(seed=7))
         assert [params["sampling_seed"] for params in server.batches[0]["sampling_params"]] == [7, 8, 9]
 
     async def test_a_deterministic_server_gets_seeds_without_asking(self, server: FakeServer) -> None:

@@ -17,6 +17,7 @@ from .hostile import HostileCall, hostile_calls
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.filterwarnings("ignore::ets_client.SeedIgnoredWarning")
 NUMBER = 1000
 AT_ONCE = 16
 SECONDS = 30.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ets_client._core.versions import untried
+from ets_client._core.versions import takes_chosen_ids, untried
 
 
 @pytest.mark.parametrize("version", ["0.5.14", "0.5.18", "0.5.18.post1", "0.5.23"])
@@ -24,3 +24,11 @@ def test_a_server_without_a_version_is_named_too() -> None:
     said = untried("")
     assert said is not None
     assert said.startswith("a server that tells no version")
+
+
+@pytest.mark.parametrize(
+    ("version", "takes"),
+    [("0.5.14", False), ("0.5.18", False), ("0.5.20.post1", False), ("0.5.21", True), ("0.6.0", True), ("", False)],
+)
+def test_only_servers_that_survive_chosen_ids_are_asked_for_them(version: str, *, takes: bool) -> None:
+    assert takes_chosen_ids(version) is takes

@@ -34,7 +34,7 @@ class Bench:
     async def make(self, *arguments: Any, stop: str = "\n\n", **meta: Any) -> Branch:
         one = WireSample.model_validate(sample("r", *arguments, **meta))
         limit = StepLimit(20, "step")
-        return await self.maker.make(ROOT, SamplingParams(stop=stop), limit, one, logprobs=False)
+        return await self.maker.make(ROOT, SamplingParams(stop=stop), limit, one, None)
 
 
 def test_usage_is_what_the_server_counted() -> None:

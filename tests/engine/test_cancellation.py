@@ -60,14 +60,14 @@ async def steps(count: int) -> None:
 async def expand(rig: Rig) -> None:
     expander = Expander(rig.caller, ServerTokenizer(rig.caller, None), Warmth(), streams_increments=False)
     limit = StepLimit(8, "step")
-    request = ExpandRequest(root([97, 98, 99]), 3, SamplingParams(max_new_tokens=8), limit, False, Deadline(None, 0.0))
+    request = ExpandRequest(root([97, 98, 99]), 3, SamplingParams(max_new_tokens=8), limit, None, Deadline(None, 0.0))
     await expander.expand(request)
 
 
 async def stream(rig: Rig) -> None:
     expander = Expander(rig.caller, ServerTokenizer(rig.caller, None), Warmth(), streams_increments=False)
     limit = StepLimit(8, "step")
-    request = ExpandRequest(root([97, 98, 99]), 3, SamplingParams(max_new_tokens=8), limit, False, Deadline(None, 0.0))
+    request = ExpandRequest(root([97, 98, 99]), 3, SamplingParams(max_new_tokens=8), limit, None, Deadline(None, 0.0))
     parts = await expander.open(request, every_token=True)
     try:
         while await parts.part() is not None:

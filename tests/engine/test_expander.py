@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ets_client import DeadlineExceededError, EndReason, Expansion, RequestError, SamplingParams, Usage
+from ets_client import DeadlineExceededError, EndReason, Expansion, LogprobOptions, RequestError, SamplingParams, Usage
 from ets_client._core.limits import StepLimit
 from ets_client._core.warmth import Warmth
 from ets_client._engine.deadline import Deadline
@@ -43,7 +43,7 @@ class Bench:
         return await self.expander.open(self._request(2, STEP), every_token=every_token)
 
     def _request(self, n: int, sampling: SamplingParams, **changes: Any) -> ExpandRequest:
-        fields: dict[str, Any] = {"prefix": ROOT, "logprobs": False, "deadline": Deadline(None, 0.0)}
+        fields: dict[str, Any] = {"prefix": ROOT, "logprobs": None, "deadline": Deadline(None, 0.0)}
         limit = StepLimit(sampling.max_new_tokens or 0, "step")
         return ExpandRequest(n=n, sampling=sampling, limit=limit, **(fields | changes))
 
@@ -148,6 +148,12 @@ async def test_siblings_have_seeds_in_order_and_other_fields_alike() -> None:
     assert sent == [{"max_new_tokens": 20, "stop": ["\n\n"], "temperature": 0.5}] * 3
 
 
+async def test_an_expansion_tells_what_was_sent() -> None:
+    bench = Bench(samples(sample("a"), sample("b")), detokenize)
+    seeded = STEP.model_copy(update={"seed": 7})
+    assert (await bench.expand(2, seeded)).sampling == seeded
+
+
 async def test_without_a_seed_none_is_sent() -> None:
     bench = Bench(samples(sample("a"), sample("b")), detokenize)
     await bench.expand()
@@ -158,14 +164,14 @@ async def test_without_a_seed_none_is_sent() -> None:
 async def test_logprobs_come_when_asked_for(*, wanted: bool) -> None:
     raw = [[-1.0, 97, None], [-2.0, 300, None]]
     bench = Bench(samples(sample("a", output_token_logprobs=raw)), detokenize)
-    (branch,) = await bench.expand(1, logprobs=wanted)
+    (branch,) = await bench.expand(1, logprobs=LogprobOptions() if wanted else None)
     assert ("return_logprob" in bench.transport.body(0)) is wanted
     assert (branch.logprobs.values if branch.logprobs else None) == ((-1.0, -2.0) if wanted else None)
 
 
 async def test_logprobs_that_a_server_leaves_out_are_none() -> None:
     bench = Bench(samples(sample("a")), detokenize)
-    (branch,) = await bench.expand(1, logprobs=True)
+    (branch,) = await bench.expand(1, logprobs=LogprobOptions())
     assert branch.logprobs is None
 
 

@@ -146,6 +146,8 @@ async def test_unknown_sampling_fields_are_500_and_a_string_error_in_0_5_23(clie
         ("0.5.18", {"input_ids": [5], "sampling_params": {"logit_bias": {"5": 1e308}}}),
         ("0.5.18", {"input_ids": [5], "sampling_params": {"logit_bias": {"5": 1e38}, "temperature": 1e-5}}),
         ("0.5.18", {"input_ids": [5], "sampling_params": {"repetition_penalty": 1e-45}}),
+        ("0.5.18", {"input_ids": [5], "return_logprob": True, "top_logprobs_num": 2049}),
+        ("0.5.23", {"input_ids": [5], "return_logprob": True, "top_logprobs_num": 2049}),
         ("0.5.23", {"text": ""}),
     ],
 )

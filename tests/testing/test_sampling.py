@@ -35,6 +35,7 @@ def _read(**fields: Any) -> Sampling:
         ({"presence_penalty": 3}, "presence_penalty must be in [-2, 2], got 3."),
         ({"min_new_tokens": -1}, "min_new_tokens must be in [0, max_new_tokens], got -1."),
         ({"logit_bias": {"x": 1}}, "invalid literal for int() with base 10: 'x'"),
+        ({"stop_token_ids": ["x"]}, "invalid literal for int() with base 10: 'x'"),
         ({"repetition_penalty": 0}, "repetition_penalty must be in (0, 2] (1.0 = no penalty), got 0."),
         ({"max_new_tokens": -1}, "max_new_tokens must be at least 0, got -1."),
         ({"min_new_tokens": 5, "max_new_tokens": 2}, "min_new_tokens must be in [0, max_new_tokens(2)], got 5."),

@@ -16,6 +16,8 @@ from ets_client import (
     ConfigurationError,
     DeadlineExceededError,
     Delta,
+    EffectiveField,
+    EffectiveSampling,
     Endpoint,
     EndReason,
     EtsClientError,
@@ -23,6 +25,7 @@ from ets_client import (
     FailureKind,
     InvalidRequestError,
     LabelProbs,
+    LogprobOptions,
     Logprobs,
     ModelInfo,
     Origin,
@@ -32,7 +35,9 @@ from ets_client import (
     RequestRejectedError,
     RetryPolicy,
     SamplingParams,
+    SamplingSource,
     ScoreFailure,
+    SeedIgnoredWarning,
     ServerBusyError,
     ServerFaultError,
     ServerInfo,
@@ -97,7 +102,10 @@ async def expands(client: AsyncPolicyClient) -> None:
     assert_type(await client.prefix([{"role": "user", "content": "x"}]), Prefix)
     expansion = await client.expand(root)
     assert_type(expansion, Expansion)
+    assert_type(expansion.sampling, SamplingParams)
     await client.expand(root, 4, SamplingParams(stop="\n"), logprobs=True, timeout=5)
+    await client.expand(root, 4, logprobs=LogprobOptions(top=5, chosen=[1, 2]))
+    await client.expand(root, 4, logprobs=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await client.expand(expansion[0], n=2)
     await client.expand("text")
     await client.expand((1, 2))
@@ -112,6 +120,7 @@ async def streams(client: AsyncPolicyClient, root: Prefix, branch: Branch) -> No
     async with branches as entered:
         assert_type(entered, BranchStream)
         assert_type(entered.rids, tuple[str, ...])
+        assert_type(entered.sampling, SamplingParams)
     async for each in client.expand_iter(branch):
         assert_type(each, Branch)
     async with client.stream("text", SamplingParams(), logprobs=True, timeout=None) as stream:
@@ -167,6 +176,8 @@ def results(expansion: Expansion) -> None:
         if branch.logprobs is not None:
             assert_type(branch.logprobs.values, tuple[float, ...])
             assert_type(branch.logprobs.mean, float)
+            assert_type(branch.logprobs.top, tuple[dict[int, float], ...])
+            assert_type(branch.logprobs.chosen, tuple[dict[int, float], ...])
 
 
 def prefixes(prefix: Prefix) -> None:
@@ -202,6 +213,7 @@ def sampling() -> None:
         skip_special_tokens=True,
         spaces_between_special_tokens=True,
         regex="a",
+        structural_tag="{}",
         logit_bias={1: 0.5},
         seed=7,
     )
@@ -212,6 +224,17 @@ def sampling() -> None:
     assert_type(params.over(None), SamplingParams)
     assert_type(params.over(params), SamplingParams)
     assert_type(params.given(), dict[str, Any])
+    warning: type[UserWarning] = SeedIgnoredWarning
+    del warning
+
+
+def what_counts(client: AsyncPolicyClient, prefix: Prefix) -> None:
+    found = client.effective_sampling(SamplingParams(), prefix=prefix, call="generate")
+    assert_type(found, EffectiveSampling)
+    assert_type(found["top_p"], EffectiveField)
+    assert_type(found["top_p"].value, object)
+    assert_type(found["top_p"].source, SamplingSource)
+    client.effective_sampling(call="stream")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def servers(info: ServerInfo, metrics: ServerMetrics, model: ModelInfo, load: WorkerLoad) -> None:

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import pytest
 
-from ets_client import SamplingParams
+from ets_client import LogprobOptions, SamplingParams
 from ets_client._wire.broken import BrokenReplyError
 from ets_client._wire.generate import (
     generate_body,
@@ -16,7 +15,6 @@ from ets_client._wire.generate import (
     server_n_body,
     warm_body,
 )
-from ets_client.branch import Logprobs
 from tests.fakes import sample
 
 RUNNING_ABORT = {"type": "abort", "message": "Aborted", "status_code": None, "err_type": None}
@@ -36,18 +34,26 @@ def test_logit_bias_has_string_keys_as_the_server_wants() -> None:
 
 def test_a_batch_repeats_the_prompt_with_one_id_and_one_sampling_each() -> None:
     fields = [{"sampling_seed": 1}, {"sampling_seed": 2}]
-    body = json.loads(generate_body([5, 6], ["a", "b"], fields, logprobs=False, namespace=None))
+    body = json.loads(generate_body([5, 6], ["a", "b"], fields, logprobs=None, namespace=None))
     assert body == {"input_ids": [[5, 6], [5, 6]], "rid": ["a", "b"], "sampling_params": fields}
 
 
-def test_logprobs_are_asked_for_the_output_alone() -> None:
-    body = json.loads(generate_body([5], ["a"], [{}], logprobs=True, namespace=None))
-    assert body["return_logprob"] is True
-    assert "logprob_start_len" not in body
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        (None, {}),
+        (LogprobOptions(), {"return_logprob": True}),
+        (LogprobOptions(top=3), {"return_logprob": True, "top_logprobs_num": 3}),
+        (LogprobOptions(chosen=(7, 5)), {"return_logprob": True, "token_ids_logprob": [[7, 5], [7, 5]]}),
+    ],
+)
+def test_logprobs_are_asked_for_the_output_alone(options: LogprobOptions | None, fields: dict[str, Any]) -> None:
+    body = json.loads(generate_body([5], ["a", "b"], [{}, {}], logprobs=options, namespace=None))
+    assert {name: value for name, value in body.items() if "logprob" in name} == fields
 
 
 def test_a_namespace_goes_with_each_sample() -> None:
-    body = json.loads(generate_body([5], ["a", "b"], [{}, {}], logprobs=False, namespace="tree"))
+    body = json.loads(generate_body([5], ["a", "b"], [{}, {}], logprobs=None, namespace="tree"))
     assert body["extra_key"] == ["tree", "tree"]
 
 
@@ -108,14 +114,6 @@ def test_a_server_without_tokenizer_sends_no_text() -> None:
     assert (one.text, one.meta_info.finish_reason) == ("", None)
 
 
-@pytest.mark.parametrize("raw", [b"null", b"-Infinity", b"NaN", b"-3.4e38", b"-1"])
-def test_any_logprob_that_servers_send_is_read(raw: bytes) -> None:
-    body = b'[{"text":"a","output_ids":[5],"meta_info":{"id":"r","output_token_logprobs":[[%b,5,null]]}}]' % raw
-    (one,) = read_samples(body, 1)
-    (value,) = Logprobs(one.meta_info.output_token_logprobs or ()).values
-    assert value <= -1 or math.isnan(value)
-
-
 @pytest.mark.parametrize(
     ("body", "where"),
     [
@@ -130,7 +128,6 @@ def test_any_logprob_that_servers_send_is_read(raw: bytes) -> None:
         (b'[{"text": "a", "output_ids": [1.5], "meta_info": {"id": "r"}}]', "0.output_ids.0"),
         (b'[{"text": "\xff", "output_ids": [1], "meta_info": {"id": "r"}}]', "the body"),
         (b'[{"meta_info": {"id": "r", "finish_reason": "stop"}}]', "0.meta_info.finish_reason"),
-        (b'[{"meta_info": {"id": "r", "output_token_logprobs": "x"}}]', "0.meta_info.output_token_logprobs"),
         (b"[" * 10_000, "the body"),
     ],
 )
@@ -147,7 +144,9 @@ def test_another_number_of_samples_is_a_broken_reply(count: int) -> None:
 
 
 def test_sglangs_own_n_has_its_request_id_in_a_list_of_one() -> None:
-    body = json.loads(server_n_body([5, 6], "a", 3, {"top_k": 2}, logprobs=True, namespace="tree", stream=True))
+    body = json.loads(
+        server_n_body([5, 6], "a", 3, {"top_k": 2}, logprobs=LogprobOptions(), namespace="tree", stream=True)
+    )
     assert body == {
         "input_ids": [[5, 6]],
         "rid": ["a"],
@@ -159,7 +158,9 @@ def test_sglangs_own_n_has_its_request_id_in_a_list_of_one() -> None:
 
 
 def test_a_batch_for_a_router_has_no_list_but_the_prompts_and_the_labels() -> None:
-    body = json.loads(router_body([[5, 6], [5, 6]], "a", {"top_k": 2}, namespace="tree", logprobs=True, stream=True))
+    body = json.loads(
+        router_body([[5, 6], [5, 6]], "a", {"top_k": 2}, namespace="tree", logprobs=LogprobOptions(), stream=True)
+    )
     assert body == {
         "input_ids": [[5, 6], [5, 6]],
         "rid": "a",

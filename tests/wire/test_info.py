@@ -51,6 +51,12 @@ def test_flags_of_the_server_are_read() -> None:
     assert (info.is_deterministic, info.has_radix_cache) == (True, False)
 
 
+@pytest.mark.parametrize("told", [{"top_p": 0.5}, '{"top_p": 0.5}'])
+def test_sampling_that_the_server_prefers_is_read_however_it_is_told(told: object) -> None:
+    assert read(SERVER_INFO | {"preferred_sampling_params": told}).preferred_sampling == {"top_p": 0.5}
+    assert read(SERVER_INFO | {"preferred_sampling_params": None}).preferred_sampling == {}
+
+
 def test_what_an_older_server_does_not_tell_has_sglangs_defaults() -> None:
     info = read({"max_req_input_len": 9, "max_total_num_tokens": 99})
     assert (info.version, info.page_size, info.schedule_policy) == ("", 1, "")
@@ -62,6 +68,10 @@ def test_what_an_older_server_does_not_tell_has_sglangs_defaults() -> None:
     [
         (({"max_req_input_len": 5}, MODEL_INFO, MODELS), "ServerInfo: max_total_num_tokens"),
         ((SERVER_INFO, MODEL_INFO, {"data": [1]}), "Models: data.0"),
+        (
+            (SERVER_INFO | {"preferred_sampling_params": "{"}, MODEL_INFO, MODELS),
+            "ServerInfo: preferred_sampling_params",
+        ),
         (("text", MODEL_INFO, MODELS), "ServerInfo: the body"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ets_client import FailureKind
+from ets_client import FailureKind, ServerFaultError
 from ets_client._wire.broken import BrokenReplyError
 from ets_client._wire.stream import StreamedPart, StreamFaultError, StreamReader
 
@@ -75,8 +75,8 @@ def test_both_modes_told_or_not_give_the_same_samples_however_they_are_cut_and_m
         if part.sample is not None:
             assert part.sample.text == text[index] == "".join(map(chr, whole))
             assert part.sample.output_ids == ids[index] == whole
-            expected = [[-float(token), token, None] for token in whole] if has_logprobs else None
-            assert part.sample.meta_info.output_token_logprobs == expected
+            expected = tuple(-float(token) for token in whole) if has_logprobs else None
+            assert (None if part.logprobs is None else part.logprobs.values) == expected
 
 
 def test_a_single_sample_needs_no_index() -> None:
@@ -113,9 +113,9 @@ def test_text_that_is_taken_back_is_new_again_only_beyond_what_was_given() -> No
 def test_logprobs_that_a_chunk_leaves_out_are_those_of_before(*, is_incremental: bool) -> None:
     reader = StreamReader(1, is_incremental=is_incremental)
     read(reader, chunk("a", [97], logprobs=[[-1.0, 97, None]]))
-    sample = read(reader, chunk("a", [97], finish=STOP)).sample
-    assert sample is not None
-    assert sample.meta_info.output_token_logprobs == [[-1.0, 97, None]]
+    logprobs = read(reader, chunk("a", [97], finish=STOP)).logprobs
+    assert logprobs is not None
+    assert logprobs.values == (-1.0,)
 
 
 def test_the_mark_at_the_end_adds_nothing() -> None:
@@ -200,6 +200,7 @@ META = near(
     finish_reason=st.none() | FINISH,
     completion_tokens=st.integers(),
     output_token_logprobs=st.lists(JSON),
+    output_top_logprobs=st.lists(st.lists(JSON)),
 )
 CHUNK = near(index=st.integers(-1, 2), text=st.text(), output_ids=st.lists(st.integers()), meta_info=META)
 PAYLOAD = st.binary() | (JSON | CHUNK).map(lambda value: json.dumps(value).encode())
@@ -217,3 +218,6 @@ def test_whatever_comes_is_a_part_or_the_end_or_one_of_two_errors(
             continue
         assert (part is None) is (payload == b"[DONE]")
         assert part is None or part.index in {0, 1}
+        if part is not None and part.logprobs is not None:
+            with contextlib.suppress(ServerFaultError):
+                assert len(part.logprobs) == len(part.logprobs.values)

@@ -84,12 +84,13 @@ def check_namespace(namespace: str | None) -> str | None:
     return None if namespace is None else check_text(namespace, "namespace")
 
 
-def check_ids(ids: object, vocab_size: int | None) -> tuple[int, ...]:
+def check_ids(ids: object, vocab_size: int | None, argument: str = "token_ids") -> tuple[int, ...]:
     """Check token ids of a caller: one outside the vocabulary kills the server, on CPU and GPU alike.
 
     Args:
         ids: what the caller gave.
         vocab_size: rows of the model's embedding table, or None when nobody knows it.
+        argument: its name.
 
     Returns:
         The ids.
@@ -98,10 +99,10 @@ def check_ids(ids: object, vocab_size: int | None) -> tuple[int, ...]:
         InvalidRequestError: it is no sequence, there are none, one is out of range, or the range is unknown.
     """
     if not is_items(ids) or not ids:
-        raise InvalidRequestError("token_ids", ids, "a list of at least one token id")
+        raise InvalidRequestError(argument, ids, "a list of at least one token id")
     if vocab_size is None:
         raise InvalidRequestError(
-            "token_ids",
+            argument,
             list(ids[:8]),
             "ids can only be checked when the vocabulary size is known: give the client a profile whose "
             "model.vocab_size is set, or use text",
@@ -109,7 +110,7 @@ def check_ids(ids: object, vocab_size: int | None) -> tuple[int, ...]:
     checked: list[int] = []
     for place, token in enumerate(ids):
         if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < vocab_size:
-            raise InvalidRequestError(f"token_ids[{place}]", token, f"a whole number from 0 to {vocab_size - 1}")
+            raise InvalidRequestError(f"{argument}[{place}]", token, f"a whole number from 0 to {vocab_size - 1}")
         checked.append(token)
     return tuple(checked)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._core.ending import end_of_step, overshoot_in, surely_ends_at
-from ..branch import Branch, EndReason, Logprobs, Usage
+from ..branch import Branch, EndReason, Usage
 from .tokenizers import TokenTexts
 
 if TYPE_CHECKING:
     from .._core.limits import StepLimit
     from .._core.warmth import Warmth
     from .._wire.generate import WireSample
+    from ..logprobs import Logprobs
     from ..prefix import Prefix
     from ..sampling import SamplingParams
     from .tokenizers import Tokenizer
@@ -28,7 +29,7 @@ class BranchMaker:
         self._warmth = warmth
 
     async def make(
-        self, prefix: Prefix, sampling: SamplingParams, limit: StepLimit, sample: WireSample, *, logprobs: bool
+        self, prefix: Prefix, sampling: SamplingParams, limit: StepLimit, sample: WireSample, logprobs: Logprobs | None
     ) -> Branch:
         """Make the branch of one sample that has ended.
 
@@ -37,7 +38,7 @@ class BranchMaker:
             sampling: as it was sent.
             limit: where its ``max_new_tokens`` came from.
             sample: what came back.
-            logprobs: whether log-probabilities were asked for.
+            logprobs: of the sample, when they were asked for and came.
 
         Raises:
             RequestError: the server was asked for the text of a token and failed.
@@ -57,7 +58,6 @@ class BranchMaker:
         if end is EndReason.DELIMITER:
             stop = str(matched)
             overshoot = await self._overshoot(sample, stop)
-        raw = sample.meta_info.output_token_logprobs
         branch = Branch(
             text=sample.text,
             token_ids=tuple(sample.output_ids),
@@ -67,7 +67,7 @@ class BranchMaker:
             overshoot=overshoot,
             usage=usage_of(sample),
             rid=sample.meta_info.id,
-            logprobs=Logprobs(raw) if logprobs and raw is not None else None,
+            logprobs=logprobs,
         )
         if branch.token_ids or branch.end is not EndReason.ABORTED:  # aborted in the queue: nothing was computed
             self._warmth.add(prefix)

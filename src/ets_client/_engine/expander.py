@@ -10,6 +10,7 @@ from .._core.pace import Work
 from .._core.plan import plan_expand
 from .._core.support import check_shape
 from .._wire.generate import read_samples, sampling_fields
+from .._wire.logprobs import logprobs_of_samples
 from ..branch import Expansion, Usage
 from .branches import BranchMaker, usage_of
 from .requests import BatchRequests
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .._core.plan import ExpandPlan
     from .._core.warmth import Warmth
     from .._wire.generate import WireSample
+    from ..logprobs import LogprobOptions, Logprobs
     from ..prefix import Prefix
     from ..sampling import SamplingParams
     from .caller import Caller
@@ -40,7 +42,7 @@ class ExpandRequest:
         n: samples.
         sampling: all fields that are sent, stop strings included.
         limit: where ``sampling.max_new_tokens`` comes from.
-        logprobs: whether log-probabilities are wanted.
+        logprobs: which log-probabilities are wanted, or None.
         deadline: the end of all of it.
     """
 
@@ -48,7 +50,7 @@ class ExpandRequest:
     n: int
     sampling: SamplingParams
     limit: StepLimit
-    logprobs: bool
+    logprobs: LogprobOptions | None
     deadline: Deadline
 
 
@@ -96,9 +98,10 @@ class Expander:
             warmed.append(await self._warm_again(request))
 
         sampling = _sampling_of_each(request)
+        read = _read_with_logprobs if request.logprobs is not None else _read
         samples = await self._caller.call(
             lambda: self._requests.samples(prefix, sampling, logprobs=request.logprobs),
-            lambda body: read_samples(body, request.n),
+            lambda body: read(body, request.n),
             request.deadline,
             _work(request),
             did=_done,
@@ -106,10 +109,11 @@ class Expander:
         )
         async with request.deadline.limit("the text after the steps' ends was not decoded"):
             branches = [
-                await self._branches.make(prefix, request.sampling, request.limit, sample, logprobs=request.logprobs)
-                for sample in samples
+                await self._branches.make(prefix, request.sampling, request.limit, sample, logprobs)
+                for sample, logprobs in samples
             ]
-        return Expansion(prefix, tuple(branches), plan.reason, sum(warmed, start=Usage()), time.monotonic() - start)
+        seconds, warm_usage = time.monotonic() - start, sum(warmed, start=Usage())
+        return Expansion(prefix, tuple(branches), plan.reason, warm_usage, seconds, request.sampling)
 
     async def warm(self, prefix: Prefix, deadline: Deadline) -> Usage:
         """Put a prefix into the server's cache, unless it should be there.
@@ -174,10 +178,17 @@ def _work(request: ExpandRequest) -> Work:
     return Work(request.n, request.limit.tokens, len(request.prefix))
 
 
-def _done(samples: list[WireSample]) -> Work:
-    first = samples[0].meta_info
-    longest = max(len(sample.output_ids) for sample in samples)
-    return Work(len(samples), longest, first.prompt_tokens)
+def _done(samples: list[tuple[WireSample, Logprobs | None]]) -> Work:
+    longest = max(len(sample.output_ids) for sample, _ in samples)
+    return Work(len(samples), longest, samples[0][0].meta_info.prompt_tokens)
+
+
+def _read(body: bytes, expected: int) -> list[tuple[WireSample, Logprobs | None]]:
+    return [(sample, None) for sample in read_samples(body, expected)]
+
+
+def _read_with_logprobs(body: bytes, expected: int) -> list[tuple[WireSample, Logprobs | None]]:
+    return list(zip(read_samples(body, expected), logprobs_of_samples(body, expected), strict=True))
 
 
 def _sampling_of_each(request: ExpandRequest) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._core.plan import Shape
+    from ..logprobs import LogprobOptions
     from ..prefix import Prefix
 
 __all__ = ["BatchRequests", "Requests", "RouterRequests", "ServerNRequests"]
@@ -30,14 +31,19 @@ class Requests(Protocol):
         ...
 
     def samples(
-        self, prefix: Prefix, sampling: Sequence[dict[str, Any]], *, logprobs: bool, stream: bool = False
+        self,
+        prefix: Prefix,
+        sampling: Sequence[dict[str, Any]],
+        *,
+        logprobs: LogprobOptions | None,
+        stream: bool = False,
     ) -> Outgoing:
         """Samples of one prefix.
 
         Args:
             prefix: what is expanded.
             sampling: SGLang's fields, one a sample.
-            logprobs: whether log-probabilities are wanted.
+            logprobs: which log-probabilities are wanted, or None.
             stream: whether the reply shall come piece by piece.
         """
         ...
@@ -61,7 +67,12 @@ class BatchRequests:
     shape: Shape = "batch"
 
     def samples(
-        self, prefix: Prefix, sampling: Sequence[dict[str, Any]], *, logprobs: bool, stream: bool = False
+        self,
+        prefix: Prefix,
+        sampling: Sequence[dict[str, Any]],
+        *,
+        logprobs: LogprobOptions | None,
+        stream: bool = False,
     ) -> Outgoing:
         """Samples of one prefix."""
         rids = tuple(uuid.uuid4().hex for _ in sampling)
@@ -89,11 +100,17 @@ class ServerNRequests(BatchRequests):
     shape: Shape = "server_n"
 
     def samples(
-        self, prefix: Prefix, sampling: Sequence[dict[str, Any]], *, logprobs: bool, stream: bool = False
+        self,
+        prefix: Prefix,
+        sampling: Sequence[dict[str, Any]],
+        *,
+        logprobs: LogprobOptions | None,
+        stream: bool = False,
     ) -> Outgoing:
         """Samples of one prefix; all have the sampling of the first."""
         if len(sampling) == 1:
             return super().samples(prefix, sampling, logprobs=logprobs, stream=stream)
+        _refuse_chosen(logprobs, "n=")
         rid, namespace = uuid.uuid4().hex, prefix.origin.namespace
         body = server_n_body(
             prefix.token_ids, rid, len(sampling), sampling[0], logprobs=logprobs, namespace=namespace, stream=stream
@@ -110,9 +127,15 @@ class RouterRequests:
     shape: Shape = "router"
 
     def samples(
-        self, prefix: Prefix, sampling: Sequence[dict[str, Any]], *, logprobs: bool, stream: bool = False
+        self,
+        prefix: Prefix,
+        sampling: Sequence[dict[str, Any]],
+        *,
+        logprobs: LogprobOptions | None,
+        stream: bool = False,
     ) -> Outgoing:
         """Samples of one prefix; all have the sampling of the first."""
+        _refuse_chosen(logprobs, "router")
         rid, namespace = uuid.uuid4().hex, prefix.origin.namespace
         prompts = [prefix.token_ids] * len(sampling)
         body = router_body(prompts, rid, sampling[0], namespace=namespace, logprobs=logprobs, stream=stream)
@@ -136,6 +159,13 @@ class RouterRequests:
         sampling = {"max_new_tokens": 1, "temperature": 1.0}  # as in label_body
         body = router_body(prompts, rid, sampling, namespace=namespaces.pop(), labels=labels)
         return _routed(body, _numbered(rid, len(prefixes)), prefixes)
+
+
+def _refuse_chosen(logprobs: LogprobOptions | None, shape: str) -> None:
+    if logprobs is not None and logprobs.chosen:
+        raise UnsupportedError(
+            "log-probabilities of chosen ids", f"SGLang's {shape} takes no list of ids for each sample; leave them out"
+        )
 
 
 def _numbered(rid: str, samples: int) -> tuple[str, ...]:

@@ -8,10 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from .broken import BrokenReplyError
+from .logprobs import logprob_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..logprobs import LogprobOptions
     from ..sampling import SamplingParams
 
 __all__ = [
@@ -39,7 +41,10 @@ class WireFinish(BaseModel):
 
 
 class WireMeta(BaseModel):
-    """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required."""
+    """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required.
+
+    Log-probabilities are left where they are: :mod:`.logprobs` reads them when somebody looks.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -48,7 +53,6 @@ class WireMeta(BaseModel):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
-    output_token_logprobs: list[Any] | None = None  # not validated: 122 KB of triples cost more than anybody reads
 
 
 class WireSample(BaseModel):
@@ -77,7 +81,7 @@ def generate_body(
     rids: Sequence[str],
     sampling: Sequence[dict[str, Any]],
     *,
-    logprobs: bool,
+    logprobs: LogprobOptions | None,
     namespace: str | None,
     stream: bool = False,
 ) -> bytes:
@@ -87,7 +91,7 @@ def generate_body(
         token_ids: the prompt.
         rids: one request id a sample.
         sampling: :func:`sampling_fields`, one a sample.
-        logprobs: whether the reply shall hold a log-probability for each generated token.
+        logprobs: which log-probabilities the reply shall hold, or None.
         namespace: cache namespace, or None.
         stream: whether the reply shall come piece by piece.
     """
@@ -95,9 +99,8 @@ def generate_body(
         "input_ids": [token_ids] * len(rids),
         "rid": list(rids),
         "sampling_params": list(sampling),
+        **logprob_fields(logprobs, len(rids)),
     }
-    if logprobs:
-        body["return_logprob"] = True  # of the output alone: a logprob_start_len >= 0 would switch prefix reuse off
     if stream:
         body["stream"] = True
     if namespace is not None:
@@ -111,7 +114,7 @@ def server_n_body(
     n: int,
     sampling: dict[str, Any],
     *,
-    logprobs: bool,
+    logprobs: LogprobOptions | None,
     namespace: str | None,
     stream: bool = False,
 ) -> bytes:
@@ -122,7 +125,7 @@ def server_n_body(
         rid: request id. It goes as a list of one: a bare one leaks before 0.5.23, and SIGTERM then never ends.
         n: samples.
         sampling: :func:`sampling_fields` of all of them.
-        logprobs: whether the reply shall hold a log-probability for each generated token.
+        logprobs: which log-probabilities the reply shall hold, without chosen ids, or None.
         namespace: cache namespace, or None.
         stream: whether the reply shall come piece by piece.
     """
@@ -138,7 +141,7 @@ def router_body(
     sampling: dict[str, Any],
     *,
     namespace: str | None,
-    logprobs: bool = False,
+    logprobs: LogprobOptions | None = None,
     labels: Sequence[int] | None = None,
     stream: bool = False,
 ) -> bytes:
@@ -149,15 +152,18 @@ def router_body(
         rid: request id of the batch; the server calls its samples ``rid_0``, ``rid_1``, …
         sampling: :func:`sampling_fields` of all of them.
         namespace: cache namespace, or None.
-        logprobs: whether the reply shall hold a log-probability for each generated token.
+        logprobs: which log-probabilities the reply shall hold, without chosen ids, or None.
         labels: token ids whose log-probabilities are wanted too.
         stream: whether the reply shall come piece by piece.
     """
-    body: dict[str, Any] = {"input_ids": list(prompts), "rid": rid, "sampling_params": sampling}
-    if logprobs or labels is not None:
-        body["return_logprob"] = True
+    body: dict[str, Any] = {
+        "input_ids": list(prompts),
+        "rid": rid,
+        "sampling_params": sampling,
+        **logprob_fields(logprobs, len(prompts)),
+    }
     if labels is not None:
-        body["token_ids_logprob"] = list(labels)
+        body["return_logprob"], body["token_ids_logprob"] = True, list(labels)
     if stream:
         body["stream"] = True
     if namespace is not None:
@@ -173,7 +179,7 @@ def warm_body(token_ids: Sequence[int], rid: str, namespace: str | None) -> byte
         rid: request id.
         namespace: cache namespace, or None.
     """
-    return generate_body(token_ids, [rid], [{"max_new_tokens": 0}], logprobs=False, namespace=namespace)
+    return generate_body(token_ids, [rid], [{"max_new_tokens": 0}], logprobs=None, namespace=namespace)
 
 
 def read_samples(body: bytes, expected: int) -> list[WireSample]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import from_json
 
 from ..server_info import ServerInfo, ServerMetrics
 from .broken import BrokenReplyError
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["WireServerInfo", "info_of", "read_metrics", "read_one_server", "read_server_info"]
 
 T = TypeVar("T", bound=BaseModel)
+
+
+def _as_fields(value: object) -> object:
+    """The fields of a flag that was not given, or that SGLang shows as it was written on its command line."""
+    return from_json(value) if isinstance(value, str) else value or {}
 
 
 class _WireState(BaseModel):
@@ -45,6 +51,7 @@ class WireServerInfo(BaseModel):
     disable_radix_cache: bool = False
     incremental_streaming_output: bool = False
     admin_api_key: SecretStr | None = None
+    preferred_sampling_params: Annotated[dict[str, object], BeforeValidator(_as_fields)] = {}
     internal_states: list[_WireState] = Field(default_factory=list[_WireState])
 
 
@@ -114,6 +121,7 @@ def info_of(server: WireServerInfo, model: ModelInfo, context_length: int | None
         has_radix_cache=not server.disable_radix_cache,
         streams_increments=server.incremental_streaming_output,
         has_metrics=server.enable_metrics,
+        preferred_sampling=server.preferred_sampling_params,
     )
 
 

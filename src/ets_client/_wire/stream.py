@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .broken import BrokenReplyError
 from .faults import Fault, failure_kind, read_fault
 from .generate import WireMeta, WireSample
+from .logprobs import holds_logprobs, logprobs_of_stream
+
+if TYPE_CHECKING:
+    from ..logprobs import Logprobs
 
 __all__ = ["StreamFaultError", "StreamReader", "StreamedPart"]
 
@@ -41,12 +45,14 @@ class StreamedPart:
         text: new text.
         token_ids: new token ids.
         sample: the whole sample, when this chunk ends it.
+        logprobs: of the whole sample, when this chunk ends it and the server sent any.
     """
 
     index: int
     text: str
     token_ids: tuple[int, ...]
     sample: WireSample | None
+    logprobs: Logprobs | None = None
 
 
 class _Chunk(BaseModel):
@@ -75,7 +81,7 @@ class _Progress:
     text: str = ""
     told: int = 0  # characters of it that were new once
     token_ids: list[int] = field(default_factory=list[int])
-    logprobs: list[Any] | None = None
+    chunks: list[bytes] = field(default_factory=list[bytes])  # which hold log-probabilities
     is_finished: bool = False
 
 
@@ -123,18 +129,20 @@ class StreamReader:
             status, message = finish.status_code or 0, finish.message or "aborted"
             self._samples[chunk.index].is_finished = True
             raise StreamFaultError(Fault(failure_kind(status, message), message, ""), status, chunk.index)
-        return self._advance(self._samples[chunk.index], chunk)
+        return self._advance(self._samples[chunk.index], chunk, payload)
 
-    def _advance(self, so_far: _Progress, chunk: _Chunk) -> StreamedPart:
-        logprobs = chunk.meta_info.output_token_logprobs
+    def _advance(self, so_far: _Progress, chunk: _Chunk, payload: bytes) -> StreamedPart:
         is_incremental = self._is_incremental
         if is_incremental is None:
             is_incremental = len(chunk.output_ids) < chunk.meta_info.completion_tokens
+        if holds_logprobs(payload):
+            if not is_incremental:
+                so_far.chunks.clear()  # this one repeats them
+            so_far.chunks.append(payload)
         if is_incremental:
             new_text, new_ids = chunk.text, chunk.output_ids
             so_far.text += new_text
             so_far.token_ids += new_ids
-            so_far.logprobs = (so_far.logprobs or []) + logprobs if logprobs is not None else so_far.logprobs
         else:
             # The text of unfinished characters may be taken back: then nothing is new until it is longer again.
             new_text = chunk.text[so_far.told :]
@@ -142,13 +150,12 @@ class StreamReader:
             so_far.text = chunk.text
             so_far.told = max(so_far.told, len(chunk.text))
             so_far.token_ids = chunk.output_ids
-            so_far.logprobs = logprobs if logprobs is not None else so_far.logprobs
-        sample = None
+        sample, logprobs = None, None
         if chunk.meta_info.finish_reason is not None:
             so_far.is_finished = True
-            meta = chunk.meta_info.model_copy(update={"output_token_logprobs": so_far.logprobs})
-            sample = WireSample(text=so_far.text, output_ids=so_far.token_ids, meta_info=meta)
-        return StreamedPart(chunk.index, new_text, tuple(new_ids), sample)
+            sample = WireSample(text=so_far.text, output_ids=so_far.token_ids, meta_info=chunk.meta_info)
+            logprobs = logprobs_of_stream(so_far.chunks)
+        return StreamedPart(chunk.index, new_text, tuple(new_ids), sample, logprobs)
 
     def _error_frame(self, payload: bytes) -> StreamFaultError:
         try:

@@ -367,6 +367,8 @@ def _item(
                 raise RefusedError(
                     f"token_ids_logprob contains out-of-vocabulary token id {token}; valid range is [0, {vocab_size})."
                 )
+        if wishes.top > vocab_size:
+            raise FatalError(f"top_logprobs_num = {wishes.top} is more than the vocabulary of {vocab_size}")
     sampling = read_sampling(params, dialect, tokenizer)
     if options.grammar_backend == "none" and any(params.get(name) for name in GRAMMARS):
         raise RefusedError(_NO_GRAMMARS)

@@ -272,5 +272,7 @@ def _token_ids(given: Any) -> frozenset[int]:
     tokens = given
     try:
         return frozenset(int(token) for token in tokens if token is not None)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
     except TypeError as error:
         raise CrashError(str(error)) from None
