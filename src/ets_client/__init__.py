@@ -22,7 +22,7 @@ from .prefix import Origin, Prefix
 from .profiles import Profile, list_profiles, load_profile
 from .retry import RetryPolicy
 from .sampling import SamplingParams
-from .scores import LabelProbs, ScoreFailure
+from .scores import LabelProbs, RewardScore, ScoreFailure
 from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
 from .streams import BranchStream, Delta, TextStream
 
@@ -53,6 +53,7 @@ __all__ = [
     "RequestError",
     "RequestRejectedError",
     "RetryPolicy",
+    "RewardScore",
     "SamplingParams",
     "ScoreFailure",
     "ServerBusyError",

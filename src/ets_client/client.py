@@ -16,6 +16,7 @@ from ._core.guard import (
     check_sampling,
     check_token_fields,
 )
+from ._core.serves import check_generates, check_reward_head
 from ._core.settle import StepSettings, path_settings, settle, step_settings
 from ._engine.expander import ExpandRequest
 from .branch import Branch
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ._engine.streaming import SampleStream
     from .branch import Expansion, Usage
     from .sampling import SamplingParams
-    from .scores import LabelProbs, ScoreFailure
+    from .scores import LabelProbs, RewardScore, ScoreFailure
 
 __all__ = ["AsyncPolicyClient"]
 
@@ -231,6 +232,7 @@ class AsyncPolicyClient(ServerCalls):
             RequestError: the call failed.
         """
         connection = self._ready()
+        check_generates(connection.info)
         start = check_path(prefix, connection.info.tokenizer_path)
         return await connection.expander.warm(start, self._deadline(timeout))
 
@@ -243,15 +245,14 @@ class AsyncPolicyClient(ServerCalls):
     ) -> list[LabelProbs | ScoreFailure]:
         """Probabilities of a few labels as the next token after each prefix, in one POST.
 
-        This is how process reward models of the Math-Shepherd and RLHFlow kinds are read on stock SGLang. One token
-        a prefix is generated and thrown away.
-
-        Use it on a server of its own: SGLang 0.5.18 dies when a prompt with ``token_ids_logprob`` and one without are
-        computed in the same step (0.5.23 does not).
+        This is how process reward models of the Math-Shepherd and RLHFlow kinds are read on stock SGLang. Nothing is
+        generated: each prefix is sent once for each label, with the label behind it, and the server recomputes its last
+        token and the label. What is cold and long enough is prefilled once before, shared by concurrent calls. It may
+        share a server with any other call.
 
         Args:
             prefixes: paths that end where the model is to judge.
-            labels: token ids, or text that is one token (``["+", "-"]``).
+            labels: at most 256 different token ids, or texts that are one token (``["+", "-"]``).
             timeout: seconds, all retries included; None takes the client's.
 
         Returns:
@@ -259,13 +260,42 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: a label is not one token or outside the vocabulary, or a prefix is another model's.
+            ConfigurationError: the server's model generates no tokens.
             RequestError: the call failed.
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
         """
         connection = self._ready()
+        check_generates(connection.info)
         paths = check_paths(prefixes, connection.info.tokenizer_path)
         return await connection.labels.probs(paths, labels, self._deadline(timeout))
+
+    async def reward_scores(
+        self, prefixes: Sequence[Prefix | Branch], *, timeout: float | None = None
+    ) -> list[RewardScore | ScoreFailure]:
+        """What the head of a reward or classification model says of each prefix, in one POST.
+
+        For servers of models such as ``LlamaForSequenceClassification`` or ``Qwen2ForRewardModel``. SGLang reuses
+        cached prefixes for them too, whatever their namespaces.
+
+        Args:
+            prefixes: paths; the head reads their last token.
+            timeout: seconds, all retries included; None takes the client's.
+
+        Returns:
+            One outcome a prefix: :class:`RewardScore`, or a :class:`ScoreFailure` with the reason.
+
+        Raises:
+            InvalidRequestError: a prefix is another model's.
+            ConfigurationError: the server's model has no such head; nothing was sent.
+            RequestError: the call failed.
+
+        Cancelling it stops what still waits on the server (2 s at most, in the background).
+        """
+        connection = self._ready()
+        check_reward_head(connection.info)
+        paths = check_paths(prefixes, connection.info.tokenizer_path)
+        return await connection.rewards.scores(paths, self._deadline(timeout))
 
     async def _step_request(
         self,
@@ -304,6 +334,7 @@ class AsyncPolicyClient(ServerCalls):
         async with deadline.limit("the text was not tokenised"):
             prefix = await self._as_prefix(source)
         connection = self._ready()
+        check_generates(connection.info)
         check_origin(prefix, connection.info.tokenizer_path)
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
         seed = random.getrandbits(48) if connection.info.is_deterministic else None

@@ -25,6 +25,8 @@ class ServerInfo:
         has_radix_cache: whether prefixes are reused at all.
         streams_increments: whether a stream holds what is new, and not everything so far in each chunk.
         weight_version: version of the weights; prefixes of different ones share nothing.
+        is_generation: whether it generates text; False for embedding and reward models, which die of ``/generate``.
+        architectures: of the model's config; none where the server does not tell.
     """
 
     version: str
@@ -40,6 +42,16 @@ class ServerInfo:
     has_radix_cache: bool
     streams_increments: bool
     weight_version: str
+    is_generation: bool = True
+    architectures: tuple[str, ...] = ()
+
+    @property
+    def has_reward_head(self) -> bool:
+        """Whether :meth:`AsyncPolicyClient.reward_scores` can be asked of it."""
+        # An embedding model answers the same endpoint with a vector. SGLang tells them apart by these names, too
+        # (model_loader/utils.py).
+        names = [name.lower() for name in self.architectures]
+        return not self.is_generation and (not names or any("classification" in n or "reward" in n for n in names))
 
 
 @dataclass(frozen=True, slots=True)

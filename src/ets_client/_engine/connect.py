@@ -18,6 +18,7 @@ from .deadline import Deadline
 from .expander import Expander
 from .labels import Labels
 from .prompts import Prompts
+from .reward import Rewards
 from .tokenizers import LocalTokenizer, ServerTokenizer, Tokenizer, find_local_tokenizer
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Connection:
         prompts: turns what callers give into ids.
         expander: runs expands.
         labels: asks for label probabilities.
+        rewards: asks a reward head.
     """
 
     info: ServerInfo
@@ -55,6 +57,7 @@ class Connection:
     prompts: Prompts
     expander: Expander
     labels: Labels
+    rewards: Rewards
 
 
 async def connect(
@@ -91,8 +94,9 @@ async def connect(
     tokenizer = local or server
     prompts = Prompts(given.prompt, tokenizer, server, size)
     expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments)
-    labels = Labels(caller, tokenizer, size, info.max_input_tokens)
-    return Connection(info, given, tokenizer, size, prompts, expander, labels)
+    labels = Labels(caller, tokenizer, size, info.max_input_tokens, warmth, expander.warm)
+    rewards = Rewards(caller, info.max_input_tokens)
+    return Connection(info, given, tokenizer, size, prompts, expander, labels, rewards)
 
 
 async def fetch_server_info(caller: Caller, timeout: float | None) -> ServerInfo:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import TYPE_CHECKING
 
 from .._core.guard import check_ids, check_text, is_items
+from .._core.sharing import cold_parts
 from .._wire.labels import label_body, read_label_logprobs
 from ..errors import InvalidRequestError
 from ..scores import LabelProbs, ScoreFailure
 from .caller import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from .._core.warmth import Warmth
     from ..prefix import Prefix
     from .caller import Caller
     from .deadline import Deadline
@@ -22,10 +25,21 @@ if TYPE_CHECKING:
 __all__ = ["Labels"]
 
 
+_MOST_LABELS = 256
+
+
 class Labels:
     """Asks one server for label probabilities."""
 
-    def __init__(self, caller: Caller, tokenizer: Tokenizer, vocab_size: int | None, max_input_tokens: int) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        tokenizer: Tokenizer,
+        vocab_size: int | None,
+        max_input_tokens: int,
+        warmth: Warmth,
+        warm: Callable[[Prefix, Deadline], Awaitable[object]],
+    ) -> None:
         """Make it.
 
         Args:
@@ -33,11 +47,15 @@ class Labels:
             tokenizer: makes ids of labels that are given as text.
             vocab_size: ids below it exist, or None when nobody knows.
             max_input_tokens: prompts must be shorter.
+            warmth: what is known of the server's cache.
+            warm: puts a prefix into the server's cache, once for all that ask at the same time.
         """
         self._caller = caller
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
-        self._max_input_tokens = max_input_tokens
+        self._most_tokens = max_input_tokens - 2  # a label comes behind, and SGLang takes less than its maximum
+        self._warmth = warmth
+        self._warm = warm
 
     async def probs(
         self, prefixes: Sequence[Prefix], labels: Sequence[str | int], deadline: Deadline
@@ -47,29 +65,51 @@ class Labels:
             return []
         async with deadline.limit("the labels were not tokenised"):
             ids = await self._ids(labels)
+        too_long = "{} tokens; with a label behind them this server takes at most {}"
         outcomes: list[LabelProbs | ScoreFailure] = [
-            ScoreFailure(f"{len(prefix)} tokens; this server takes at most {self._max_input_tokens - 1}")
-            for prefix in prefixes
+            ScoreFailure(too_long.format(len(prefix), self._most_tokens)) for prefix in prefixes
         ]
-        fitting = [place for place, prefix in enumerate(prefixes) if len(prefix) < self._max_input_tokens]
-        if not fitting:
+        places = [place for place, prefix in enumerate(prefixes) if len(prefix) <= self._most_tokens]
+        if not places:
             return outcomes
-        prompts = [prefixes[place].token_ids for place in fitting]
-        namespaces = [prefixes[place].origin.namespace for place in fitting]
-
-        def make() -> Outgoing:
-            rids = tuple(uuid.uuid4().hex for _ in fitting)
-            return Outgoing("POST", "/generate", label_body(prompts, rids, ids, namespaces), rids)
-
-        found = await self._caller.call(make, lambda body: read_label_logprobs(body, len(fitting), ids), deadline)
-        for place, logprobs in zip(fitting, found, strict=True):
+        fitting = [prefixes[place] for place in places]
+        found = await self._logprobs(fitting, ids, deadline)
+        for place, logprobs in zip(places, found, strict=True):
             missing = ScoreFailure("the server gave no log-probabilities for the labels")
             outcomes[place] = missing if logprobs is None else LabelProbs(ids, logprobs)
         return outcomes
 
+    async def _logprobs(
+        self, prefixes: Sequence[Prefix], ids: tuple[int, ...], deadline: Deadline
+    ) -> list[tuple[float, ...] | None]:
+        await self._warm_all(cold_parts(prefixes, len(ids), self._warmth.length), deadline)
+        prompts = [prefix.token_ids for prefix in prefixes]
+        namespaces = [prefix.origin.namespace for prefix in prefixes]
+
+        def make() -> Outgoing:
+            rids = tuple(uuid.uuid4().hex for _ in prefixes for _ in ids)
+            return Outgoing("POST", "/generate", label_body(prompts, rids, ids, namespaces), rids)
+
+        found = await self._caller.call(make, lambda body: read_label_logprobs(body, len(prefixes), ids), deadline)
+        for prefix, logprobs in zip(prefixes, found, strict=True):
+            if logprobs is not None:
+                self._warmth.add(prefix)
+        return found
+
+    async def _warm_all(self, prefixes: Sequence[Prefix], deadline: Deadline) -> None:
+        async def warm(prefix: Prefix) -> None:
+            await self._warm(prefix, deadline)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for prefix in prefixes:
+                    group.create_task(warm(prefix))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
     async def _ids(self, labels: Sequence[str | int]) -> tuple[int, ...]:
-        if not is_items(labels) or not labels:
-            raise InvalidRequestError("labels", labels, 'a list of at least one label, such as ["+", "-"]')
+        if not is_items(labels) or not 1 <= len(labels) <= _MOST_LABELS:
+            raise InvalidRequestError("labels", labels, f'a list of 1 to {_MOST_LABELS} labels, such as ["+", "-"]')
         ids: list[int] = []
         for place, label in enumerate(labels):
             if not isinstance(label, str):

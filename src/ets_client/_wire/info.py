@@ -36,6 +36,8 @@ class _WireModelInfo(BaseModel):
     model_path: str
     tokenizer_path: str = ""
     weight_version: str = "default"
+    is_generation: bool = True
+    architectures: list[str] | None = None
 
 
 class _WireModel(BaseModel):
@@ -84,6 +86,8 @@ def read_server_info(server_info: bytes, model_info: bytes, models: bytes) -> Se
         has_radix_cache=not server.disable_radix_cache,
         streams_increments=server.incremental_streaming_output,
         weight_version=model.weight_version,
+        is_generation=model.is_generation,
+        architectures=tuple(model.architectures or ()),
     )
 
 
