@@ -360,19 +360,60 @@ async def test_shapes_that_sglang_stumbles_over_are_500(client: Client, fields: 
     assert (await client.generate(**fields)).status_code == 500
 
 
-async def test_lists_of_wishes_are_each_of_its_prompt(client: Client) -> None:
-    reply = await client.generate(
-        [[10], [11]],
-        return_logprob=[True, False],
-        token_ids_logprob=[[4], [9]],
-        return_prompt_token_ids=True,
-        extra_key=["a", "b"],
-        max_new_tokens=1,
-    )
+async def test_lists_of_wishes_are_each_of_its_prompt() -> None:
+    async with open_client(FakeOptions(version="0.5.23")) as client:  # older ones die of such a batch: see below
+        reply = await client.generate(
+            [[10], [11]],
+            return_logprob=[True, False],
+            token_ids_logprob=[[4], [9]],
+            return_prompt_token_ids=True,
+            extra_key=["a", "b"],
+            max_new_tokens=1,
+        )
     first, second = reply.json()
     assert first["meta_info"]["output_token_ids_logprobs"][0][0][1] == 4
     assert "output_token_logprobs" not in second["meta_info"]
     assert [first["prompt_token_ids"], second["prompt_token_ids"]] == [[10], [11]]
+
+
+_MIXED: dict[str, dict[str, Any]] = {
+    "computed together": {"ids": [[10], [11]], "max_new_tokens": 1},
+    "one of them without output": {
+        "ids": [[10], [11]],
+        "sampling_params": [{"max_new_tokens": 0}, {"max_new_tokens": 2}],
+    },
+}
+
+
+@pytest.mark.parametrize("fields", _MIXED.values(), ids=list(_MIXED))
+async def test_samples_with_and_without_token_ids_logprob_in_one_step_kill_0_5_18(fields: dict[str, Any]) -> None:
+    wishes = {"return_logprob": [True, False], "token_ids_logprob": [[4], None]}
+    async with open_client() as client:
+        with pytest.raises(httpx.TransportError):
+            await client.generate(**fields, **wishes)
+        assert client.server.died == """FatalError("'list' object has no attribute 'tolist'")"""
+    async with open_client(FakeOptions(version="0.5.23")) as client:
+        assert (await client.generate(**fields, **wishes)).status_code == 200
+
+
+async def test_the_two_kinds_kill_0_5_18_when_they_decode_together() -> None:
+    clock = VirtualClock()
+    async with open_client(clock=clock, costs=Costs(step=1.0)) as client:
+        plain = asyncio.create_task(client.generate([10], **LONG))
+        await eventually(lambda: client.server.scheduler.waiting != [])
+        await clock.advance(3)
+        assert len(client.server.scheduler.running) == 1
+        wishing = asyncio.create_task(client.generate([11], return_logprob=True, token_ids_logprob=[4], **LONG))
+        await eventually(lambda: client.server.scheduler.waiting != [])
+        await clock.advance(3)
+        assert client.server.died is not None
+        ends = await asyncio.gather(plain, wishing, return_exceptions=True)
+    assert [isinstance(end, httpx.TransportError) for end in ends] == [True, True]
+
+
+async def test_the_two_kinds_without_output_do_not_kill(client: Client) -> None:
+    wishes = {"return_logprob": True, "token_ids_logprob": [[4], None]}
+    assert (await client.generate([[10], [11]], max_new_tokens=0, **wishes)).status_code == 200
 
 
 async def test_a_sample_refused_by_the_scheduler_fails_its_whole_request(client: Client) -> None:

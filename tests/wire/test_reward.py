@@ -30,6 +30,11 @@ def test_outputs_that_are_no_numbers_are_none(head: Any) -> None:
     assert read_rewards(answer(head, [1.0]), 2) == [None, (1.0,)]
 
 
+def test_a_prompt_that_was_stopped_in_the_queue_has_none() -> None:
+    aborted = {"text": "", "output_ids": [], "meta_info": {"id": "a", "finish_reason": {"type": "abort"}}}
+    assert read_rewards(json.dumps([aborted, *json.loads(answer([1.0]))]).encode(), 2) == [None, (1.0,)]
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_another_number_of_samples_is_a_broken_reply(count: int) -> None:
     with pytest.raises(BrokenReplyError, match=f"{count} samples for a batch of 2"):
@@ -41,10 +46,11 @@ def test_another_number_of_samples_is_a_broken_reply(count: int) -> None:
     [
         (b"<html>", "the body"),
         (b'{"embedding": [1.0]}', "the body"),
-        (b'[{"text": "x"}]', "0.embedding"),
+        (b'[{"embedding": [1.0]}]', "0.meta_info"),
         (answer(["x"]), "0.embedding.0"),
         (answer([[1.0]]), "0.embedding.0"),
-        (answer(None), "0.embedding"),
+        (answer("x"), "0.embedding"),
+        (answer(None), "a sample without the outputs of a head"),
     ],
 )
 def test_garbage_is_a_broken_reply_that_says_where(body: bytes, where: str) -> None:

@@ -1,0 +1,40 @@
+"""The Python that serves the models, for scripts that need transformers."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+__all__ = ["model_folder", "run_on_engine"]
+
+
+def _command() -> list[str]:
+    shown = subprocess.run(
+        [os.environ["ETS_SERVER"], "command", "--profile", "tiny"], capture_output=True, text=True, check=True
+    )
+    lines = shown.stdout.replace("\\\n", " ").splitlines()
+    return shlex.split(next(line for line in lines if "launch_cpu.py" in line))
+
+
+def model_folder() -> str:
+    """The folder of the profile `tiny`'s model, which the start of its server made."""
+    command = _command()
+    return command[command.index("--model-path") + 1]
+
+
+def run_on_engine(script: str, *arguments: str, stdin: str = "") -> str:
+    """Run a script of this folder on the engine's Python.
+
+    Args:
+        script: its name; its first argument is the folder of the engine's own scripts.
+        arguments: the others.
+        stdin: what it reads.
+
+    Returns:
+        What it printed.
+    """
+    python, launcher = _command()[:2]
+    command = [python, str(Path(__file__).parent / script), str(Path(launcher).parent), *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
