@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.live.engine import run_on_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,11 +53,9 @@ def live_endpoint_smollm2_float32(tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="session")
 def live_reward_endpoint(live_endpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A real server of a random reward model with one output."""
-    from tests.live.engine import model_folder, run_on_engine
-
-    assert live_endpoint  # its start made the policy whose tokenizer is taken
     folder = tmp_path_factory.mktemp("live_reward")
-    run_on_engine("make_reward.py", model_folder(), str(folder / "model"))
+    policy = json.loads(live_endpoint.read_text(encoding="utf-8"))["model"]
+    run_on_engine("make_reward.py", policy, str(folder / "model"))
     yield from _serve(folder / "reward.json", "--model", str(folder / "model"), "--", "--is-embedding")
 
 

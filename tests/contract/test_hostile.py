@@ -21,7 +21,14 @@ NUMBER = 1000
 AT_ONCE = 16
 SECONDS = 30.0
 # Not among them: a server that is gone or that failed.
-EXPECTED = {"result", "InvalidRequestError", "ConfigurationError", "RequestRejectedError", "DeadlineExceededError", "TypeError"}
+EXPECTED = {
+    "result",
+    "InvalidRequestError",
+    "ConfigurationError",
+    "RequestRejectedError",
+    "DeadlineExceededError",
+    "TypeError",
+}
 
 
 async def carry_out(client: AsyncPolicyClient, call: HostileCall) -> str:

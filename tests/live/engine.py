@@ -7,21 +7,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-__all__ = ["model_folder", "run_on_engine"]
-
-
-def _command() -> list[str]:
-    shown = subprocess.run(
-        [os.environ["ETS_SERVER"], "command", "--profile", "tiny"], capture_output=True, text=True, check=True
-    )
-    lines = shown.stdout.replace("\\\n", " ").splitlines()
-    return shlex.split(next(line for line in lines if "launch_cpu.py" in line))
-
-
-def model_folder() -> str:
-    """The folder of the profile `tiny`'s model, which the start of its server made."""
-    command = _command()
-    return command[command.index("--model-path") + 1]
+__all__ = ["run_on_engine"]
 
 
 def run_on_engine(script: str, *arguments: str, stdin: str = "") -> str:
@@ -35,6 +21,10 @@ def run_on_engine(script: str, *arguments: str, stdin: str = "") -> str:
     Returns:
         What it printed.
     """
-    python, launcher = _command()[:2]
+    shown = subprocess.run(
+        [os.environ["ETS_SERVER"], "command", "--profile", "tiny"], capture_output=True, text=True, check=True
+    )
+    line = next(line for line in shown.stdout.splitlines() if "launch_cpu.py" in line)
+    python, launcher = shlex.split(line.rstrip("\\"))[:2]
     command = [python, str(Path(__file__).parent / script), str(Path(launcher).parent), *arguments]
     return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout

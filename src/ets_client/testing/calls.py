@@ -150,6 +150,7 @@ class _Call:
             on_update=on_update or self._update,
             namespace=item.namespace,
             logprobs=item.logprobs,
+            names_label_ids=self._request.names_label_ids,
             stream=self._request.is_stream and on_update is None,
         )
 

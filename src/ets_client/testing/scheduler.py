@@ -53,7 +53,8 @@ class Step:
         jobs = self.decodes or [job for job, _ in self.prefills]
         if all(job.sampling.max_new_tokens == 0 for job in jobs):
             return False  # SGLang takes another way when nothing is drawn at all (is_prefill_only)
-        return len({job.logprobs is not None and job.logprobs.of_tokens is not None for job in jobs}) > 1
+        # Only looked at when somebody wants log-probabilities; those who named ids without wanting any count, too.
+        return any(job.logprobs is not None for job in jobs) and len({job.names_label_ids for job in jobs}) > 1
 
 
 class Scheduler:
