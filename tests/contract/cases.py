@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CASES", "EOS_TOKEN", "FORCED_TOKEN", "OWN_RIDS", "REWARD_CASES", "WireCase"]
+__all__ = ["CASES", "EOS_TOKEN", "FORCED_TOKEN", "LABEL_CASES", "OWN_RIDS", "REWARD_CASES", "WireCase"]
 
 EOS_TOKEN = 1
 FORCED_TOKEN = 40
@@ -201,6 +201,18 @@ CASES: list[WireCase] = [
     *_ENDPOINTS,
 ]
 """All cases, in the order in which they are sent. The server is idle before each."""
+
+LABEL_CASES: list[WireCase] = [
+    _generate(
+        f"labels: behind prompts that are {state}",
+        {"max_new_tokens": 0, "temperature": 1.0},
+        input_ids=[[*PROMPT, 43], [*PROMPT, 45], [*OTHER, 43], [5, 43]],
+        return_logprob=True,
+        logprob_start_len=[5, 5, 3, 0],
+    )
+    for state in ("cold", "warm")
+]
+"""What `label_probs` sends, after the others; not recorded from 0.5.14."""
 
 
 def _classify(section: str, **body: Any) -> WireCase:
