@@ -126,6 +126,7 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: an argument would harm the server; nothing was sent.
+            ConfigurationError: the server's model generates no text.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
@@ -181,6 +182,7 @@ class AsyncPolicyClient(ServerCalls):
 
         Raises:
             InvalidRequestError: an argument would harm the server; nothing was sent.
+            ConfigurationError: the server's model generates no text.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops the sample on the server (2 s at most, in the background).
@@ -229,6 +231,7 @@ class AsyncPolicyClient(ServerCalls):
             Tokens of the request that was made; all zero when the server should hold the prefix already.
 
         Raises:
+            ConfigurationError: the server's model generates no text.
             RequestError: the call failed.
         """
         connection = self._ready()

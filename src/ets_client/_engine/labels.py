@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Labels"]
 
-
-_MOST_LABELS = 256
+_MOST_LABELS = 256  # each is a prompt of its own
 
 
 class Labels:
