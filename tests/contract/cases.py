@@ -226,7 +226,7 @@ REWARD_CASES: list[WireCase] = [
     _classify("reward: ids", input_ids=PROMPT),
     _classify("reward: a batch keeps its order", input_ids=[PROMPT, OTHER], rid=["contract-rid-1", "contract-rid-2"]),
     _classify("reward: one id list in a list gives a list", input_ids=[PROMPT]),
-    _classify("reward: a string as rid of a batch is numbered", input_ids=[PROMPT, OTHER], rid="contract-rid-3"),
+    _classify("reward: a string as rid of a batch", input_ids=[PROMPT, OTHER], rid="contract-rid-3"),
     _classify("reward: extra_key is ignored", input_ids=[PROMPT], extra_key=["tree"]),
     _classify("reward: fewer rids than prompts", input_ids=[PROMPT, OTHER], rid=["contract-rid-4"]),
     _classify("reward: no prompts", input_ids=[]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,14 @@ def live_replies(live_reward_endpoint: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_fake_answers_as_the_recorded_server(version: Version, case: WireCase) -> None:
     assert shape_of(case, imitate_reward(version)[case.section]) == shape_of(case, recorded(version)[case.section])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_recording_holds_all_cases_and_no_folder_of_a_machine(version: Version) -> None:
+    assert list(recorded(version)) == [case.section for case in REWARD_CASES]
+    assert not re.search(
+        r"/(root|home|tmp|work|mnt|opt|usr|scratch|data)/|\d+\.\d+\.\d+\.\d+", json.dumps(recorded(version))
+    )
 
 
 @pytest.mark.live

@@ -77,9 +77,9 @@ class Classifier:
     def _rids(self, given: Any, size: int, *, is_single: bool) -> list[str]:
         if given is None:
             return [self._generator.new_rid() for _ in range(size)]
-        if isinstance(given, str):
-            return [given] if is_single else [f"{given}_{place}" for place in range(size)]
-        if is_single or not is_list(given) or len(given) != size:
+        if is_single and isinstance(given, str):
+            return [given]
+        if is_single or not is_list(given) or len(given) != size:  # a string is not numbered here, unlike in /generate
             raise CrashError("rids that do not fit the prompts")
         return [*given]
 
