@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cold_parts"]
 
-# A choice, no measured optimum. 8 prompts x 2 labels behind 300 cold tokens that all share: 4,556 tokens computed in one
+# A choice, no measured optimum. 8 prompts x 2 labels behind 300 cold tokens that all share compute 4,556 tokens in one
 # POST, 652 with prefills before it (SGLang 0.5.23). For the tiny model on a CPU the POSTs cost more than the tokens.
 _WORTH_A_REQUEST_TOKENS = 256
 
