@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.live.engine import run_on_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +43,29 @@ def live_endpoint_0_5_23(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     yield from _serve(tmp_path_factory.mktemp("live_0_5_23") / "policy.json", "--sglang", "0.5.23")
 
 
+@pytest.fixture(scope="module")
+def live_endpoint_smollm2_float32(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A real server of a trained model, for as long as one module needs it: 4 GB."""
+    folder = tmp_path_factory.mktemp("live_smollm2")
+    yield from _serve(folder / "policy.json", "--profile", "smollm2", "--", "--dtype", "float32")
+
+
+@pytest.fixture(scope="session")
+def live_reward_endpoint(live_endpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A real server of a random reward model with one output."""
+    folder = tmp_path_factory.mktemp("live_reward")
+    policy = json.loads(live_endpoint.read_text(encoding="utf-8"))["model"]
+    run_on_engine("make_reward.py", policy, str(folder / "model"))
+    yield from _serve(folder / "reward.json", "--model", str(folder / "model"), "--", "--is-embedding")
+
+
 def _serve(endpoint: Path, *flags: str) -> Iterator[Path]:
     tool = os.environ.get("ETS_SERVER")
     if tool is None:
         pytest.fail("live tests need the server tool: run `make test`, or set ETS_SERVER to the path of ets-server")
-    name = "-".join((f"tests-{os.getpid()}", *(flag for flag in flags if flag[0] != "-")))
-    command = [tool, "run", name, "--profile", "tiny", "--stop-with-parent", "--endpoint-file", str(endpoint), *flags]
+    name = f"tests-{os.getpid()}-{endpoint.parent.name}"
+    profile = [] if "--profile" in flags else ["--profile", "tiny"]
+    command = [tool, "run", name, *profile, "--stop-with-parent", "--endpoint-file", str(endpoint), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         assert server.stdout is not None
         last = deque[str](maxlen=60)

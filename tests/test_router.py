@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from ets_client import (
     AsyncPolicyClient,
     ConfigurationError,
+    LabelProbs,
     Profile,
     RequestRejectedError,
     RetryPolicy,
@@ -168,6 +169,7 @@ REFUSED: list[Refused] = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::ets_client.SeedIgnoredWarning")  # smg tells that its workers use none
 @pytest.mark.parametrize(("feature", "call"), REFUSED, ids=[feature for feature, _ in REFUSED])
 async def test_what_a_router_cannot_do_is_refused_by_name_before_anything_is_generated(
     site: Site, feature: str, call: Callable[[AsyncPolicyClient], Awaitable[object]]
@@ -187,6 +189,7 @@ async def test_a_stream_is_refused_what_an_expand_is(site: Site) -> None:
     assert site.router.seen == []
 
 
+@pytest.mark.filterwarnings("ignore::ets_client.SeedIgnoredWarning")  # smg tells that its workers use none
 async def test_one_sample_may_have_a_seed(site: Site) -> None:
     async with site.client() as client:
         await client.expand("q", 1, SamplingParams(seed=7))
@@ -200,19 +203,23 @@ async def test_siblings_of_a_deterministic_server_would_be_equal_and_are_refused
         assert len(await client.expand("q", 1)) == 1
 
 
-async def test_labels_are_asked_for_all_prompts_at_once(site: Site) -> None:
+async def test_labels_of_prompts_of_one_length_and_namespace_are_asked_for_at_once(site: Site) -> None:
     async with site.client() as client:
-        roots = [await client.root(question) for question in ("One question", "Another")]
+        roots = [await client.root(question) for question in ("One question", "An question", "Another one")]
+        lengths = {len(root) for root in roots}
+        before = len(site.router.seen)
         probs = await client.label_probs(roots, [97, 98])
-        assert len(probs) == 2
-        body = site.router.seen[-1].body
-        assert (body["token_ids_logprob"], len(body["input_ids"])) == ([97, 98], 2)
-        assert "x-smg-routing-key" not in site.router.seen[-1].headers  # two trees, one request
-        await client.label_probs(roots[:1], [97, 98])
-        assert "x-smg-routing-key" in site.router.seen[-1].headers
+        assert len(probs) == 3
+        asked = [seen for seen in site.router.seen[before:] if "return_logprob" in (seen.body or {})]
+        assert len(asked) == len(lengths)
+        assert sum(len(seen.body["input_ids"]) for seen in asked) == 6
+        assert all({len(row) for row in seen.body["input_ids"]} <= {size + 1 for size in lengths} for seen in asked)
         apart = await client.root("One question", namespace="apart")
-        with pytest.raises(UnsupportedError, match="several namespaces"):
-            await client.label_probs([roots[0], apart], [97, 98])
+        before = len(site.router.seen)
+        assert all(isinstance(one, LabelProbs) for one in await client.label_probs([roots[0], apart], [97, 98]))
+        asked = [seen for seen in site.router.seen[before:] if "return_logprob" in (seen.body or {})]
+        assert sorted(seen.body.get("extra_key", "") for seen in asked) == ["", "apart"]
+        assert "x-smg-routing-key" in asked[0].headers  # of one tree
 
 
 async def test_the_servers_own_facts_come_through_smg() -> None:

@@ -25,7 +25,7 @@ from .prefix import Origin, Prefix
 from .profiles import Profile, list_profiles, load_profile
 from .retry import RetryPolicy
 from .sampling import SamplingParams, SeedIgnoredWarning
-from .scores import LabelProbs, ScoreFailure
+from .scores import LabelProbs, RewardScore, ScoreFailure
 from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
 from .stats import ClientStats, ServerState
 from .streams import BranchStream, Delta, TextStream
@@ -61,6 +61,7 @@ __all__ = [
     "RequestError",
     "RequestRejectedError",
     "RetryPolicy",
+    "RewardScore",
     "SamplingParams",
     "SamplingSource",
     "ScoreFailure",

@@ -18,6 +18,7 @@ from ._core.guard import (
 )
 from ._core.logprobs import check_logprobs
 from ._core.provenance import effective_sampling
+from ._core.serves import check_generates, check_reward_head
 from ._core.settle import StepSettings, path_settings, settle, step_settings
 from ._engine.expander import ExpandRequest
 from .branch import Branch
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from .effective_sampling import EffectiveSampling
     from .logprobs import LogprobOptions
     from .sampling import SamplingParams
-    from .scores import LabelProbs, ScoreFailure
+    from .scores import LabelProbs, RewardScore, ScoreFailure
 
 __all__ = ["AsyncPolicyClient"]
 
@@ -138,6 +139,7 @@ class AsyncPolicyClient(ServerCalls):
         Raises:
             InvalidRequestError: an argument would harm the server; nothing was sent.
             UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
+            ConfigurationError: the server's model generates no text.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
@@ -194,6 +196,7 @@ class AsyncPolicyClient(ServerCalls):
         Raises:
             InvalidRequestError: an argument would harm the server; nothing was sent.
             UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
+            ConfigurationError: the server's model generates no text.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops the sample on the server (2 s at most, in the background).
@@ -242,9 +245,11 @@ class AsyncPolicyClient(ServerCalls):
             Tokens of the request that was made; all zero when the server should hold the prefix already.
 
         Raises:
+            ConfigurationError: the server's model generates no text.
             RequestError: the call failed.
         """
         connection = self._ready()
+        check_generates(connection.info)
         start = check_path(prefix, connection.info.tokenizer_path)
         return await connection.expander.warm(start, self._deadline(timeout))
 
@@ -257,15 +262,14 @@ class AsyncPolicyClient(ServerCalls):
     ) -> list[LabelProbs | ScoreFailure]:
         """Probabilities of a few labels as the next token after each prefix, in one POST.
 
-        This is how process reward models of the Math-Shepherd and RLHFlow kinds are read on stock SGLang. One token
-        a prefix is generated and thrown away.
-
-        Use it on a server of its own: SGLang 0.5.18 dies when a prompt with ``token_ids_logprob`` and one without are
-        computed in the same step (0.5.23 does not).
+        This is how process reward models of the Math-Shepherd and RLHFlow kinds are read on stock SGLang. Nothing is
+        generated: each prefix is sent once for each label, with the label behind it, and the server recomputes its last
+        token and the label. What is cold and long enough is prefilled once before, shared by concurrent calls. It may
+        share a server with any other call.
 
         Args:
             prefixes: paths that end where the model is to judge.
-            labels: token ids, or text that is one token (``["+", "-"]``).
+            labels: at most 256 different token ids, or texts that are one token (``["+", "-"]``).
             timeout: seconds, all retries included; None takes the client's.
 
         Returns:
@@ -274,11 +278,13 @@ class AsyncPolicyClient(ServerCalls):
         Raises:
             InvalidRequestError: a label is not one token or outside the vocabulary, or a prefix is another model's.
             UnsupportedError: through a router, the prefixes have several namespaces.
+            ConfigurationError: the server's model generates no tokens.
             RequestError: the call failed.
 
         Cancelling it stops its samples on the server (2 s at most, in the background).
         """
         connection = self._ready()
+        check_generates(connection.info)
         paths = check_paths(prefixes, connection.info.tokenizer_path)
         return await connection.labels.probs(paths, labels, self._deadline(timeout))
 
@@ -305,6 +311,33 @@ class AsyncPolicyClient(ServerCalls):
         origin = Origin(info.tokenizer_path)
         start = Prefix((), "", origin=origin) if prefix is None else check_path(prefix, info.tokenizer_path)
         return effective_sampling(check_sampling(sampling), self._sampling, self.profile, info, start, call)
+
+    async def reward_scores(
+        self, prefixes: Sequence[Prefix | Branch], *, timeout: float | None = None
+    ) -> list[RewardScore | ScoreFailure]:
+        """What the head of a reward or classification model says of each prefix, in one POST.
+
+        For servers of models such as ``LlamaForSequenceClassification`` or ``Qwen2ForRewardModel``. SGLang reuses
+        cached prefixes for them too, whatever their namespaces.
+
+        Args:
+            prefixes: paths; the head reads their last token.
+            timeout: seconds, all retries included; None takes the client's.
+
+        Returns:
+            One outcome a prefix: :class:`RewardScore`, or a :class:`ScoreFailure` with the reason.
+
+        Raises:
+            InvalidRequestError: a prefix is another model's.
+            ConfigurationError: the server's model has no such head; nothing was sent.
+            RequestError: the call failed.
+
+        Cancelling it stops what still waits on the server (2 s at most, in the background).
+        """
+        connection = self._ready()
+        check_reward_head(connection.info)
+        paths = check_paths(prefixes, connection.info.tokenizer_path)
+        return await connection.rewards.scores(paths, self._deadline(timeout))
 
     async def _step_request(
         self,
@@ -343,6 +376,7 @@ class AsyncPolicyClient(ServerCalls):
         wanted = check_logprobs(logprobs, connection.info, connection.info.vocab_size)
         async with deadline.limit("the text was not tokenised"):
             prefix = await self._as_prefix(source)
+        check_generates(connection.info)
         check_origin(prefix, connection.info.tokenizer_path)
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
         seed = random.getrandbits(48) if connection.info.is_deterministic else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["LabelProbs", "ScoreFailure"]
+__all__ = ["LabelProbs", "RewardScore", "ScoreFailure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,29 @@ class LabelProbs:
         weights = [math.exp(value - top) for value in self.logprobs]
         total = math.fsum(weights)
         return tuple(weight / total for weight in weights)
+
+
+@dataclass(frozen=True, slots=True)
+class RewardScore:
+    """What a reward or classification head says of a prefix.
+
+    Attributes:
+        values: the head's outputs at the last token, as the model gives them: no sigmoid, no softmax. One of a reward
+            model, one a class of a classifier, in the order of ``id2label`` in the model's config.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def value(self) -> float:
+        """The only output of a reward model.
+
+        Raises:
+            ValueError: the head has several: choose one of :attr:`values`.
+        """
+        if len(self.values) != 1:
+            raise ValueError(f"the head has {len(self.values)} outputs, {self.values}: choose one of `values`")
+        return self.values[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class ServerInfo:
         has_metrics: whether :meth:`AsyncPolicyClient.metrics` has one.
         preferred_sampling: sampling fields that the server sets where a request has none, in SGLang's names
             (``--preferred-sampling-params``).
+        is_generation: whether it generates text; False for embedding and reward models, which die of ``/generate``.
+        architectures: of the model's config; none where the server does not tell.
     """
 
     frontend: Frontend = "server"
@@ -80,6 +82,16 @@ class ServerInfo:
     has_loads: bool = True
     has_metrics: bool = False
     preferred_sampling: Mapping[str, object] = field(default_factory=dict[str, object])
+    is_generation: bool = True
+    architectures: tuple[str, ...] = ()
+
+    @property
+    def has_reward_head(self) -> bool:
+        """Whether :meth:`AsyncPolicyClient.reward_scores` can be asked of it."""
+        # An embedding model answers the same endpoint with a vector. SGLang tells them apart by these names, too
+        # (model_loader/utils.py).
+        names = [name.lower() for name in self.architectures]
+        return not self.is_generation and (not names or any("classification" in n or "reward" in n for n in names))
 
     def within(self, context_length: int | None) -> ServerInfo:
         """These facts, with gaps in the limits of a request closed as far as one more number can.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CASES", "EOS_TOKEN", "FORCED_TOKEN", "OWN_RIDS", "WireCase"]
+__all__ = ["CASES", "EOS_TOKEN", "FORCED_TOKEN", "LABEL_CASES", "OWN_RIDS", "REWARD_CASES", "WireCase"]
 
 EOS_TOKEN = 1
 FORCED_TOKEN = 40
@@ -201,3 +201,37 @@ CASES: list[WireCase] = [
     *_ENDPOINTS,
 ]
 """All cases, in the order in which they are sent. The server is idle before each."""
+
+LABEL_CASES: list[WireCase] = [
+    _generate(
+        f"labels: behind prompts that are {state}",
+        {"max_new_tokens": 0, "temperature": 1.0},
+        input_ids=[[*PROMPT, 43], [*PROMPT, 45], [*OTHER, 43], [5, 43]],
+        return_logprob=True,
+        logprob_start_len=[5, 5, 3, 0],
+    )
+    for state in ("cold", "warm")
+]
+"""What `label_probs` sends, after the others; not recorded from 0.5.14."""
+
+
+def _classify(section: str, **body: Any) -> WireCase:
+    return WireCase(section, "POST", "/classify", body)
+
+
+REWARD_CASES: list[WireCase] = [
+    WireCase("endpoint: /model_info", "GET", "/model_info"),
+    WireCase("endpoint: /server_info", "GET", "/server_info"),
+    WireCase("endpoint: /health_generate", "GET", "/health_generate"),
+    _classify("reward: ids", input_ids=PROMPT),
+    _classify("reward: a batch keeps its order", input_ids=[PROMPT, OTHER], rid=["contract-rid-1", "contract-rid-2"]),
+    _classify("reward: one id list in a list gives a list", input_ids=[PROMPT]),
+    _classify("reward: a string as rid of a batch", input_ids=[PROMPT, OTHER], rid="contract-rid-3"),
+    _classify("reward: extra_key is ignored", input_ids=[PROMPT], extra_key=["tree"]),
+    _classify("reward: fewer rids than prompts", input_ids=[PROMPT, OTHER], rid=["contract-rid-4"]),
+    _classify("reward: no prompts", input_ids=[]),
+    _classify("reward: the longest prompt", input_ids=[[5] * 2047]),
+    _classify("reward: one prompt of a batch is too long", input_ids=[PROMPT, [5] * 2048]),
+    WireCase("reward: /encode gives the same", "POST", "/encode", {"input_ids": [PROMPT]}),
+]
+"""For a server of a reward model with one output; the context is 2,048 tokens."""

@@ -226,6 +226,7 @@ class _Drawer:
             "generate": self._generate,
             "stream": self._generate,
             "label_probs": self._label_probs,
+            "reward_scores": self._reward_scores,
             "prefix": self._prefix,
             "root": self._prefix,
             "tokenize": self._tokenize,
@@ -234,7 +235,7 @@ class _Drawer:
             "abort": self._abort,
         }
         # Generation has the most arguments, so it gets the most calls.
-        (name,) = self._random.choices(list(makers), (6, 4, 4, 4, 3, 3, 1, 2, 2, 2, 2))
+        (name,) = self._random.choices(list(makers), (6, 4, 4, 4, 4, 1, 3, 1, 2, 2, 2, 2))
         call = makers[name](name)
         return self._misshape(call) if self._random.random() < 0.03 else call
 
@@ -278,11 +279,16 @@ class _Drawer:
         return HostileCall(name, arguments, named, self._sampling(), self._leaves())
 
     def _label_probs(self, name: str) -> HostileCall:
-        good: Any = [self._random.choice(self._prefixes[:-1]) for _ in range(self._random.randint(0, 3))]
-        odd = self._one(ODDITIES, IDS, TEXTS, [[None], ["text"], [self._prefixes[-1]], self._prefixes[0], [[]]])
-        return HostileCall(
-            name, (good if self._random.random() < 0.7 else odd, self._one(LABELS)), self._named(timeout=TIMEOUTS)
-        )
+        labels = ["+", "-"] if self._random.random() < 0.3 else self._one(LABELS)
+        return HostileCall(name, (self._paths(), labels), self._named(timeout=TIMEOUTS))
+
+    def _reward_scores(self, name: str) -> HostileCall:
+        return HostileCall(name, (self._paths(),), self._named(timeout=TIMEOUTS))
+
+    def _paths(self) -> Any:
+        if self._random.random() < 0.7:
+            return [self._random.choice(self._prefixes[:-1]) for _ in range(self._random.randint(0, 3))]
+        return self._one(ODDITIES, IDS, TEXTS, [[None], ["text"], [self._prefixes[-1]], self._prefixes[0], [[]]])
 
     def _prefix(self, name: str) -> HostileCall:
         return HostileCall(name, (self._one(TEXTS, IDS, CHATS, ODDITIES, NUMBERS),), self._named(namespace=NAMESPACES))

@@ -1,4 +1,4 @@
-"""Send all cases to a real server and write what came back: `python -m tests.contract.record URL FILE`.
+"""Send all cases to a real server and write what came back: `python -m tests.contract.record URL FILE [reward]`.
 
 Needs the standard library alone, so that it runs on a host that has nothing else.
 """
@@ -10,10 +10,13 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .cases import CASES, WireCase
+from .cases import CASES, REWARD_CASES, WireCase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SECONDS = 120
 _MOST_METRICS = 400
@@ -39,9 +42,9 @@ def send(url: str, case: WireCase) -> dict[str, Any]:
     return {"status": status, "content_type": kind, "is_cut": is_cut, "body": _keep(case, text)}
 
 
-def record(url: str) -> dict[str, Any]:
-    """Send all cases; folders of the server's machine are left out of what it said."""
-    replies = {case.section: send(url, case) for case in CASES}
+def record(url: str, cases: Sequence[WireCase] = CASES) -> dict[str, Any]:
+    """Send cases; folders of the server's machine are left out of what it said."""
+    replies = {case.section: send(url, case) for case in cases}
     model = json.loads(replies["endpoint: /model_info"]["body"])["model_path"]
     for reply in replies.values():
         reply["body"] = _FOLDERS.sub("", reply["body"].replace(model, "/models/model"))
@@ -64,5 +67,6 @@ def _keep(case: WireCase, text: str) -> str:
 
 
 if __name__ == "__main__":
-    url, file = sys.argv[1:]
-    Path(file).write_text(json.dumps(record(url), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    url, file, *kind = sys.argv[1:]
+    found = record(url, REWARD_CASES if kind == ["reward"] else CASES)
+    Path(file).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -2,11 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from ets_client import DeadlineExceededError, InvalidRequestError, LabelProbs, ScoreFailure
+from ets_client import (
+    DeadlineExceededError,
+    InvalidRequestError,
+    LabelProbs,
+    Prefix,
+    RequestRejectedError,
+    ScoreFailure,
+)
+from ets_client._core.warmth import Warmth
 from ets_client._engine.deadline import Deadline
 from ets_client._engine.labels import Labels
 from ets_client._engine.tokenizers import ServerTokenizer
@@ -24,19 +32,39 @@ SHORT, LONG = root([1, 2, 3]), root(range(10))
 
 async def judge(request: HttpRequest) -> HttpReply:
     """Labels are the less probable the greater their id; a prompt that begins with 9 gets nothing."""
-    body = json.loads(request.body)
-    values = [[[-float(token), token, None] for token in labels] for labels in body["token_ids_logprob"]]
-    found = [None if ids[0] == 9 else [each] for ids, each in zip(body["input_ids"], values, strict=True)]
-    return reply([{"meta_info": {"output_token_ids_logprobs": each}} for each in found])
+    rows = json.loads(request.body)["input_ids"]
+    found = [[] if ids[0] == 9 else [[-9.0, ids[-2], None], [-float(ids[-1]), ids[-1], None]] for ids in rows]
+    return reply([{"meta_info": {"input_token_logprobs": each}} for each in found])
 
 
 async def tokenize(request: HttpRequest) -> HttpReply:
     return reply({"tokens": [ord(character) for character in json.loads(request.body)["prompt"]]})
 
 
+class Setting(NamedTuple):
+    labels: Labels
+    rig: Rig
+    warmth: Warmth
+    warmed: list[Prefix]
+
+
+def setting_of(*script: Entry, vocab_size: int | None = 100, max_input_tokens: int = 11) -> Setting:
+    rig, warmth, warmed = Rig(*script), Warmth(), list[Prefix]()
+
+    async def warm(prefix: Prefix, deadline: Deadline) -> None:
+        warmed.append(prefix)
+        async with deadline.limit("the prefix was not prefilled"):
+            await asyncio.sleep(0)
+            if prefix.token_ids[-1] == 99:
+                raise RequestRejectedError("too hot")
+
+    tokenizer = ServerTokenizer(rig.caller, 60)
+    return Setting(Labels(rig.caller, tokenizer, vocab_size, max_input_tokens, warmth, warm), rig, warmth, warmed)
+
+
 def labels_of(*script: Entry, vocab_size: int | None = 100) -> tuple[Labels, Rig]:
-    rig = Rig(*script)
-    return Labels(rig.caller, ServerTokenizer(rig.caller, 60), vocab_size, max_input_tokens=10), rig
+    setting = setting_of(*script, vocab_size=vocab_size)
+    return setting.labels, setting.rig
 
 
 async def test_outcomes_are_in_the_order_of_the_prefixes_and_too_long_ones_are_not_sent() -> None:
@@ -44,11 +72,13 @@ async def test_outcomes_are_in_the_order_of_the_prefixes_and_too_long_ones_are_n
     other = root([9, 9])
     outcomes = await labels.probs([LONG, SHORT, other], [7, 5], FOREVER)
     too_long, scored, without = outcomes
-    assert too_long == ScoreFailure("10 tokens; this server takes at most 9")
+    assert too_long == ScoreFailure("10 tokens; with a label behind them this server takes at most 9")
     assert scored == LabelProbs((7, 5), (-7.0, -5.0))
     assert without == ScoreFailure("the server gave no log-probabilities for the labels")
-    assert rig.transport.body()["input_ids"] == [SHORT.token_ids, other.token_ids]
-    assert len(set(rig.transport.body()["rid"])) == 2
+    assert rig.transport.body()["input_ids"] == [
+        [*each.token_ids, label] for each in (SHORT, other) for label in (7, 5)
+    ]
+    assert len(set(rig.transport.body()["rid"])) == 4
 
 
 async def test_the_longest_prompt_that_fits_is_sent() -> None:
@@ -76,10 +106,34 @@ async def test_prefixes_keep_their_namespaces() -> None:
     assert rig.transport.body()["extra_key"] == ["tree", ""]
 
 
+async def test_a_long_cold_prefix_is_warmed_before_and_is_warm_afterwards() -> None:
+    setting = setting_of(judge, judge, max_input_tokens=2000)
+    prefix = root(range(300))
+    await setting.labels.probs([prefix, SHORT], [5, 6], FOREVER)
+    assert setting.warmed == [prefix]
+    await setting.labels.probs([prefix, SHORT], [5, 6], FOREVER)
+    assert setting.warmed == [prefix]
+    assert [setting.warmth.length(each) for each in (prefix, SHORT)] == [300, 3]
+
+
+async def test_a_prefix_without_a_score_is_not_thought_warm() -> None:
+    setting = setting_of(judge)
+    await setting.labels.probs([root([9, 9])], [5], FOREVER)
+    assert len(setting.warmth) == 0
+
+
+async def test_when_a_prefill_fails_its_own_error_comes_and_nothing_is_asked() -> None:
+    setting = setting_of(max_input_tokens=2000)
+    with pytest.raises(RequestRejectedError, match="too hot"):
+        await setting.labels.probs([root([99] * 300), root([98] * 300)], [5, 6], FOREVER)
+    assert setting.rig.transport.requests == []
+
+
 @pytest.mark.parametrize(
     ("given", "argument", "words"),
     [
-        ([], "labels", "at least one label"),
+        ([], "labels", "1 to 256 labels"),
+        (range(257), "labels", "1 to 256 labels"),
         ("+-", "labels", "a list"),
         ([""], "labels[0]", "at least one character"),
         ([5, "ab"], "labels[1]", r"this is 2: \[97, 98\]"),

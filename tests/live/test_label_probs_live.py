@@ -1,46 +1,89 @@
-"""Label probabilities against transformers on the same weights."""
+"""Label probabilities against transformers on the same weights, and beside other calls."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
-import shlex
-import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ets_client import AsyncPolicyClient, LabelProbs
+from ets_client import AsyncPolicyClient, LabelProbs, SamplingParams
+
+from .engine import run_on_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ets_client import Prefix, ScoreFailure
 
 pytestmark = pytest.mark.live
 
-REFERENCE = Path(__file__).parent / "reference_logprobs.py"
 TEXTS = ("Step one is right.", "Step two is wrong, though it is longer.\n\n", "x")
 
 
-def reference(model_path: str, prompts: list[list[int]]) -> list[list[float]]:
-    """What transformers gives, on the Python that serves the model."""
-    shown = subprocess.run(
-        [os.environ["ETS_SERVER"], "command", "--profile", "tiny"], capture_output=True, text=True, check=True
-    )
-    command = next(line for line in shown.stdout.splitlines() if "launch_cpu.py" in line)
-    python, launcher = shlex.split(command.rstrip("\\"))[:2]
-    ran = subprocess.run(
-        [python, str(REFERENCE), str(Path(launcher).parent), model_path],
-        input=json.dumps(prompts),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: list[list[float]] = json.loads(ran.stdout)
-    return found
+def assert_as_transformers(
+    client: AsyncPolicyClient,
+    prefixes: Sequence[Prefix],
+    labels: Sequence[int],
+    outcomes: Sequence[LabelProbs | ScoreFailure],
+) -> None:
+    prompts = json.dumps([prefix.token_ids for prefix in prefixes])
+    rows = json.loads(run_on_engine("reference_logprobs.py", client.capabilities.model_path, stdin=prompts))
+    for outcome, row in zip(outcomes, rows, strict=True):
+        assert isinstance(outcome, LabelProbs)
+        assert outcome.token_ids == tuple(labels)
+        expected = [row[label] for label in labels]
+        assert max(abs(ours - theirs) for ours, theirs in zip(outcome.logprobs, expected, strict=True)) < 1e-2
 
 
 async def test_label_probabilities_are_those_of_transformers(live_endpoint: Path) -> None:
+    labels = range(0, 2048, 16)
     async with AsyncPolicyClient.from_endpoint(live_endpoint) as client:
         roots = [await client.prefix(text) for text in TEXTS]
-        outcomes = await client.label_probs(roots, range(2048))
-        expected = reference(client.capabilities.model_path, [root.token_ids for root in roots])
-    for outcome, row in zip(outcomes, expected, strict=True):
-        assert isinstance(outcome, LabelProbs)
-        assert max(abs(ours - theirs) for ours, theirs in zip(outcome.logprobs, row, strict=True)) < 1e-2
+        assert_as_transformers(client, roots, labels, await client.label_probs(roots, labels))
+
+
+async def test_label_probabilities_of_a_trained_model_are_those_of_transformers(
+    live_endpoint_smollm2_float32: Path,
+) -> None:
+    async with AsyncPolicyClient.from_endpoint(live_endpoint_smollm2_float32) as client:
+        roots = [await client.root(text) for text in ("Is 2 + 2 = 4?", "Tom has 3 boxes of 4 apples. Has he 12?")]
+        plus, minus = [(await client.tokenize(text))[0] for text in "+-"]
+        labels = [plus, minus, *range(100, 30_000, 3_000)]
+        assert_as_transformers(client, roots, labels, await client.label_probs(roots, labels))
+
+
+async def test_label_probabilities_beside_other_calls_leave_the_server_alive(live_endpoint: Path) -> None:
+    async with AsyncPolicyClient.from_endpoint(live_endpoint, timeout=120) as client:
+        root = await client.prefix("Beside other calls.")
+        (alone,) = await client.label_probs([root], [43, 45])
+        assert isinstance(alone, LabelProbs)
+
+        async def judge() -> None:
+            (outcome,) = await client.label_probs([root], [43, 45])
+            assert isinstance(outcome, LabelProbs)
+            assert outcome.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+
+        async def write(place: int) -> None:
+            start = await client.prefix(f"{place} other text")
+            await client.expand(start, n=2, sampling=SamplingParams(max_new_tokens=8), logprobs=place % 2 == 0)
+
+        for _ in range(10):
+            await asyncio.gather(*(judge() for _ in range(4)), *map(write, range(4)))
+        assert await client.health()
+
+
+async def test_a_long_cold_prefix_is_computed_once_for_all_its_labels(live_endpoint: Path) -> None:
+    async with AsyncPolicyClient.from_endpoint(live_endpoint) as client:
+        await client.flush_cache()
+        parent = await client.prefix([5, 6, 7, 8] * 100)
+        siblings = [parent.child([place] * 20, "x" * 20) for place in (40, 50, 60, 70)]
+        before = await client.metrics()
+        await client.label_probs(siblings, [43, 45])
+        async with asyncio.timeout(30):  # the counters of a step are published after its reply
+            while (computed := (await client.metrics()).since(before)).reused_tokens < 8 * 400:
+                pass
+    # 400 once; then 4 siblings x 2 labels x (20 of their own + the label), and the parent's last token no more.
+    assert computed.prefilled_tokens == 400 + 8 * 21

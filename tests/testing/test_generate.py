@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -9,7 +10,12 @@ import pytest
 from ets_client.testing import Costs, FakeOptions, ScriptedModel, VirtualClock
 from tests.testing.conftest import Client, eventually, open_client
 
-VERSIONS = ("0.5.14", "0.5.18", "0.5.23")
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ets_client.testing import Version
+
+VERSIONS: tuple[Version, ...] = ("0.5.14", "0.5.18", "0.5.23")
 _EMBEDS = (
     "input_embeds is provided while disable_radix_cache is False. Please add `--disable-radix-cache` when you "
     "launch the server if you want to use input_embeds as inputs."
@@ -375,6 +381,65 @@ async def test_lists_of_wishes_are_each_of_its_prompt(client: Client) -> None:
     assert first["meta_info"]["output_token_ids_logprobs"][0][0][1] == 4
     assert "output_token_logprobs" not in second["meta_info"]
     assert [first["prompt_token_ids"], second["prompt_token_ids"]] == [[10], [11]]
+
+
+WISHES: dict[str, Any] = {"return_logprob": True, "token_ids_logprob": [4]}
+
+
+@asynccontextmanager
+async def meeting(version: Version, *, plain: dict[str, Any], wishing: dict[str, Any]) -> AsyncIterator[Client]:
+    """A server that computes two prompts in one step, only the second of which comes with `token_ids_logprob`."""
+    clock = VirtualClock()
+    async with open_client(FakeOptions(version=version), clock=clock, costs=Costs(step=1.0)) as client:
+        first = asyncio.create_task(client.generate([9], max_new_tokens=0))
+        await eventually(lambda: client.server.registered_rids != frozenset())
+        await clock.advance(0.5)
+        tasks = [
+            first,
+            *(asyncio.create_task(client.generate([10], **each)) for each in (plain, {**WISHES, **wishing})),
+        ]
+        await eventually(lambda: len(client.server.scheduler.waiting) == 2)
+        await clock.advance(5)
+        yield client
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("plain", "wishing"), [(1, 1), (0, 1), (1, 0)])
+async def test_prompts_with_and_without_token_ids_logprob_in_one_step_kill_the_older(
+    version: Version, plain: int, wishing: int
+) -> None:
+    made = {"plain": {"max_new_tokens": plain}, "wishing": {"max_new_tokens": wishing}}
+    async with meeting(version, **made) as client:
+        died = None if version == "0.5.23" else """FatalError("'list' object has no attribute 'tolist'")"""
+        assert client.server.died == died
+
+
+async def test_the_two_kinds_do_not_kill_where_nothing_is_generated() -> None:
+    async with meeting("0.5.18", plain={"max_new_tokens": 0}, wishing={"max_new_tokens": 0}) as client:
+        assert client.server.died is None
+
+
+async def test_ids_named_without_wanting_log_probabilities_do_not_kill() -> None:
+    fields = {"return_logprob": False, "max_new_tokens": 1}
+    async with meeting("0.5.18", plain={"max_new_tokens": 1}, wishing=fields) as client:
+        assert client.server.died is None
+
+
+async def test_the_two_kinds_kill_0_5_18_when_they_decode_together() -> None:
+    clock = VirtualClock()
+    async with open_client(clock=clock, costs=Costs(step=1.0)) as client:
+        tasks: list[asyncio.Task[Any]] = []
+        for ids, wishes in ((10, {}), (11, WISHES)):
+            assert client.server.died is None
+            tasks.append(asyncio.create_task(client.generate([ids], **wishes, **LONG)))
+            await eventually(lambda: len(client.server.registered_rids) == len(tasks))
+            await clock.advance(3)
+        assert client.server.died is not None
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(end, httpx.TransportError) for end in ends] == [True, True]
 
 
 async def test_a_sample_refused_by_the_scheduler_fails_its_whole_request(client: Client) -> None:

@@ -157,7 +157,7 @@ def test_sglangs_own_n_has_its_request_id_in_a_list_of_one() -> None:
     }
 
 
-def test_a_batch_for_a_router_has_no_list_but_the_prompts_and_the_labels() -> None:
+def test_a_batch_for_a_router_has_no_list_but_the_prompts() -> None:
     body = json.loads(
         router_body([[5, 6], [5, 6]], "a", {"top_k": 2}, namespace="tree", logprobs=LogprobOptions(), stream=True)
     )
@@ -170,11 +170,3 @@ def test_a_batch_for_a_router_has_no_list_but_the_prompts_and_the_labels() -> No
         "extra_key": "tree",
     }
     assert json.loads(router_body([[5]], "a", {}, namespace=None)).keys() == {"input_ids", "rid", "sampling_params"}
-    labels = json.loads(router_body([[5]], "a", {}, namespace=None, labels=(7, 8)))
-    assert labels == {
-        "input_ids": [[5]],
-        "rid": "a",
-        "sampling_params": {},
-        "return_logprob": True,
-        "token_ids_logprob": [7, 8],
-    }

@@ -9,73 +9,71 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ets_client._wire.broken import BrokenReplyError
-from ets_client._wire.labels import label_body, read_label_logprobs
+from ets_client._wire.labels import label_body, read_label_logprobs, router_label_body
 
 PLUS, MINUS = 43, 45
 
 
-def answer(*positions: Any) -> bytes:
-    """A reply of samples with these label log-probabilities at their first token."""
-    return json.dumps([{"text": "x", "meta_info": {"output_token_ids_logprobs": each}} for each in positions]).encode()
+def answer(*rows: Any) -> bytes:
+    """A reply of samples with these log-probabilities of their prompts' ends."""
+    return json.dumps([{"text": "", "meta_info": {"input_token_logprobs": each}} for each in rows]).encode()
+
+
+def ends(plus: float | None, minus: float | None) -> list[Any]:
+    """The two rows of one prompt."""
+    return [[[-7.0, 1, None], [plus, PLUS, None]], [[-7.0, 1, None], [minus, MINUS, "-"]]]
 
 
 def read(body: bytes, expected: int = 1) -> list[tuple[float, ...] | None]:
     return read_label_logprobs(body, expected, (PLUS, MINUS))
 
 
-def test_each_prompt_asks_for_all_labels_and_one_token_at_temperature_1() -> None:
-    assert json.loads(label_body([[1, 2], [3]], ["a", "b"], (PLUS, MINUS), [None, None])) == {
-        "input_ids": [[1, 2], [3]],
-        "rid": ["a", "b"],
-        "sampling_params": {"max_new_tokens": 1, "temperature": 1.0},
+def test_each_prompt_is_sent_with_each_label_behind_it_and_generates_nothing() -> None:
+    assert json.loads(label_body([[1, 2], [3]], ["a", "b", "c", "d"], (PLUS, MINUS), [None, None])) == {
+        "input_ids": [[1, 2, PLUS], [1, 2, MINUS], [3, PLUS], [3, MINUS]],
+        "rid": ["a", "b", "c", "d"],
+        "sampling_params": {"max_new_tokens": 0, "temperature": 1.0},
         "return_logprob": True,
-        "token_ids_logprob": [[PLUS, MINUS], [PLUS, MINUS]],
+        "logprob_start_len": [1, 1, 0, 0],
     }
 
 
 def test_prompts_with_and_without_a_namespace_go_together() -> None:
-    body = json.loads(label_body([[1], [2]], ["a", "b"], (PLUS,), [None, "tree"]))
-    assert body["extra_key"] == ["", "tree"]
+    body = json.loads(label_body([[1], [2]], ["a", "b", "c", "d"], (PLUS, MINUS), [None, "tree"]))
+    assert body["extra_key"] == ["", "", "tree", "tree"]
 
 
 def test_values_come_in_the_order_of_the_labels() -> None:
-    mixed, straight = [[[-2.0, MINUS, None], [-1.0, PLUS, "+"]]], [[[-3.0, PLUS, None], [-4.0, MINUS, None]]]
-    assert read(answer(mixed, straight), 2) == [(-1.0, -2.0), (-3.0, -4.0)]
+    assert read(answer(*ends(-1.0, -2.0), *ends(-3.0, -4.0)), 2) == [(-1.0, -2.0), (-3.0, -4.0)]
 
 
-def test_only_the_first_generated_token_counts() -> None:
-    first, second = [[-1.0, PLUS, None], [-2.0, MINUS, None]], [[-8.0, PLUS, None], [-9.0, MINUS, None]]
-    assert read(answer([first, second])) == [(-1.0, -2.0)]
+def test_the_first_token_of_all_has_no_value_and_need_not() -> None:
+    assert read(answer([[None, 3, None], [-1.0, PLUS, None]], [[None, 3, None], [-2.0, MINUS, None]])) == [(-1.0, -2.0)]
 
 
 def test_a_label_without_any_probability_is_minus_infinity() -> None:
-    assert read(answer([[[None, PLUS, None], [-0.5, MINUS, None]]])) == [(-math.inf, -0.5)]
+    assert read(answer(*ends(None, -0.5))) == [(-math.inf, -0.5)]
 
 
-@pytest.mark.parametrize(
-    "positions",
-    [
-        None,
-        [],
-        [None],
-        [[]],
-        [[[-1.0, PLUS, None]]],
-        [[[None, PLUS, None], [None, MINUS, None]]],
-    ],
-)
-def test_a_sample_without_a_value_for_each_label_has_none(positions: Any) -> None:
-    good = [[[-1.0, PLUS, None], [-2.0, MINUS, None]]]
-    assert read(answer(positions, good), 2) == [None, (-1.0, -2.0)]
+@pytest.mark.parametrize("rows", [(None, None), ([], []), ([], ends(-1.0, -2.0)[1]), tuple(ends(None, None))])
+def test_a_prompt_without_a_value_for_each_label_has_none(rows: Any) -> None:
+    assert read(answer(*rows, *ends(-1.0, -2.0)), 2) == [None, (-1.0, -2.0)]
 
 
-def test_a_sample_that_was_aborted_in_the_queue_has_none() -> None:
-    assert read(b'[{"text": "", "meta_info": {"id": "a", "finish_reason": {"type": "abort"}}}]') == [None]
+def test_a_prompt_one_of_whose_rows_was_aborted_in_the_queue_has_none() -> None:
+    aborted = {"text": "", "meta_info": {"id": "a", "finish_reason": {"type": "abort"}}}
+    assert read(json.dumps([*json.loads(answer(ends(-1.0, -2.0)[0])), aborted]).encode()) == [None]
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("count", [0, 1, 3, 5])
 def test_another_number_of_samples_is_a_broken_reply(count: int) -> None:
-    with pytest.raises(BrokenReplyError, match=f"{count} samples for a batch of 2"):
+    with pytest.raises(BrokenReplyError, match=f"{count} samples for a batch of 4"):
         read(answer(*[None] * count), 2)
+
+
+def test_the_value_of_another_token_is_a_broken_reply() -> None:
+    with pytest.raises(BrokenReplyError, match="token 45 instead of label 43"):
+        read(answer(*reversed(ends(-1.0, -2.0))))
 
 
 @pytest.mark.parametrize(
@@ -84,9 +82,9 @@ def test_another_number_of_samples_is_a_broken_reply(count: int) -> None:
         (b"<html>", "the body"),
         (b"{}", "the body"),
         (b'[{"text": "x"}]', "0.meta_info"),
-        (answer([[["x", PLUS, None]]]), "0.meta_info.output_token_ids_logprobs.0.0.0"),
-        (answer([[[-1.0, PLUS]]]), "0.meta_info.output_token_ids_logprobs.0.0.2"),
-        (answer("x"), "0.meta_info.output_token_ids_logprobs"),
+        (answer([["x", PLUS, None]]), "0.meta_info.input_token_logprobs.0.0"),
+        (answer([[-1.0, PLUS]]), "0.meta_info.input_token_logprobs.0.2"),
+        (answer("x"), "0.meta_info.input_token_logprobs"),
     ],
 )
 def test_garbage_is_a_broken_reply_that_says_where(body: bytes, where: str) -> None:
@@ -95,14 +93,25 @@ def test_garbage_is_a_broken_reply_that_says_where(body: bytes, where: str) -> N
     assert str(caught.value).startswith(where)
 
 
-@given(
-    st.binary()
-    | st.lists(st.none() | st.lists(st.none() | st.lists(st.tuples(st.floats(), st.integers(0, 50), st.none()))))
-    .map(lambda positions: answer(*positions))
-)  # fmt: skip
+ROWS = st.none() | st.lists(st.tuples(st.floats() | st.none(), st.sampled_from([PLUS, MINUS, 1]), st.none()))
+
+
+@given(st.binary() | st.lists(ROWS, max_size=3).map(lambda rows: answer(*rows)))
 def test_whatever_comes_is_read_or_broken(body: bytes) -> None:
     try:
         (found,) = read(body)
     except BrokenReplyError:
         return
     assert found is None or len(found) == 2
+
+
+def test_through_a_router_everything_but_the_rows_is_given_once() -> None:
+    assert json.loads(router_label_body([[1, 2, 7], [1, 2, 8]], "a", namespace="tree")) == {
+        "input_ids": [[1, 2, 7], [1, 2, 8]],
+        "rid": "a",
+        "sampling_params": {"max_new_tokens": 0, "temperature": 1.0},
+        "return_logprob": True,
+        "logprob_start_len": 1,
+        "extra_key": "tree",
+    }
+    assert "extra_key" not in json.loads(router_label_body([[1, 7]], "a", namespace=None))

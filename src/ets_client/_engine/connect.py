@@ -17,6 +17,7 @@ from .facts import fetch_router_tokenizer, fetch_server_info
 from .labels import Labels
 from .prompts import Prompts
 from .requests import BatchRequests, RouterRequests, ServerNRequests
+from .reward import Rewards
 from .tokenizers import LocalTokenizer, Remote, RouterTokenizer, ServerTokenizer, Tokenizer, find_local_tokenizer
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Connection:
         prompts: turns what callers give into ids.
         expander: runs expands.
         labels: asks for label probabilities.
+        rewards: asks a reward head.
     """
 
     info: ServerInfo
@@ -52,6 +54,7 @@ class Connection:
     prompts: Prompts
     expander: Expander
     labels: Labels
+    rewards: Rewards
 
     def now(self, found: ServerInfo) -> ServerInfo:
         """Facts that were asked for again, with what first contact knew from elsewhere than the server.
@@ -130,8 +133,9 @@ async def connect(
     tokenizer = local or server
     prompts = Prompts(given.prompt, tokenizer, server, size)
     expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments, requests=requests)
-    labels = Labels(caller, tokenizer, size, info.max_input_tokens, requests)
-    return Connection(info, given, tokenizer, prompts, expander, labels)
+    labels = Labels(caller, tokenizer, size, info.max_input_tokens, warmth, expander.warm, requests)
+    rewards = Rewards(caller, info.max_input_tokens)
+    return Connection(info, given, tokenizer, prompts, expander, labels, rewards)
 
 
 def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:

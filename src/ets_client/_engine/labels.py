@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING
 
 from .._core.guard import check_ids, check_text, is_items
+from .._core.sharing import cold_parts
 from .._wire.labels import read_label_logprobs
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, RequestRejectedError
 from ..scores import LabelProbs, ScoreFailure
+from .bisect import outcomes_of
 from .requests import BatchRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from .._core.warmth import Warmth
     from ..prefix import Prefix
     from .caller import Caller
     from .deadline import Deadline
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from .tokenizers import Tokenizer
 
 __all__ = ["Labels"]
+
+_MOST_LABELS = 256  # each is a prompt of its own
 
 
 class Labels:
@@ -32,6 +38,8 @@ class Labels:
         tokenizer: Tokenizer,
         vocab_size: int | None,
         max_input_tokens: int | None,
+        warmth: Warmth,
+        warm: Callable[[Prefix, Deadline], Awaitable[object]],
         requests: Requests | None = None,
     ) -> None:
         """Make it.
@@ -41,12 +49,17 @@ class Labels:
             tokenizer: makes ids of labels that are given as text.
             vocab_size: ids below it exist, or None when nobody knows.
             max_input_tokens: prompts must be shorter; None when nobody knows, and the server refuses them.
+            warmth: what is known of the server's cache.
+            warm: puts a prefix into the server's cache, once for all that ask at the same time.
             requests: how requests are written; as one batch when it is not given.
         """
         self._caller = caller
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
-        self._most = math.inf if max_input_tokens is None else max_input_tokens
+        # A label comes behind, and SGLang takes less than its maximum.
+        self._most_tokens = math.inf if max_input_tokens is None else max_input_tokens - 2
+        self._warmth = warmth
+        self._warm = warm
         self._requests = requests or BatchRequests()
 
     async def probs(
@@ -57,26 +70,51 @@ class Labels:
             return []
         async with deadline.limit("the labels were not tokenised"):
             ids = await self._ids(labels)
+        too_long = "{} tokens; with a label behind them this server takes at most {}"
         outcomes: list[LabelProbs | ScoreFailure] = [
-            ScoreFailure(f"{len(prefix)} tokens; this server takes at most {self._most - 1}") for prefix in prefixes
+            ScoreFailure(too_long.format(len(prefix), self._most_tokens)) for prefix in prefixes
         ]
-        fitting = [place for place, prefix in enumerate(prefixes) if len(prefix) < self._most]
-        if not fitting:
+        places = [place for place, prefix in enumerate(prefixes) if len(prefix) <= self._most_tokens]
+        if not places:
             return outcomes
-        asked = [prefixes[place] for place in fitting]
-        found = await self._caller.call(
-            lambda: self._requests.labels(asked, ids),
-            lambda body: read_label_logprobs(body, len(asked), ids),
-            deadline,
-        )
-        for place, logprobs in zip(fitting, found, strict=True):
+        fitting = [prefixes[place] for place in places]
+        await self._warm_all(cold_parts(fitting, len(ids), self._warmth.length), deadline)
+        found = await outcomes_of(fitting, self._requests.together, lambda some: self._logprobs(some, ids, deadline))
+        for place, logprobs in zip(places, found, strict=True):
+            if isinstance(logprobs, RequestRejectedError):
+                outcomes[place] = ScoreFailure(logprobs.message)
+                continue
             missing = ScoreFailure("the server gave no log-probabilities for the labels")
             outcomes[place] = missing if logprobs is None else LabelProbs(ids, logprobs)
         return outcomes
 
+    async def _logprobs(
+        self, prefixes: Sequence[Prefix], ids: tuple[int, ...], deadline: Deadline
+    ) -> list[tuple[float, ...] | None]:
+        found = await self._caller.call(
+            lambda: self._requests.labels(prefixes, ids),
+            lambda body: read_label_logprobs(body, len(prefixes), ids),
+            deadline,
+        )
+        for prefix, logprobs in zip(prefixes, found, strict=True):
+            if logprobs is not None:
+                self._warmth.add(prefix)
+        return found
+
+    async def _warm_all(self, prefixes: Sequence[Prefix], deadline: Deadline) -> None:
+        async def warm(prefix: Prefix) -> None:
+            await self._warm(prefix, deadline)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for prefix in prefixes:
+                    group.create_task(warm(prefix))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
     async def _ids(self, labels: Sequence[str | int]) -> tuple[int, ...]:
-        if not is_items(labels) or not labels:
-            raise InvalidRequestError("labels", labels, 'a list of at least one label, such as ["+", "-"]')
+        if not is_items(labels) or not 1 <= len(labels) <= _MOST_LABELS:
+            raise InvalidRequestError("labels", labels, f'a list of 1 to {_MOST_LABELS} labels, such as ["+", "-"]')
         ids: list[int] = []
         for place, label in enumerate(labels):
             if not isinstance(label, str):

@@ -6,12 +6,12 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._wire.generate import generate_body, router_body, server_n_body, warm_body
-from .._wire.labels import label_body
+from .._wire.labels import label_body, router_label_body
 from ..errors import UnsupportedError
 from .outgoing import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from .._core.plan import Shape
     from ..logprobs import LogprobOptions
@@ -52,12 +52,12 @@ class Requests(Protocol):
         """A request that only puts a prefix into the cache."""
         ...
 
-    def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
-        """The log-probabilities of labels after each prefix.
+    def together(self, prefix: Prefix) -> Hashable:
+        """Prefixes with the same key can go in one request for labels."""
+        ...
 
-        Raises:
-            UnsupportedError: one request cannot carry them.
-        """
+    def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
+        """The log-probabilities of labels after each prefix; all have the same :meth:`together`."""
         ...
 
 
@@ -86,9 +86,13 @@ class BatchRequests:
         rid = uuid.uuid4().hex
         return Outgoing("POST", "/generate", warm_body(prefix.token_ids, rid, prefix.origin.namespace), (rid,))
 
+    def together(self, prefix: Prefix) -> Hashable:  # noqa: ARG002 - all can
+        """Prefixes with the same key can go in one request for labels."""
+        return None
+
     def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
         """The log-probabilities of labels after each prefix."""
-        rids = tuple(uuid.uuid4().hex for _ in prefixes)
+        rids = tuple(uuid.uuid4().hex for _ in prefixes for _ in labels)
         prompts = [prefix.token_ids for prefix in prefixes]
         body = label_body(prompts, rids, labels, [prefix.origin.namespace for prefix in prefixes])
         return Outgoing("POST", "/generate", body, rids)
@@ -147,18 +151,16 @@ class RouterRequests:
         body = router_body([prefix.token_ids], rid, {"max_new_tokens": 0}, namespace=prefix.origin.namespace)
         return _routed(body, _numbered(rid, 1), [prefix])
 
+    def together(self, prefix: Prefix) -> Hashable:
+        """A router takes one namespace, and one place where log-probabilities begin, for all prompts of a request."""
+        return len(prefix), prefix.origin.namespace
+
     def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
         """The log-probabilities of labels after each prefix."""
-        namespaces = {prefix.origin.namespace for prefix in prefixes}
-        if len(namespaces) > 1:
-            raise UnsupportedError(
-                "label_probs of several namespaces",
-                "SGLang's router takes one for all prompts of a request; make one call for each namespace",
-            )
-        rid, prompts = uuid.uuid4().hex, [prefix.token_ids for prefix in prefixes]
-        sampling = {"max_new_tokens": 1, "temperature": 1.0}  # as in label_body
-        body = router_body(prompts, rid, sampling, namespace=namespaces.pop(), labels=labels)
-        return _routed(body, _numbered(rid, len(prefixes)), prefixes)
+        rid, first = uuid.uuid4().hex, prefixes[0]
+        rows = [[*prefix.token_ids, label] for prefix in prefixes for label in labels]
+        body = router_label_body(rows, rid, namespace=first.origin.namespace)
+        return _routed(body, _numbered(rid, len(rows)), prefixes)
 
 
 def _refuse_chosen(logprobs: LogprobOptions | None, shape: str) -> None:

@@ -142,7 +142,6 @@ def router_body(
     *,
     namespace: str | None,
     logprobs: LogprobOptions | None = None,
-    labels: Sequence[int] | None = None,
     stream: bool = False,
 ) -> bytes:
     """A batch as SGLang's routers take it: everything but the prompts is given once, for all samples.
@@ -153,7 +152,6 @@ def router_body(
         sampling: :func:`sampling_fields` of all of them.
         namespace: cache namespace, or None.
         logprobs: which log-probabilities the reply shall hold, without chosen ids, or None.
-        labels: token ids whose log-probabilities are wanted too.
         stream: whether the reply shall come piece by piece.
     """
     body: dict[str, Any] = {
@@ -162,8 +160,6 @@ def router_body(
         "sampling_params": sampling,
         **logprob_fields(logprobs, len(prompts)),
     }
-    if labels is not None:
-        body["return_logprob"], body["token_ids_logprob"] = True, list(labels)
     if stream:
         body["stream"] = True
     if namespace is not None:

@@ -122,6 +122,8 @@ def info_of(server: WireServerInfo, model: ModelInfo, context_length: int | None
         streams_increments=server.incremental_streaming_output,
         has_metrics=server.enable_metrics,
         preferred_sampling=server.preferred_sampling_params,
+        is_generation=model.is_generation,
+        architectures=model.architectures,
     )
 
 

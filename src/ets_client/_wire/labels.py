@@ -12,13 +12,13 @@ from .broken import BrokenReplyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["label_body", "read_label_logprobs"]
+__all__ = ["label_body", "read_label_logprobs", "router_label_body"]
 
 
 class _Meta(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    output_token_ids_logprobs: list[list[tuple[float | None, int, str | None]] | None] | None = None
+    input_token_logprobs: list[tuple[float | None, int, str | None]] | None = None
 
 
 class _Sample(BaseModel):
@@ -33,24 +33,47 @@ _SAMPLES = TypeAdapter(list[_Sample])
 def label_body(
     prompts: Sequence[Sequence[int]], rids: Sequence[str], labels: Sequence[int], namespaces: Sequence[str | None]
 ) -> bytes:
-    """Ask for log-probabilities of the labels after each prompt; one token is generated and thrown away.
+    """Ask what each label would have cost as the next token: a prompt with each label behind it, nothing generated.
+
+    ``token_ids_logprob`` would need one row a prompt, but SGLang before 0.5.23 dies when such a row and one without are
+    computed in the same step (``'list' object has no attribute 'tolist'``).
 
     Args:
         prompts: token ids.
-        rids: one request id a prompt.
+        rids: one request id for each label of the first prompt, then of the second, and so on.
         labels: token ids.
         namespaces: cache namespace of each prompt, or None.
     """
     body: dict[str, Any] = {
-        "input_ids": list(prompts),
+        "input_ids": [[*prompt, label] for prompt in prompts for label in labels],
         "rid": list(rids),
-        # SGLang divides by the temperature before it takes the logarithm.
-        "sampling_params": {"max_new_tokens": 1, "temperature": 1.0},
+        "sampling_params": {"max_new_tokens": 0, "temperature": 1.0},
         "return_logprob": True,
-        "token_ids_logprob": [list(labels)] * len(rids),
+        # From the last token of the prompt on: SGLang takes from its cache what lies before this position, no more.
+        "logprob_start_len": [len(prompt) - 1 for prompt in prompts for _ in labels],
     }
     if any(namespace is not None for namespace in namespaces):
-        body["extra_key"] = [namespace or "" for namespace in namespaces]
+        body["extra_key"] = [namespace or "" for namespace in namespaces for _ in labels]
+    return to_json(body)
+
+
+def router_label_body(rows: Sequence[Sequence[int]], rid: str, *, namespace: str | None) -> bytes:
+    """The same through SGLang's router, which takes everything but the prompts once for all.
+
+    Args:
+        rows: a prompt with a label behind it each, all of the same length.
+        rid: request id of the batch; the server calls its rows ``rid_0``, ``rid_1``, …
+        namespace: cache namespace of all, or None.
+    """
+    body: dict[str, Any] = {
+        "input_ids": rows,
+        "rid": rid,
+        "sampling_params": {"max_new_tokens": 0, "temperature": 1.0},
+        "return_logprob": True,
+        "logprob_start_len": len(rows[0]) - 2,
+    }
+    if namespace is not None:
+        body["extra_key"] = namespace
     return to_json(body)
 
 
@@ -73,18 +96,23 @@ def read_label_logprobs(body: bytes, expected: int, labels: Sequence[int]) -> li
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BrokenReplyError(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from None
-    if len(samples) != expected:
-        raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected}")
-    return [_of_one(sample, labels) for sample in samples]
+    if len(samples) != expected * len(labels):
+        raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected * len(labels)}")
+    each = len(labels)
+    return [_of_one(samples[place * each : (place + 1) * each], labels) for place in range(expected)]
 
 
-def _of_one(sample: _Sample, labels: Sequence[int]) -> tuple[float, ...] | None:
-    positions = sample.meta_info.output_token_ids_logprobs
-    if not positions or positions[0] is None:
-        return None
-    found = {token: value for value, token, _ in positions[0]}
-    values = [found.get(label) for label in labels]
+def _of_one(samples: Sequence[_Sample], labels: Sequence[int]) -> tuple[float, ...] | None:
+    values: list[float | None] = []
+    for sample, label in zip(samples, labels, strict=True):
+        positions = sample.meta_info.input_token_logprobs
+        if not positions:  # stopped before it was computed
+            return None
+        value, token, _ = positions[-1]
+        if token != label:
+            raise BrokenReplyError(f"the log-probability of token {token} instead of label {label}")
+        values.append(value)
     # orjson writes -inf as null: a label without any probability is no failure unless all are.
-    if any(label not in found for label in labels) or all(value is None for value in values):
+    if all(value is None for value in values):
         return None
     return tuple(float("-inf") if value is None else value for value in values)

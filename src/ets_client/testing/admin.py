@@ -6,14 +6,16 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from .body import fields_of
+from .classify import Classifier
 from .draw import LogProbabilities
-from .errors import RejectedError, broken_json, http_error, invalid, plain_error, value_error
+from .errors import RejectedError, http_error, invalid, plain_error
 from .info import SECTIONS, load_of, loads, metrics_text, model_info, models, prometheus_loads, server_info
 from .job import Job
 from .sampling import CrashError, Sampling
-from .shapes import is_list, is_object
+from .shapes import is_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,10 +32,6 @@ _FLUSHED = (
 )
 _NO_TEMPLATE = (
     "Cannot use chat template functions because tokenizer.chat_template is not set and no template argument was passed!"
-)
-_NO_EMBEDDING = (
-    "This model does not appear to be an embedding model by default. "
-    "Please add `--is-embedding` when launching the server or try another model."
 )
 _NO_VERSION = "Endpoint '/get_weight_version' or '/weight_version' is deprecated. Please use '/model_info' instead."
 _PLAIN = "text/plain; charset=utf-8"
@@ -59,6 +57,7 @@ class Admin:
         self._is_draining = is_draining
         self._aborts = 0
         dialect = generator.dialect
+        classify = Classifier(generator).handle
         self.routes: dict[str, dict[str, Callable[[Exchange], None]]] = {
             "/health": {"GET": self._health},
             "/health_generate": {"GET": self._health},
@@ -77,8 +76,8 @@ class Admin:
             "/v1/tokenize": {"POST": self._tokenize},
             "/detokenize": {"POST": self._detokenize},
             "/v1/detokenize": {"POST": self._detokenize},
-            "/encode": {"POST": self._embed, "PUT": self._embed},
-            "/classify": {"POST": self._embed, "PUT": self._embed},
+            "/encode": {"POST": classify, "PUT": classify},
+            "/classify": {"POST": classify, "PUT": classify},
             "/v1/score": {"POST": self._score},
         }
         if self._options.enable_metrics:
@@ -195,7 +194,7 @@ class Admin:
         self._generator.engine.when_idle(lambda: settle(in_time=True))
 
     def _abort(self, exchange: Exchange) -> None:
-        fields = _fields(exchange, "POST /abort_request")
+        fields = fields_of(exchange, "POST /abort_request")
         rid, everything = fields.get("rid", ""), fields.get("abort_all", False)
         if not isinstance(rid, str):
             raise invalid("string_type", ("body", "rid"), "Input should be a valid string", rid, "POST /abort_request")
@@ -206,7 +205,7 @@ class Admin:
         exchange.reply(200, content_type=None)
 
     def _pause(self, exchange: Exchange) -> None:
-        mode = _fields(exchange, "POST /pause_generation").get("mode", "abort")
+        mode = fields_of(exchange, "POST /pause_generation").get("mode", "abort")
         engine = self._generator.engine
 
         def answer() -> None:
@@ -227,7 +226,7 @@ class Admin:
     # -- text -----------------------------------------------------------------------------------------------------
 
     def _tokenize(self, exchange: Exchange) -> None:
-        fields = _fields(exchange, "POST /tokenize", needs_json=True)
+        fields = fields_of(exchange, "POST /tokenize", needs_json=True)
         prompt, messages = fields.get("prompt"), fields.get("messages")
         tokenizer, special = self._generator.tokenizer, bool(fields.get("add_special_tokens", True))
         if (prompt is None) == (messages is None):
@@ -265,7 +264,7 @@ class Admin:
         return "".join(parts) + ("" if is_open else "<|im_start|>assistant\n")
 
     def _detokenize(self, exchange: Exchange) -> None:
-        fields = _fields(exchange, "POST /detokenize", needs_json=True)
+        fields = fields_of(exchange, "POST /detokenize", needs_json=True)
         tokens: Any = fields.get("tokens")
         skips, tokenizer = bool(fields.get("skip_special_tokens", True)), self._generator.tokenizer
         is_nested = is_list(tokens) and bool(tokens) and is_list(tokens[0])
@@ -277,12 +276,8 @@ class Admin:
         texts = [tokenizer.decode(row, skip_special_tokens=skips) for row in rows]
         exchange.reply(200, to_json({"text": texts if is_nested else texts[0]}))
 
-    def _embed(self, exchange: Exchange) -> None:
-        _fields(exchange, f"{exchange.method} {exchange.path}")
-        exchange.reply(400, value_error(_NO_EMBEDDING))
-
     def _score(self, exchange: Exchange) -> None:
-        fields = _fields(exchange, "POST /v1/score", needs_json=True)
+        fields = fields_of(exchange, "POST /v1/score", needs_json=True)
         labels: Any = fields.get("label_token_ids")
         tokenizer = self._generator.tokenizer
         if not labels:
@@ -310,22 +305,6 @@ class Admin:
         usage = {"prompt_tokens": size, "total_tokens": size, "completion_tokens": 0}
         body = {"scores": scores, "model": fields.get("model", "default"), "usage": usage, "object": "scoring"}
         exchange.reply(200, to_json(body))
-
-
-def _fields(exchange: Exchange, route: str, *, needs_json: bool = False) -> dict[str, Any]:
-    kind = exchange.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if needs_json and kind != b"application/json":
-        message = "Unsupported Media Type: Only 'application/json' is allowed"
-        raise invalid("value_error", ("header", "content-type"), message, kind.decode("latin-1"), route)
-    if not exchange.body:
-        raise invalid("missing", ("body",), "Field required", None, route)
-    try:
-        given = from_json(exchange.body) if kind == b"application/json" else exchange.body
-    except ValueError:
-        raise broken_json(exchange.body, route) from None
-    if not is_object(given):
-        raise invalid("dict_type", ("body",), "Input should be a valid dictionary", str(given)[:200], route)
-    return given
 
 
 def unauthorized() -> bytes:

@@ -10,7 +10,7 @@ from .chance import mix
 from .errors import http_error, stream_error, value_error
 from .job import Job
 from .request import parse_body, read_request
-from .sampling import CrashError, RefusedError
+from .sampling import CrashError, FatalError, RefusedError
 from .stops import ends_like_a_stop, queue_abort
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Generator:
             CrashError: it is a 500.
             FatalError: the server dies of it.
         """
+        if self.options.reward_outputs:
+            raise FatalError("/generate to a model that does not generate")
         content_type = exchange.headers.get(b"content-type", b"").decode("latin-1")
         fields = parse_body(exchange.body, content_type, self.dialect)
         is_stream = bool(fields.get("stream"))
@@ -148,6 +150,7 @@ class _Call:
             on_update=on_update or self._update,
             namespace=item.namespace,
             logprobs=item.logprobs,
+            names_label_ids=self._request.names_label_ids,
             stream=self._request.is_stream and on_update is None,
         )
 

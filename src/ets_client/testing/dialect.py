@@ -30,6 +30,8 @@ class Dialect:
         counts_tags: ``structural_tag`` counts as a grammar.
         float_limit_is_fatal: a float as ``max_new_tokens`` kills the scheduler, even 3.0 (seen in 0.5.18).
         nan_is_fatal: values of which nothing is left to sample kill the scheduler (seen in 0.5.18).
+        mixed_label_ids_are_fatal: samples with ``token_ids_logprob`` and samples without it in one step kill the
+            scheduler (seen in 0.5.18; 0.5.14 has the same code).
         one_grammar: the words in which two grammars are refused.
         more_sampling_fields: sampling fields of this version alone.
         takes_nan: JSON may hold NaN and infinities.
@@ -57,6 +59,7 @@ class Dialect:
     counts_tags: bool
     float_limit_is_fatal: bool
     nan_is_fatal: bool
+    mixed_label_ids_are_fatal: bool
     one_grammar: str
     more_sampling_fields: frozenset[str]
     ping_tells_state: bool
@@ -90,6 +93,7 @@ DIALECTS = {
         counts_tags=False,
         float_limit_is_fatal=False,
         nan_is_fatal=True,
+        mixed_label_ids_are_fatal=True,
         one_grammar="Only one of regex, json_schema, or ebnf can be set.",
         more_sampling_fields=frozenset(),
         takes_nan=True,
@@ -118,6 +122,7 @@ DIALECTS = {
         counts_tags=True,
         float_limit_is_fatal=True,
         nan_is_fatal=True,
+        mixed_label_ids_are_fatal=True,
         one_grammar=_ONE_GRAMMAR,
         more_sampling_fields=frozenset(),
         takes_nan=False,
@@ -145,6 +150,7 @@ DIALECTS = {
         counts_tags=True,
         float_limit_is_fatal=False,
         nan_is_fatal=False,
+        mixed_label_ids_are_fatal=False,
         one_grammar=_ONE_GRAMMAR,
         more_sampling_fields=frozenset({"beam_width", "watermark", "choice"}),
         takes_nan=False,

@@ -74,13 +74,13 @@ def model_info(options: FakeOptions) -> dict[str, Any]:
     info: dict[str, Any] = {
         "model_path": options.model_path,
         "tokenizer_path": options.model_path,
-        "is_generation": True,
+        "is_generation": not options.reward_outputs,
         "preferred_sampling_params": None,
         "weight_version": options.weight_version,
         "has_image_understanding": False,
         "has_audio_understanding": False,
         "model_type": "fake",
-        "architectures": ["FakeForCausalLM"],
+        "architectures": ["FakeForSequenceClassification" if options.reward_outputs else "FakeForCausalLM"],
     }
     if options.version != "0.5.14":
         info |= {"served_model_name": options.model_path, "load_format": "dummy"}

@@ -44,6 +44,7 @@ class Job:
         most: tokens that it may have, after clipping.
         namespace: of the cache.
         logprobs: what is wanted, or None.
+        names_label_ids: whether its request has ``token_ids_logprob``.
         stream: whether its tokens are wanted as they come.
         on_update: called when it has news: at its end, and in a stream at each token.
         order: place in the order of arrivals.
@@ -65,6 +66,7 @@ class Job:
     on_update: Callable[[Job], None]
     namespace: Hashable = None
     logprobs: LogprobWishes | None = None
+    names_label_ids: bool = False
     stream: bool = False
     order: int = 0
     output: list[int] = field(default_factory=list[int])

@@ -40,6 +40,7 @@ class FakeOptions:
         disconnect_poll_seconds: how often a waiting request looks whether its client is still there.
         stream_abort_seconds: how long after a stream was closed 0.5.14 stops it.
         health_seconds: how long ``/health`` takes.
+        reward_outputs: outputs of the head of a reward model, which it serves instead of a policy; 0 for a policy.
         weight_version: version of the weights.
         seed: of the draws.
     """
@@ -67,6 +68,7 @@ class FakeOptions:
     disconnect_poll_seconds: float = 4.0
     stream_abort_seconds: float = 2.0
     health_seconds: float = 1.0
+    reward_outputs: int = 0
     weight_version: str = "default"
     seed: int = 0
 
@@ -75,6 +77,8 @@ class FakeOptions:
         for name in ("context_length", "max_total_tokens", "max_running_requests", "page_size", "stream_interval"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: at least 1")
+        if self.reward_outputs < 0:
+            raise ValueError(f"reward_outputs = {self.reward_outputs}: at least 1, or 0 for a policy")
         if self.max_total_tokens % self.page_size:
             raise ValueError(f"max_total_tokens = {self.max_total_tokens}: a multiple of page_size = {self.page_size}")
         if self.chunked_prefill_size is not None and self.chunked_prefill_size < self.page_size:

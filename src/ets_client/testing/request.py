@@ -82,6 +82,7 @@ class GenerateRequest:
         samples: of each prompt (``n``).
         is_stream: the reply is a stream of events.
         is_background: nobody looks whether the client is still there.
+        names_label_ids: it has ``token_ids_logprob``.
         shows_prompt: the reply repeats the prompt's ids.
     """
 
@@ -92,6 +93,7 @@ class GenerateRequest:
     samples: int
     is_stream: bool
     is_background: bool
+    names_label_ids: bool
     shows_prompt: bool
 
 
@@ -166,6 +168,7 @@ def read_request(
         samples=max(1, samples),
         is_stream=bool(fields.get("stream")),
         is_background=bool(fields.get("background")),
+        names_label_ids=bool(fields.get("token_ids_logprob")),
         shows_prompt=bool(fields.get("return_prompt_token_ids")),
     )
 

@@ -12,6 +12,7 @@ from .dialect import dialect_of
 from .draw import LogProbabilities, draw
 from .order import order_waiting
 from .radix import RadixTree
+from .sampling import FatalError
 from .stops import ABORTED, Finish, find_finish, queue_abort
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ class Step:
     def prefill_tokens(self) -> int:
         """Prompt tokens computed."""
         return sum(tokens for _, tokens in self.prefills)
+
+    @property
+    def mixes_label_ids(self) -> bool:
+        """Whether tokens are drawn for samples with ``token_ids_logprob`` and for samples without it together."""
+        jobs = self.decodes or [job for job, _ in self.prefills]
+        if all(job.sampling.max_new_tokens == 0 for job in jobs):
+            return False  # SGLang takes another way when nothing is drawn at all (is_prefill_only)
+        # Only looked at when somebody wants log-probabilities; those who named ids without wanting any count, too.
+        return any(job.logprobs is not None for job in jobs) and len({job.names_label_ids for job in jobs}) > 1
 
 
 class Scheduler:
@@ -146,6 +156,8 @@ class Scheduler:
             step: what :meth:`next_step` gave.
             now: the time.
         """
+        if self._dialect.mixed_label_ids_are_fatal and step.mixes_label_ids:
+            raise FatalError("'list' object has no attribute 'tolist'")
         self.counts["steps"] += 1
         for job, tokens in step.prefills:
             self._end_prefill(job, tokens, now)
