@@ -44,6 +44,7 @@ class ClientOptions(TypedDict, total=False):
     sampling: SamplingParams | None
     retry: RetryPolicy
     timeout: float | None
+    check_profile: bool
     connections: int
     transport: httpx.AsyncBaseTransport | None
 
@@ -108,6 +109,7 @@ class Connected:
             raise ConfigurationError(f"connections = {connections}: at least 1")
         self._sampling = options.get("sampling") or SamplingParams()
         self._wanted_profile = profile
+        self._checks_profile = profile is not None and options.get("check_profile", True)
         self._address = address
         self._warmth = Warmth()
         self._transport = StockTransport(
@@ -128,6 +130,8 @@ class Connected:
         self._loop = asyncio.get_running_loop()
         try:
             self._connection = await connect(self._caller, self._wanted_profile, self._warmth, self._timeout)
+            if self._checks_profile:
+                await self._connection.checker.require()
         except BaseException:
             await self.aclose()
             raise

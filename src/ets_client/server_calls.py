@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
+    from .profiles import ProfileReport
     from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
 
     T = TypeVar("T")
@@ -120,6 +121,17 @@ class ServerCalls(Connected):
         """
         self._ready()
         await self._caller.abort(tuple(check_text(rid, f"rids[{place}]") for place, rid in enumerate(rids)))
+
+    async def check_profile(self) -> ProfileReport:
+        """Whether the profile fits the server's tokenizer: delimiters, prompt format, special tokens, labels.
+
+        Asked once for each connection: with the server's tokenizer on this machine by at most one request, else by four.
+        A server that does not tokenise gives a report that says so.
+
+        Raises:
+            RequestError: the server was asked and did not answer.
+        """
+        return await self._ready().checker.report()
 
     async def tokenize(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """The token ids of a text.

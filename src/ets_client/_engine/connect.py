@@ -17,6 +17,7 @@ from .caller import Outgoing
 from .deadline import Deadline
 from .expander import Expander
 from .labels import Labels
+from .profile_checker import ProfileChecker
 from .prompts import Prompts
 from .tokenizers import LocalTokenizer, ServerTokenizer, Tokenizer, find_local_tokenizer
 
@@ -46,6 +47,7 @@ class Connection:
         prompts: turns what callers give into ids.
         expander: runs expands.
         labels: asks for label probabilities.
+        checker: compares the profile with the tokenizer.
     """
 
     info: ServerInfo
@@ -55,6 +57,7 @@ class Connection:
     prompts: Prompts
     expander: Expander
     labels: Labels
+    checker: ProfileChecker
 
 
 async def connect(
@@ -92,7 +95,8 @@ async def connect(
     prompts = Prompts(given.prompt, tokenizer, server, size)
     expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments)
     labels = Labels(caller, tokenizer, size, info.max_input_tokens)
-    return Connection(info, given, tokenizer, size, prompts, expander, labels)
+    checker = ProfileChecker(given, tokenizer, info.tokenizer_path, server)
+    return Connection(info, given, tokenizer, size, prompts, expander, labels, checker)
 
 
 async def fetch_server_info(caller: Caller, timeout: float | None) -> ServerInfo:

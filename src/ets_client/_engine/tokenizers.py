@@ -7,7 +7,17 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from .._wire.tokens import detokenize_body, read_text, read_tokens, tokenize_body, tokenize_chat_body
+from .._wire.tokens import (
+    detokenize_body,
+    detokenize_each_body,
+    read_text,
+    read_texts,
+    read_token_lists,
+    read_tokens,
+    tokenize_body,
+    tokenize_chat_body,
+    tokenize_each_body,
+)
 from .caller import Outgoing
 from .deadline import Deadline
 
@@ -19,7 +29,7 @@ if TYPE_CHECKING:
     from .._core.prompt import Message
     from .caller import Caller
 
-__all__ = ["LocalTokenizer", "ServerTokenizer", "TokenTexts", "Tokenizer", "find_local_tokenizer"]
+__all__ = ["BatchTokenizer", "LocalTokenizer", "ServerTokenizer", "TokenTexts", "Tokenizer", "find_local_tokenizer"]
 
 _log = logging.getLogger("ets_client")
 _PROBE = "Two steps:\n\n 1 + 1 = 2 ки\n\n\nThe answer is <|im_end|> 2."
@@ -35,6 +45,18 @@ class Tokenizer(Protocol):
 
     async def decode(self, token_ids: Sequence[int]) -> str:
         """The text of ids, special tokens included."""
+        ...
+
+
+class BatchTokenizer(Tokenizer, Protocol):
+    """Both directions, for many texts at a time."""
+
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        """The ids of each text."""
+        ...
+
+    async def decode_each(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of ids, special tokens included."""
         ...
 
 
@@ -66,6 +88,24 @@ class ServerTokenizer:
             lambda: Outgoing("POST", "/detokenize", body), read_text, Deadline.after(self._timeout)
         )
 
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        """The ids of each text, in one request."""
+        body = tokenize_each_body(texts, add_special_tokens=add_special_tokens)
+        return await self._caller.call(
+            lambda: Outgoing("POST", "/tokenize", body),
+            lambda reply: read_token_lists(reply, len(texts)),
+            Deadline.after(self._timeout),
+        )
+
+    async def decode_each(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of ids, in one request."""
+        body = detokenize_each_body(rows)
+        return await self._caller.call(
+            lambda: Outgoing("POST", "/detokenize", body),
+            lambda reply: read_texts(reply, len(rows)),
+            Deadline.after(self._timeout),
+        )
+
 
 class LocalTokenizer:
     """A ``tokenizer.json`` that gave the same ids as the server for a probe with delimiters and special tokens."""
@@ -80,6 +120,14 @@ class LocalTokenizer:
     async def decode(self, token_ids: Sequence[int]) -> str:
         """The text of ids, special tokens included."""
         return self._tokenizer.decode(list(token_ids), skip_special_tokens=False)
+
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        """The ids of each text."""
+        return [await self.encode(text, add_special_tokens=add_special_tokens) for text in texts]
+
+    async def decode_each(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of ids, special tokens included."""
+        return [await self.decode(row) for row in rows]
 
     @property
     def vocab_size(self) -> int:
