@@ -19,12 +19,13 @@ from .errors import (
     ServerUnreachableError,
 )
 from .prefix import Origin, Prefix
-from .profiles import Profile, list_profiles, load_profile
+from .profiles import Finding, Profile, ProfileReport, Severity, TokenizedText, list_profiles, load_profile
 from .retry import RetryPolicy
 from .sampling import SamplingParams
 from .scores import LabelProbs, ScoreFailure
 from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
 from .streams import BranchStream, Delta, TextStream
+from .tokenizer_check import check_tokenizer
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "EtsClientError",
     "Expansion",
     "FailureKind",
+    "Finding",
     "InvalidRequestError",
     "LabelProbs",
     "Logprobs",
@@ -50,6 +52,7 @@ __all__ = [
     "Origin",
     "Prefix",
     "Profile",
+    "ProfileReport",
     "RequestError",
     "RequestRejectedError",
     "RetryPolicy",
@@ -60,9 +63,12 @@ __all__ = [
     "ServerInfo",
     "ServerMetrics",
     "ServerUnreachableError",
+    "Severity",
     "TextStream",
+    "TokenizedText",
     "Usage",
     "WorkerLoad",
+    "check_tokenizer",
     "list_profiles",
     "load_profile",
 ]

@@ -125,8 +125,11 @@ class ServerCalls(Connected):
     async def check_profile(self) -> ProfileReport:
         """Whether the profile fits the server's tokenizer: delimiters, prompt format, special tokens, labels.
 
-        Asked once for each connection: with the server's tokenizer on this machine by at most one request, else by four.
-        A server that does not tokenise gives a report that says so.
+        It is asked for once for each connection: by one request at most where the server's tokenizer is on this
+        machine, else by four. A server that does not tokenise gives a report that says so.
+
+        Returns:
+            A finding for each thing that was checked, with the exact tokens; ``print`` it.
 
         Raises:
             RequestError: the server was asked and did not answer.

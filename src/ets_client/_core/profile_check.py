@@ -75,6 +75,9 @@ def _vocabulary(profile: Profile, answers: Answers) -> Iterator[Finding]:
         yield Finding(subject, Severity.ERROR, message)
     elif wrong:
         yield Finding(subject, Severity.ERROR, f"eos_token_ids {wrong} are not below vocab_size {size}")
+    elif answers.size is not None and 2 * answers.size < size:
+        message = f"the profile says {size} tokens, this tokenizer has {answers.size}: perhaps it is another model's"
+        yield Finding(subject, Severity.WARNING, message)
     else:
         known = "" if answers.size is None else f", the tokenizer has {answers.size}"
         yield Finding(subject, Severity.OK, f"{size} tokens{known}")

@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from .._core.prompt import Message
     from .caller import Caller
 
-__all__ = ["BatchTokenizer", "LocalTokenizer", "ServerTokenizer", "TokenTexts", "Tokenizer", "find_local_tokenizer"]
+__all__ = [
+    "BatchTokenizer",
+    "LocalTokenizer",
+    "ServerTokenizer",
+    "TokenTexts",
+    "Tokenizer",
+    "find_local_tokenizer",
+    "load_local_tokenizer",
+]
 
 _log = logging.getLogger("ets_client")
 _PROBE = "Two steps:\n\n 1 + 1 = 2 ки\n\n\nThe answer is <|im_end|> 2."
@@ -135,6 +143,18 @@ class LocalTokenizer:
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
 
+async def load_local_tokenizer(path: Path) -> LocalTokenizer:
+    """Load a ``tokenizer.json``.
+
+    Raises:
+        ImportError: the package ``tokenizers`` is not installed.
+        Exception: it cannot be read; the package raises nothing narrower, for a file newer than itself too.
+    """
+    from tokenizers import Tokenizer as HubTokenizer
+
+    return LocalTokenizer(await asyncio.to_thread(HubTokenizer.from_file, str(path)))
+
+
 async def find_local_tokenizer(tokenizer_path: str, server: ServerTokenizer) -> LocalTokenizer | None:
     """Load the server's tokenizer from this machine's disk, when it is there and agrees with the server.
 
@@ -150,12 +170,10 @@ async def find_local_tokenizer(tokenizer_path: str, server: ServerTokenizer) -> 
     if not path.is_file():
         return None
     try:
-        from tokenizers import Tokenizer as HubTokenizer
+        local = await load_local_tokenizer(path)
     except ImportError:
         return None
-    try:
-        local = LocalTokenizer(await asyncio.to_thread(HubTokenizer.from_file, str(path)))
-    except Exception as error:  # noqa: BLE001 - the package raises nothing narrower, for a file newer than itself too
+    except Exception as error:  # noqa: BLE001 - see there
         _log.warning("%s cannot be read (%s); the server tokenises from now on", path, error)
         return None
     for special in (True, False):
