@@ -109,9 +109,8 @@ def followings(delimiter: str) -> tuple[str, ...]:
 
 def shares_tokenizer(profile: Profile) -> bool:
     """Whether the reward model's tokenizer is the policy's, as far as the profile tells."""
-    if profile.reward is None or profile.model is None or profile.model.vocab_size is None:
-        return False
-    return profile.reward.model.vocab_size == profile.model.vocab_size
+    model, reward = profile.model, profile.reward
+    return model is not None and reward is not None and None is not model.vocab_size == reward.model.vocab_size
 
 
 def markers_of(profile: Profile) -> list[str]:

@@ -56,8 +56,8 @@ class Tokenizer(Protocol):
         ...
 
 
-class BatchTokenizer(Tokenizer, Protocol):
-    """Both directions, for many texts at a time."""
+class BatchTokenizer(Protocol):
+    """Both directions, many texts at a time."""
 
     async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
         """The ids of each text."""
