@@ -101,7 +101,7 @@ def _markers(profile: Profile, answers: Answers) -> Iterator[Finding]:
             yield Finding(f"marker {marker}", Severity.OK, "one token", evidence)
 
 
-def added_tokens(answers: Answers) -> tuple[Ids, Ids]:
+def _added_tokens(answers: Answers) -> tuple[Ids, Ids]:
     """The special tokens that the tokenizer puts before and after a text."""
     bare, whole = answers.plain[QUESTION], answers.special[QUESTION]
     for at in range(len(whole) - len(bare) + 1):
@@ -112,7 +112,7 @@ def added_tokens(answers: Answers) -> tuple[Ids, Ids]:
 
 def _special_tokens(profile: Profile, answers: Answers) -> Iterator[Finding]:
     prompt, subject = profile.prompt, "special tokens"
-    first, last = added_tokens(answers)
+    first, last = _added_tokens(answers)
     own = answers.plain[probe_prompt(profile)]
     if isinstance(prompt, ServerChatPrompt):
         own = answers.chat or ()
