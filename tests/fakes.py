@@ -321,7 +321,11 @@ class FakeServer:
         if path == "/tokenize":
             return self._tokenize(json.loads(request.content))
         if path == "/detokenize":
-            return httpx.Response(200, json={"text": text_of(json.loads(request.content)["tokens"])})
+            tokens = json.loads(request.content)["tokens"]
+            is_nested = bool(tokens) and isinstance(tokens[0], list)
+            return httpx.Response(
+                200, json={"text": [text_of(ids) for ids in tokens] if is_nested else text_of(tokens)}
+            )
         gets = {"/server_info": self.info, "/model_info": self.model_info, "/v1/models": MODELS}
         if path in gets:
             return httpx.Response(200, json=gets[path])
@@ -343,7 +347,9 @@ class FakeServer:
 
     def _tokenize(self, body: dict[str, Any]) -> httpx.Response:
         if "messages" not in body:
-            return httpx.Response(200, json={"tokens": [ord(character) for character in body["prompt"]]})
+            given = body["prompt"]
+            tokens = list(map(ord, given)) if isinstance(given, str) else [list(map(ord, text)) for text in given]
+            return httpx.Response(200, json={"tokens": tokens})
         if not self.has_chat_template:
             return httpx.Response(400, json={"error": {"message": "no chat template"}})
         text = "".join(f"{message['role']}:{message['content']};" for message in body["messages"])

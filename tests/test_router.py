@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from ets_client import (
     AsyncPolicyClient,
@@ -316,6 +316,7 @@ async def test_without_a_tokenizer_in_the_router_the_models_folder_here_is_belie
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     made = Tokenizer(models.BPE({symbol: place for place, symbol in enumerate(alphabet)}, []))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
     made.save(str(tmp_path / "tokenizer.json"))
     profile = load_profile("tiny").model_copy(update={"model": None})
     options = FakeOptions(model_path=str(tmp_path))

@@ -22,13 +22,14 @@ from .errors import (
 )
 from .logprobs import LogprobOptions, Logprobs
 from .prefix import Origin, Prefix
-from .profiles import Profile, list_profiles, load_profile
+from .profiles import Finding, Profile, ProfileReport, Severity, TokenizedText, list_profiles, load_profile
 from .retry import RetryPolicy
 from .sampling import SamplingParams, SeedIgnoredWarning
 from .scores import LabelProbs, RewardScore, ScoreFailure
 from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
 from .stats import ClientStats, ServerState
 from .streams import BranchStream, Delta, TextStream
+from .tokenizer_check import check_tokenizer
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "EtsClientError",
     "Expansion",
     "FailureKind",
+    "Finding",
     "InvalidRequestError",
     "LabelProbs",
     "LogprobOptions",
@@ -58,6 +60,7 @@ __all__ = [
     "Origin",
     "Prefix",
     "Profile",
+    "ProfileReport",
     "RequestError",
     "RequestRejectedError",
     "RetryPolicy",
@@ -72,10 +75,13 @@ __all__ = [
     "ServerMetrics",
     "ServerState",
     "ServerUnreachableError",
+    "Severity",
     "TextStream",
+    "TokenizedText",
     "UnsupportedError",
     "Usage",
     "WorkerLoad",
+    "check_tokenizer",
     "list_profiles",
     "load_profile",
 ]

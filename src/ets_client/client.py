@@ -63,6 +63,8 @@ class AsyncPolicyClient(ServerCalls):
         sampling: sampling of every call, field by field over the profile's and under the call's.
         retry: how often and how patiently failed attempts are repeated.
         timeout: seconds that a call may take, its retries included; None for no limit. Each call can give its own.
+        check_profile: whether entering compares a given profile with the server's tokenizer (see
+            :meth:`check_profile`). Errors raise, warnings are logged; False goes on whatever is wrong.
         connections: most connections for generation; each expand in flight needs one.
         plan: how a server is asked for several samples: ``batch`` (one POST, each sample with its own id and seed), or
             ``server_n`` for SGLang's own ``n=``, whose samples share a seed and cannot be aborted. A router is asked

@@ -48,6 +48,7 @@ class ClientOptions(TypedDict, total=False):
     sampling: SamplingParams | None
     retry: RetryPolicy
     timeout: float | None
+    check_profile: bool
     connections: int
     plan: Literal["batch", "server_n"]
     transport: httpx.AsyncBaseTransport | None
@@ -118,6 +119,7 @@ class Connected:
         self._keep_alive_seconds = keep_alive_seconds
         self._sampling = options.get("sampling") or SamplingParams()
         self._wanted_profile = profile
+        self._checks_profile = profile is not None and options.get("check_profile", True)
         self._address = address
         self._warmth = Warmth()
         self._transport = make_transport(
@@ -151,6 +153,8 @@ class Connected:
                 keep_alive_seconds=self._keep_alive_seconds,
             )
             self._server.expect_model(self._connection.info.model_path)
+            if self._checks_profile:
+                await self._connection.checker.require()
         except BaseException:
             await self.aclose()
             raise

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
+    from .profiles import ProfileReport
     from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
 
     T = TypeVar("T")
@@ -132,6 +133,20 @@ class ServerCalls(Connected):
         info = self._ready().info
         require(info.has_aborts, "abort()", f"{info.frontend} has no /abort_request; cancel the call instead")
         await self._caller.abort(tuple(check_text(rid, f"rids[{place}]") for place, rid in enumerate(rids)))
+
+    async def check_profile(self) -> ProfileReport:
+        """Whether the profile fits the server's tokenizer: delimiters, prompt format, special tokens, labels.
+
+        It is asked for once for each connection: by one request at most where the server's tokenizer is on this
+        machine, else by four. A server that does not tokenise gives a report that says so.
+
+        Returns:
+            A finding for each thing that was checked, with the exact tokens; ``print`` it.
+
+        Raises:
+            RequestError: the server was asked and did not answer.
+        """
+        return await self._ready().checker.report()
 
     async def tokenize(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """The token ids of a text.

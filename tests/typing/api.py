@@ -23,6 +23,7 @@ from ets_client import (
     EtsClientError,
     Expansion,
     FailureKind,
+    Finding,
     InvalidRequestError,
     LabelProbs,
     LogprobOptions,
@@ -31,6 +32,7 @@ from ets_client import (
     Origin,
     Prefix,
     Profile,
+    ProfileReport,
     RequestError,
     RequestRejectedError,
     RetryPolicy,
@@ -43,9 +45,12 @@ from ets_client import (
     ServerInfo,
     ServerMetrics,
     ServerUnreachableError,
+    Severity,
     TextStream,
+    TokenizedText,
     Usage,
     WorkerLoad,
+    check_tokenizer,
     list_profiles,
     load_profile,
 )
@@ -69,6 +74,7 @@ async def clients(profile: Profile, transport: httpx.AsyncBaseTransport, options
         sampling=SamplingParams(temperature=0.5),
         retry=RetryPolicy(attempts=3, first_wait=0.1, most_wait=1.0),
         timeout=60.0,
+        check_profile=False,
         connections=16,
         transport=transport,
     )
@@ -85,6 +91,13 @@ async def clients(profile: Profile, transport: httpx.AsyncBaseTransport, options
     assert_type(await client.ready(timeout=5), bool)
     assert_type(await client.model_info(), ModelInfo)
     assert_type(await client.loads(), tuple[WorkerLoad, ...])
+    report = await client.check_profile()
+    assert_type(report, ProfileReport)
+    assert_type(report.errors, tuple[Finding, ...])
+    assert_type(report.findings[0].severity, Severity)
+    assert_type(report.findings[0].evidence, tuple[TokenizedText, ...])
+    assert_type(await check_tokenizer("folder", "tiny"), ProfileReport)
+    assert_type(await check_tokenizer(Path("tokenizer.json"), client.profile), ProfileReport)
     assert_type(await client.tokenize("text", add_special_tokens=True), list[int])
     assert_type(await client.detokenize((1, 2)), str)
     await client.flush_cache()

@@ -15,6 +15,7 @@ from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_
 from .expander import Expander
 from .facts import fetch_router_tokenizer, fetch_server_info
 from .labels import Labels
+from .profile_checker import ProfileChecker
 from .prompts import Prompts
 from .requests import BatchRequests, RouterRequests, ServerNRequests
 from .reward import Rewards
@@ -46,6 +47,7 @@ class Connection:
         expander: runs expands.
         labels: asks for label probabilities.
         rewards: asks a reward head.
+        checker: compares the profile with the tokenizer.
     """
 
     info: ServerInfo
@@ -55,6 +57,7 @@ class Connection:
     expander: Expander
     labels: Labels
     rewards: Rewards
+    checker: ProfileChecker
 
     def now(self, found: ServerInfo) -> ServerInfo:
         """Facts that were asked for again, with what first contact knew from elsewhere than the server.
@@ -135,7 +138,9 @@ async def connect(
     expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments, requests=requests)
     labels = Labels(caller, tokenizer, size, info.max_input_tokens, warmth, expander.warm, requests)
     rewards = Rewards(caller, info.max_input_tokens)
-    return Connection(info, given, tokenizer, prompts, expander, labels, rewards)
+    asked = server if isinstance(server, ServerTokenizer) else None
+    checker = ProfileChecker(given, local or asked, info.tokenizer_path, asked)
+    return Connection(info, given, tokenizer, prompts, expander, labels, rewards, checker)
 
 
 def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:

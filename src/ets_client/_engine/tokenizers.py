@@ -7,7 +7,17 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from .._wire.tokens import detokenize_body, read_text, read_tokens, tokenize_body, tokenize_chat_body
+from .._wire.tokens import (
+    detokenize_body,
+    detokenize_each_body,
+    read_text,
+    read_texts,
+    read_token_lists,
+    read_tokens,
+    tokenize_body,
+    tokenize_chat_body,
+    tokenize_each_body,
+)
 from ..errors import UnsupportedError
 from .deadline import Deadline
 from .outgoing import Outgoing
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
     from .caller import Caller
 
 __all__ = [
+    "BatchTokenizer",
     "LocalTokenizer",
     "Remote",
     "RouterTokenizer",
@@ -28,6 +39,7 @@ __all__ = [
     "TokenTexts",
     "Tokenizer",
     "find_local_tokenizer",
+    "load_local_tokenizer",
 ]
 
 _log = logging.getLogger("ets_client")
@@ -61,6 +73,18 @@ class Remote(Tokenizer, Protocol):
         ...
 
 
+class BatchTokenizer(Protocol):
+    """Both directions, many texts at a time."""
+
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        """The ids of each text."""
+        ...
+
+    async def decode_each(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of ids, special tokens included."""
+        ...
+
+
 class ServerTokenizer:
     """The server's ``/tokenize`` and ``/detokenize``."""
 
@@ -89,6 +113,24 @@ class ServerTokenizer:
         body = detokenize_body(token_ids)
         return await self._caller.call(
             lambda: Outgoing("POST", "/detokenize", body), read_text, Deadline.after(self._timeout)
+        )
+
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        """The ids of each text, in one request."""
+        body = tokenize_each_body(texts, add_special_tokens=add_special_tokens)
+        return await self._caller.call(
+            lambda: Outgoing("POST", "/tokenize", body),
+            lambda reply: read_token_lists(reply, len(texts)),
+            Deadline.after(self._timeout),
+        )
+
+    async def decode_each(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of ids, in one request."""
+        body = detokenize_each_body(rows)
+        return await self._caller.call(
+            lambda: Outgoing("POST", "/detokenize", body),
+            lambda reply: read_texts(reply, len(rows)),
+            Deadline.after(self._timeout),
         )
 
 
@@ -155,10 +197,30 @@ class LocalTokenizer:
         """The text of ids, special tokens included."""
         return self._tokenizer.decode(list(token_ids), skip_special_tokens=False)
 
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        """The ids of each text."""
+        return [await self.encode(text, add_special_tokens=add_special_tokens) for text in texts]
+
+    async def decode_each(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of ids, special tokens included."""
+        return [await self.decode(row) for row in rows]
+
     @property
     def vocab_size(self) -> int:
         """Entries of the vocabulary, added tokens included; the model's table may have more rows, never fewer."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
+
+
+async def load_local_tokenizer(path: Path) -> LocalTokenizer:
+    """Load a ``tokenizer.json``.
+
+    Raises:
+        ImportError: the package ``tokenizers`` is not installed.
+        Exception: it cannot be read; the package raises nothing narrower, for a file newer than itself too.
+    """
+    from tokenizers import Tokenizer as HubTokenizer
+
+    return LocalTokenizer(await asyncio.to_thread(HubTokenizer.from_file, str(path)))
 
 
 async def find_local_tokenizer(tokenizer_path: str, server: Remote) -> LocalTokenizer | None:
@@ -176,12 +238,10 @@ async def find_local_tokenizer(tokenizer_path: str, server: Remote) -> LocalToke
     if not path.is_file():
         return None
     try:
-        from tokenizers import Tokenizer as HubTokenizer
+        local = await load_local_tokenizer(path)
     except ImportError:
         return None
-    try:
-        local = LocalTokenizer(await asyncio.to_thread(HubTokenizer.from_file, str(path)))
-    except Exception as error:  # noqa: BLE001 - the package raises nothing narrower, for a file newer than itself too
+    except Exception as error:  # noqa: BLE001 - see there
         _log.warning("%s cannot be read (%s); the server tokenises from now on", path, error)
         return None
     if not server.adds_special_tokens:

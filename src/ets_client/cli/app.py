@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -28,11 +28,19 @@ from ..search import (
     load_questions,
     search_all,
 )
+from ..tokenizer_check import check_tokenizer
+from .findings import capabilities_table, report_as_json, report_table
 from .live import LiveView
 from .plain import PlainView
 from .report import as_json, result_table
 
+if TYPE_CHECKING:
+    from ..profiles import ProfileReport
+    from ..server_info import ServerInfo
+
 __all__ = ["app"]
+
+_HERE = "http://127.0.0.1:30000"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tree search on an SGLang policy server.")
 
@@ -50,6 +58,59 @@ def profiles() -> None:
     for profile in list_profiles():
         delimiters = " ".join(map(repr, profile.steps.delimiters))
         typer.echo(f"{profile.name:10} steps end at {delimiters:8} {profile.summary}")
+
+
+@app.command()
+def check(
+    url: Annotated[
+        str | None, typer.Argument(help="Address of the server.", show_default="http://127.0.0.1:30000")
+    ] = None,
+    endpoint: Annotated[
+        Path | None, typer.Option(help="Endpoint file of `ets-server up`, instead of URL.", show_default=False)
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A tokenizer.json or its folder, instead of a server.", show_default=False)
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Profile name or file.", show_default="the one that --endpoint names")
+    ] = None,
+    is_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show what a server is, and whether a profile fits its tokenizer.
+
+    Exits with 1 when the profile does not fit, or the server does not answer.
+    """
+    if sum(source is not None for source in (url, endpoint, tokenizer)) > 1:
+        raise typer.BadParameter("give a URL, --endpoint or --tokenizer, only one of them")
+    if tokenizer is not None and profile is None:
+        raise typer.BadParameter("--tokenizer needs --profile")
+    try:
+        report, info = asyncio.run(_check(url, endpoint, tokenizer, profile))
+    except EtsClientError as error:
+        _fail(error)
+    if is_json:
+        typer.echo(json.dumps(report_as_json(report, info), indent=1, ensure_ascii=False))
+    else:
+        console = Console()
+        if info is not None:
+            console.print(capabilities_table(info))
+        console.print(report_table(report))
+    if report.errors:
+        raise typer.Exit(1)
+
+
+async def _check(
+    url: str | None, endpoint: Path | None, tokenizer: Path | None, profile: str | None
+) -> tuple[ProfileReport, ServerInfo | None]:
+    if tokenizer is not None and profile is not None:
+        return await check_tokenizer(tokenizer, profile), None
+    client = (
+        AsyncPolicyClient(url or _HERE, profile, check_profile=False)
+        if endpoint is None
+        else AsyncPolicyClient.from_endpoint(endpoint, profile, check_profile=False)
+    )
+    async with client:
+        return await client.check_profile(), client.capabilities
 
 
 @app.command()
@@ -95,7 +156,7 @@ def search(
     try:
         asked = load_questions(questions)[:first]
         client = (
-            AsyncPolicyClient(url or "http://127.0.0.1:30000", profile)
+            AsyncPolicyClient(url or _HERE, profile)
             if endpoint is None
             else AsyncPolicyClient.from_endpoint(endpoint, profile)
         )

@@ -1,6 +1,7 @@
 """Model profiles: what a client must know of a model besides its address. One YAML file each."""
 
 from .load import list_profiles, load_profile, user_profiles_dir
+from .report import Finding, ProfileReport, Severity, TokenizedText
 from .schema import (
     Answer,
     ChatPrompt,
@@ -25,6 +26,7 @@ __all__ = [
     "Answer",
     "ChatPrompt",
     "CompletionPrompt",
+    "Finding",
     "GGUFPackageSource",
     "HubSource",
     "LabelScoring",
@@ -32,12 +34,15 @@ __all__ = [
     "ModelSpec",
     "PathSource",
     "Profile",
+    "ProfileReport",
     "RandomSource",
     "RewardSpec",
     "ServerChatPrompt",
     "Serving",
+    "Severity",
     "Shot",
     "Steps",
+    "TokenizedText",
     "Turn",
     "list_profiles",
     "load_profile",

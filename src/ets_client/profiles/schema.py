@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..sampling import SamplingParams, Text
 
@@ -193,13 +193,22 @@ class Steps(_Section):
 
     Attributes:
         delimiters: strings that end a step.
+        delimiter_ids: for each delimiter the id of the one token that it is after a step; empty to leave it open.
+            Stated ids are compared with the server's when a client connects.
         max_step_tokens: longest step.
         max_path_tokens: longest path, all steps together, prompt not counted.
     """
 
     delimiters: tuple[Text, ...] = Field(min_length=1)
+    delimiter_ids: tuple[int, ...] = ()
     max_step_tokens: int = Field(default=256, ge=1)
     max_path_tokens: int = Field(default=1024, ge=1)
+
+    @model_validator(mode="after")
+    def _check_ids(self) -> Steps:
+        if self.delimiter_ids and len(self.delimiter_ids) != len(self.delimiters):
+            raise ValueError(f"delimiter_ids must hold {len(self.delimiters)} ids, one for each delimiter, or none")
+        return self
 
 
 class Answer(_Section):
@@ -228,21 +237,32 @@ class LabelScoring(_Section):
 
     Attributes:
         step_tag: text after each step at which the model was trained to answer.
+        step_tag_id: the id of the one token that the tag is after a step, or None to leave it open.
         good: label of a good step, one token.
         bad: label of a bad step, one token.
+        label_ids: ids of both labels as the model was trained to answer, or None to leave them open. State them where
+            the tokenizer makes something else of a label that follows the tag.
     """
 
     kind: Literal["label_probs"] = "label_probs"
     step_tag: str
+    step_tag_id: int | None = None
     good: Text
     bad: Text
+    label_ids: tuple[int, int] | None = None
 
 
 class MeanHeadScoring(_Section):
-    """Llemma's reward: the sigmoid of the mean over the vocabulary of the head's output at the step tag."""
+    """Llemma's reward: the sigmoid of the mean over the vocabulary of the head's output at the step tag.
+
+    Attributes:
+        step_tag: text after each step at which the head is read.
+        step_tag_id: the id of the one token that the tag is after a step, or None to leave it open.
+    """
 
     kind: Literal["vocabulary_mean"] = "vocabulary_mean"
     step_tag: str
+    step_tag_id: int | None = None
 
 
 class RewardSpec(_Section):
