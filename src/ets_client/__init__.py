@@ -25,6 +25,8 @@ from .sampling import SamplingParams
 from .scores import LabelProbs, ScoreFailure
 from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
 from .streams import BranchStream, Delta, TextStream
+from .sync_streams import SyncBranchStream, SyncTextStream
+from .threads import PolicyClient
 
 __version__ = "0.1.0"
 
@@ -48,6 +50,7 @@ __all__ = [
     "Logprobs",
     "ModelInfo",
     "Origin",
+    "PolicyClient",
     "Prefix",
     "Profile",
     "RequestError",
@@ -60,6 +63,8 @@ __all__ = [
     "ServerInfo",
     "ServerMetrics",
     "ServerUnreachableError",
+    "SyncBranchStream",
+    "SyncTextStream",
     "TextStream",
     "Usage",
     "WorkerLoad",
