@@ -21,11 +21,15 @@ class Call(ABC, Generic[T]):
     """A coroutine to be. Exactly one of :meth:`succeed` and :meth:`fail` is called, once, wherever it ends.
 
     Attributes:
-        task: runs it, as soon as the loop has begun it.
-        is_cancelled: whether nobody wants its result any more; read and written on the loop alone.
+        task: runs it; None until the loop has made one.
+        has_begun: whether the task has made its first step. Cancelled before, a task runs nothing at all, and the call
+            would never end.
+        is_cancelled: whether nobody wants its result any more.
+
+    All three are read and written on the loop alone.
     """
 
-    __slots__ = ("_args", "_kwargs", "_work", "context", "is_cancelled", "task")
+    __slots__ = ("_args", "_kwargs", "_work", "context", "has_begun", "is_cancelled", "task")
 
     def __init__(
         self, work: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -36,6 +40,7 @@ class Call(ABC, Generic[T]):
         self._kwargs = kwargs
         self.context = copy_context()
         self.task: asyncio.Task[None] | None = None
+        self.has_begun = False
         self.is_cancelled = False
 
     def begin(self) -> Coroutine[Any, Any, T]:
@@ -43,9 +48,13 @@ class Call(ABC, Generic[T]):
         return self._work(*self._args, **self._kwargs)
 
     def cancel(self) -> None:
-        """Stop it; on the loop."""
+        """Stop it, because nobody wants it any more."""
         self.is_cancelled = True
-        if self.task is not None:
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Cancel its task, when that is under way."""
+        if self.has_begun and self.task is not None:
             self.task.cancel()
 
     @abstractmethod

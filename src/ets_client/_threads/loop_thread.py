@@ -73,13 +73,13 @@ class LoopThread:
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         self._stopping = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
-            self._thread.start()
+            thread.start()
         except BaseException:
             self._loop.close()
             raise
-        self._ident = self._thread.ident
+        self._thread, self._ident = thread, thread.ident
         self._is_open = True
         _opened.add(self)
 
@@ -199,15 +199,16 @@ class LoopThread:
         finally:
             _opened.discard(self)
             self._refuse_all()
+            for call in self._running:  # tasks that the runner cancelled before their first step
+                call.fail(ConfigurationError(_CLOSED_MEANWHILE))
 
     async def _main(self) -> None:
         await self._stopping.wait()
         self._refuse_all()
         while self._running:
-            tasks = [call.task for call in self._running if call.task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            for call in self._running:
+                call.interrupt()
+            await asyncio.wait([call.task for call in self._running if call.task is not None])
         try:
             await self._on_close()
         except Exception as error:  # noqa: BLE001 - whoever closes gets it
@@ -222,14 +223,14 @@ class LoopThread:
                 call = self._handed_over.popleft()
             except IndexError:  # a thread refused it
                 return
-            if call.is_cancelled:
-                call.fail(asyncio.CancelledError())
-                continue
             call.task = self._loop.create_task(self._drive(call), context=call.context)
             self._running.add(call)
 
     async def _drive(self, call: Call[T]) -> None:
+        call.has_begun = True
         try:
+            if call.is_cancelled or not self._is_open:
+                raise asyncio.CancelledError  # noqa: TRY301 - as if it had come while the call ran
             result = await call.begin()
         except asyncio.CancelledError as error:
             was_closed = not self._is_open and not call.is_cancelled
