@@ -217,6 +217,21 @@ class TestSubmit:
         assert future.result(BOUND) == 2
         assert not future.cancel()
 
+    def test_a_future_leaves_no_cycle_behind(self, loop_thread: LoopThread) -> None:
+        class Result:
+            pass
+
+        async def make() -> Result:
+            return Result()
+
+        gc.disable()
+        try:
+            ref = weakref.ref(loop_thread.submit(make).result(BOUND))
+            loop_thread.call(nothing)  # the loop lets go of the last call
+            assert ref() is None
+        finally:
+            gc.enable()
+
     def test_a_callback_may_submit_more(self, loop_thread: LoopThread) -> None:
         second: Future[Future[int]] = Future()
         first = loop_thread.submit(double, 1)

@@ -129,10 +129,17 @@ class FutureCall(Call[T]):
 
     def succeed(self, result: T) -> None:
         """Hand the result back."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_result(result)
+        future = self._let_go()
+        if future.set_running_or_notify_cancel():
+            future.set_result(result)
 
     def fail(self, error: BaseException) -> None:
         """Hand the error back."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
+        future = self._let_go()
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error)
+
+    def _let_go(self) -> Future[T]:
+        future = self.future
+        del self.future  # its callbacks hold this call: the cycle would keep the result until the next collection
+        return future

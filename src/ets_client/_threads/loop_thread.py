@@ -6,9 +6,6 @@ import asyncio
 import atexit
 import contextlib
 import os
-import select
-import selectors
-import sys
 import threading
 import warnings
 import weakref
@@ -70,8 +67,7 @@ class LoopThread:
         """
         if self._thread is not None:
             raise self._refusal() if not self._is_open else ConfigurationError("this client is open already")
-        self._selector = selectors.DefaultSelector()
-        self._loop = asyncio.SelectorEventLoop(self._selector)
+        self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
@@ -113,9 +109,10 @@ class LoopThread:
         if not self._is_open:
             raise self._refusal()
         call = FutureCall(work, args, kwargs)
-        call.future.add_done_callback(lambda future: self._cancel(call) if future.cancelled() else None)
+        future = call.future
+        future.add_done_callback(lambda done: self._cancel(call) if done.cancelled() else None)
         self._hand_over(call)
-        return call.future
+        return future
 
     @property
     def is_open(self) -> bool:
@@ -151,12 +148,8 @@ class LoopThread:
 
     def after_fork(self) -> None:
         """Let go in a child: the thread stayed in the parent, and so did all calls."""
+        # The loop is left as it is: its epoll is the parent's too, and closing it here would make the parent deaf.
         self._is_forked, self._is_open = True, False
-        if sys.platform == "linux" and isinstance(self._selector, selectors.EpollSelector):
-            # An epoll is shared after a fork: what the child's destructors unregister, the parent would not hear of
-            # any more. So in the child its number gets another epoll.
-            with select.epoll() as own, contextlib.suppress(ValueError):  # it was just closed
-                os.dup2(own.fileno(), self._selector.fileno(), inheritable=False)
 
     def _refusal(self) -> ConfigurationError:
         if self._is_forked:
