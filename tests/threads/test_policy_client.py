@@ -100,7 +100,8 @@ class TestCalls:
         assert client.warm(root).prompt_tokens == len(root)
         expansion = client.expand(root, n=4, sampling=SamplingParams(max_new_tokens=8))
         assert len(expansion) == 4
-        assert client.generate(expansion[0], SamplingParams(max_new_tokens=4, ignore_eos=True)).end is EndReason.STEP_LENGTH
+        short = SamplingParams(max_new_tokens=4, ignore_eos=True)
+        assert client.generate(expansion[0], short).end is EndReason.STEP_LENGTH
         (outcome,) = client.label_probs([root], [43, 45])
         assert isinstance(outcome, LabelProbs)
         assert client.detokenize(client.tokenize("some text")) == "some text"
