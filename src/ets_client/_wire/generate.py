@@ -22,7 +22,7 @@ _RENAMED = {"seed": "sampling_seed"}
 class WireFinish(BaseModel):
     """``meta_info.finish_reason``. Kinds that are not known pass through."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     type: str
     matched: Any = None
@@ -33,7 +33,7 @@ class WireFinish(BaseModel):
 class WireMeta(BaseModel):
     """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     id: str
     finish_reason: WireFinish | None = None
@@ -46,14 +46,14 @@ class WireMeta(BaseModel):
 class WireSample(BaseModel):
     """One element of a reply."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     text: str = ""
     output_ids: list[int] = Field(default_factory=list[int])
     meta_info: WireMeta
 
 
-_SAMPLES = TypeAdapter(list[WireSample])
+_SAMPLES = TypeAdapter(list[WireSample], config=ConfigDict(defer_build=True))
 
 
 def sampling_fields(params: SamplingParams) -> dict[str, Any]:

@@ -16,7 +16,7 @@ __all__ = ["read_metrics", "read_server_info"]
 class _WireServerInfo(BaseModel):
     """The fields that are used, of more than 400. The reply also holds the API keys in clear, so it is never shown."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     version: str = ""
     context_length: int | None = None
@@ -31,7 +31,7 @@ class _WireServerInfo(BaseModel):
 
 
 class _WireModelInfo(BaseModel):
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", defer_build=True, protected_namespaces=())
 
     model_path: str
     tokenizer_path: str = ""
@@ -39,13 +39,13 @@ class _WireModelInfo(BaseModel):
 
 
 class _WireModel(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     max_model_len: int | None = None
 
 
 class _WireModels(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     data: list[_WireModel]
 

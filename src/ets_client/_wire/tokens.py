@@ -16,13 +16,13 @@ __all__ = ["detokenize_body", "read_text", "read_tokens", "tokenize_body", "toke
 
 
 class _WireTokens(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     tokens: list[int]
 
 
 class _WireText(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     text: str
 
