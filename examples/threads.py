@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ets_client import PolicyClient, Prefix
 
@@ -21,5 +22,5 @@ def follow_the_longest(client: PolicyClient, question: str, steps: int = 3) -> P
 
 
 with PolicyClient.from_endpoint("policy.json") as client, ThreadPoolExecutor(max_workers=64) as pool:
-    for path in pool.map(lambda question: follow_the_longest(client, question), QUESTIONS):
+    for path in pool.map(partial(follow_the_longest, client), QUESTIONS):
         print(path.depth, "steps:", path.step_text)

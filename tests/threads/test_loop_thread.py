@@ -7,7 +7,7 @@ import threading
 import traceback
 import weakref
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -125,18 +125,23 @@ class TestCall:
     ) -> None:
         loop = loop_thread._loop
         wake_up, free = loop.call_soon_threadsafe, threading.Event()
-        wake_ups: list[object] = []
+        wake_ups = 0
+
+        def count_and_wake(*callback: Any) -> asyncio.Handle:
+            nonlocal wake_ups
+            wake_ups += 1
+            return wake_up(*callback)
 
         async def block() -> None:
             free.wait(BOUND)
 
         blocked = loop_thread.submit(block)
         until(lambda: blocked in {getattr(call, "future", None) for call in loop_thread._running})
-        monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *all_: wake_ups.append(all_) or wake_up(*all_))
+        monkeypatch.setattr(loop, "call_soon_threadsafe", count_and_wake)
         calls = [loop_thread.submit(double, number) for number in range(50)]
         free.set()
         assert [call.result(BOUND) for call in calls] == [2 * number for number in range(50)]
-        assert len(wake_ups) == 1
+        assert wake_ups == 1
 
     def test_an_interrupt_cancels_the_call_and_waits_for_its_end(self, loop_thread: LoopThread) -> None:
         work = Endless()
@@ -191,7 +196,7 @@ class TestSubmit:
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(wait, [future], BOUND)
             assert work.has_begun.wait(BOUND)
-            until(lambda: future._waiters)  # type: ignore[attr-defined]
+            until(lambda: future._waiters)
             future.cancel()
             assert waiting.result(BOUND).done == {future}
 
