@@ -170,9 +170,16 @@ class LoopThread:
         self._handed_over.append(call)
         # The loop takes the flag down before it empties the deque: whoever finds it up is served by that round.
         if not self._is_woken:
-            self._is_woken = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed
+            try:
+                self._is_woken = True
                 self._loop.call_soon_threadsafe(self._begin_all)
+            except RuntimeError:  # the loop is closed
+                pass
+            except (
+                BaseException
+            ):  # Ctrl-C in the middle of it: a flag left up would keep everybody from waking the loop
+                self._is_woken = False
+                raise
         if not self._is_open:  # it was closed since we looked, and perhaps nobody comes for the deque any more
             self._refuse_all()
 
