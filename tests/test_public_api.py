@@ -19,13 +19,35 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("module", [ets_client, profiles])
-def test_all_names_exactly_what_can_be_imported(module: object) -> None:
-    offered = {name for name, value in vars(module).items() if not name.startswith("_") and not inspect.ismodule(value)}
+@pytest.mark.parametrize(
+    ("module", "offered"),
+    [
+        (ets_client, set(ets_client._MODULE_OF)),
+        (profiles, {name for name, value in vars(profiles).items() if name[0] != "_" and not inspect.ismodule(value)}),
+    ],
+)
+def test_all_names_exactly_what_can_be_imported(module: object, offered: set[str]) -> None:
     declared: list[str] = module.__all__  # type: ignore[attr-defined]
     assert set(declared) == offered
     assert declared == sorted(declared)
     assert len(declared) == len(set(declared))
+
+
+def test_type_checkers_see_the_names_where_they_are_loaded_from() -> None:
+    module = ast.parse(inspect.getsource(ets_client))
+    seen = {
+        name.name: statement.module
+        for statement in ast.walk(module)
+        if isinstance(statement, ast.ImportFrom) and statement.level == 1
+        for name in statement.names
+    }
+    assert seen == ets_client._MODULE_OF
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = ets_client.Nothing  # type: ignore[attr-defined]
+    assert set(ets_client.__all__) <= set(dir(ets_client))
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -62,10 +84,19 @@ def test_the_client_does_without_what_is_optional() -> None:
 
 
 def test_importing_the_client_imports_nothing_that_is_optional() -> None:
-    code = "import sys, ets_client; print(*sys.modules)"
+    loaded = loaded_by("from ets_client import *")
+    assert "pydantic" in loaded
+    assert not loaded & {"typer", "tokenizers", "yaml", "platformdirs", "httpx", "httpcore"}
+
+
+def test_importing_the_package_alone_loads_nothing_heavy() -> None:
+    assert not loaded_by("import ets_client") & {"asyncio", "pydantic", "httpx", "tenacity", "yaml", "ssl"}
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"typer", "tokenizers", "rich", "click", "httpx", "httpcore"}
+    return {name.partition(".")[0] for name in done.stdout.split()}
 
 
 def test_the_typed_signature_of_sampling_has_exactly_its_fields() -> None:

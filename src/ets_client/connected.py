@@ -25,7 +25,7 @@ from .sampling import SamplingParams
 if TYPE_CHECKING:
     import os
     from types import TracebackType
-    from typing import Self, Unpack
+    from typing import NoReturn, Self, Unpack
 
     import httpx
 
@@ -165,6 +165,13 @@ class Connected:
     ) -> None:
         await self.aclose()
 
+    if not TYPE_CHECKING:  # type checkers refuse `with` by themselves
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"use `async with {type(self).__name__}(...)`, or PolicyClient for code that is not async")
+
+        def __exit__(self, *_: object) -> None: ...
+
     async def aclose(self) -> None:
         """Close all connections, after the aborts that are on their way (2 s at most)."""
         self._connection = None
@@ -195,7 +202,9 @@ class Connected:
         if self._connection is None:
             raise ConfigurationError("the client is not open: use it inside `async with AsyncPolicyClient(...)`")
         if self._loop is not asyncio.get_running_loop():
-            raise ConfigurationError("this client belongs to another event loop: make one client for each loop")
+            raise ConfigurationError(
+                "this client belongs to another event loop: make one for each loop, or one PolicyClient for all threads"
+            )
         return self._connection
 
     def __repr__(self) -> str:

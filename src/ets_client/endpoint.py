@@ -34,7 +34,7 @@ class Endpoint(BaseModel):
         api_key: the server's key, or None. The file's mode is 0600.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     schema_version: Literal[1] = 1
     host: str

@@ -84,7 +84,7 @@ class SamplingParams(BaseModel):
         InvalidRequestError: an unknown field, a wrong type or a value out of range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     max_new_tokens: Annotated[Int, Field(ge=1)] | None = None
     min_new_tokens: Annotated[Int, Field(ge=0)] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
@@ -30,6 +31,7 @@ from ets_client import (
     Logprobs,
     ModelInfo,
     Origin,
+    PolicyClient,
     Prefix,
     Profile,
     ProfileReport,
@@ -46,6 +48,8 @@ from ets_client import (
     ServerMetrics,
     ServerUnreachableError,
     Severity,
+    SyncBranchStream,
+    SyncTextStream,
     TextStream,
     TokenizedText,
     Usage,
@@ -159,6 +163,50 @@ async def scores(client: AsyncPolicyClient, root: Prefix, branch: Branch) -> Non
             assert_type(outcome.logprobs, tuple[float, ...])
             assert_type(outcome.probs, tuple[float, ...])
     await client.label_probs(["text"], ["+"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+
+def threads(profile: Profile, options: ClientOptions, root: Prefix, branch: Branch) -> None:
+    PolicyClient()
+    PolicyClient("http://127.0.0.1:30000", profile, **options)
+    PolicyClient(api_keys="key")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client = PolicyClient.from_endpoint(Path("policy.json"), "tiny", timeout=None)
+    assert_type(client, PolicyClient)
+    with client as opened:
+        assert_type(opened, PolicyClient)
+    assert_type(client.profile, Profile)
+    assert_type(client.capabilities, ServerInfo)
+    assert_type(client.root("question", namespace="tree"), Prefix)
+    assert_type(client.prefix([{"role": "user", "content": "x"}]), Prefix)
+    assert_type(client.expand(root, 4, SamplingParams(stop="\n"), logprobs=True, timeout=5), Expansion)
+    assert_type(client.generate(branch, timeout=None), Branch)
+    assert_type(client.warm(root), Usage)
+    assert_type(client.label_probs([root, branch], ["+", 5], timeout=5), list[LabelProbs | ScoreFailure])
+    assert_type(client.server_info(), ServerInfo)
+    assert_type(client.model_info(), ModelInfo)
+    assert_type(client.loads(), tuple[WorkerLoad, ...])
+    assert_type(client.metrics(), ServerMetrics)
+    assert_type(client.health(5), bool)
+    assert_type(client.ready(timeout=5), bool)
+    assert_type(client.tokenize("text", add_special_tokens=True), list[int])
+    assert_type(client.detokenize((1, 2)), str)
+    client.flush_cache(wait=5)
+    client.abort("a", "b")
+    client.close()
+    assert_type(client.submit_expand(root, 4, SamplingParams(), logprobs=True, timeout=5), Future[Expansion])
+    with client.expand_iter(root, 4, SamplingParams(), logprobs=True, timeout=5) as branches:
+        assert_type(branches, SyncBranchStream)
+        assert_type(branches.rids, tuple[str, ...])
+    for each in client.expand_iter(branch):
+        assert_type(each, Branch)
+    with client.stream("text", SamplingParams(), logprobs=True, timeout=None) as stream:
+        assert_type(stream, SyncTextStream)
+        for delta in stream:
+            assert_type(delta, Delta)
+        assert_type(stream.branch, Branch)
+    client.expand(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.expand(root, samples=4)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with AsyncPolicyClient():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues, reportAttributeAccessIssue]
+        pass
 
 
 def results(expansion: Expansion) -> None:

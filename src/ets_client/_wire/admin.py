@@ -11,7 +11,7 @@ __all__ = ["read_loads", "read_model_info"]
 
 
 class _WireModelInfo(BaseModel):
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", defer_build=True, protected_namespaces=())
 
     model_path: str
     tokenizer_path: str = ""
@@ -22,7 +22,7 @@ class _WireModelInfo(BaseModel):
 
 
 class _WireLoad(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     dp_rank: int = 0
     num_running_reqs: int = 0
@@ -35,7 +35,7 @@ class _WireLoad(BaseModel):
 
 
 class _WireLoads(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     loads: list[_WireLoad]
 

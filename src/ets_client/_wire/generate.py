@@ -32,7 +32,7 @@ _RENAMED = {"seed": "sampling_seed"}
 class WireFinish(BaseModel):
     """``meta_info.finish_reason``. Kinds that are not known pass through."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     type: str
     matched: Any = None
@@ -46,7 +46,7 @@ class WireMeta(BaseModel):
     Log-probabilities are left where they are: :mod:`.logprobs` reads them when somebody looks.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     id: str
     finish_reason: WireFinish | None = None
@@ -58,14 +58,14 @@ class WireMeta(BaseModel):
 class WireSample(BaseModel):
     """One element of a reply."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     text: str = ""
     output_ids: list[int] = Field(default_factory=list[int])
     meta_info: WireMeta
 
 
-_SAMPLES = TypeAdapter(list[WireSample])
+_SAMPLES = TypeAdapter(list[WireSample], config=ConfigDict(defer_build=True))
 
 
 def sampling_fields(params: SamplingParams) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class _WireState(BaseModel):
 class WireServerInfo(BaseModel):
     """The fields that are used, of more than 400. The reply also holds the API keys in clear, so it is never shown."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", defer_build=True, hide_input_in_errors=True)
 
     version: str = ""
     context_length: int | None = None
@@ -56,13 +56,13 @@ class WireServerInfo(BaseModel):
 
 
 class _WireModel(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     max_model_len: int | None = None
 
 
 class _WireModels(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     data: list[_WireModel]
 

@@ -16,18 +16,18 @@ __all__ = ["label_body", "read_label_logprobs", "router_label_body"]
 
 
 class _Meta(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     input_token_logprobs: list[tuple[float | None, int, str | None]] | None = None
 
 
 class _Sample(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     meta_info: _Meta
 
 
-_SAMPLES = TypeAdapter(list[_Sample])
+_SAMPLES = TypeAdapter(list[_Sample], config=ConfigDict(defer_build=True))
 
 
 def label_body(

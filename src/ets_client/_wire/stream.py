@@ -56,7 +56,7 @@ class StreamedPart:
 
 
 class _Chunk(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     index: int = 0
     text: str = ""
@@ -65,13 +65,13 @@ class _Chunk(BaseModel):
 
 
 class _Error(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     code: int = 400  # 0.5.10 sends the message alone
 
 
 class _ErrorFrame(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     error: _Error
 

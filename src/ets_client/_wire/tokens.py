@@ -26,13 +26,13 @@ __all__ = [
 
 
 class _WireTokens(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     tokens: list[int]
 
 
 class _WireText(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     text: str
 

@@ -8,8 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-import yaml
 from pydantic import ValidationError
 
 from ..errors import ConfigurationError
@@ -25,6 +23,8 @@ _log = logging.getLogger("ets_client")
 
 def user_profiles_dir() -> Path:
     """The folder of the user's own profiles (``~/.config/ets-client/profiles`` on Linux)."""
+    import platformdirs  # late: see benchmarks/import_time.py
+
     return platformdirs.user_config_path("ets-client") / "profiles"
 
 
@@ -98,6 +98,8 @@ def _read(source: Path | Traversable, where: str) -> Profile:
 
 
 def _parse(text: str, where: str) -> Profile:
+    import yaml  # late: see benchmarks/import_time.py
+
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:

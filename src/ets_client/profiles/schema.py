@@ -31,7 +31,7 @@ __all__ = [
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class HubSource(_Section):
@@ -309,6 +309,6 @@ class Profile(_Section):
     prompt: Annotated[ChatPrompt | ServerChatPrompt | CompletionPrompt, Field(discriminator="kind")]
     steps: Steps
     answer: Answer | None = None
-    sampling: SamplingParams = SamplingParams()
-    serving: Serving = Serving()
+    sampling: SamplingParams = Field(default_factory=SamplingParams)  # an instance here would build it at import
+    serving: Serving = Field(default_factory=Serving)
     reward: RewardSpec | None = None

@@ -1,0 +1,159 @@
+"""Calls of 64 OS threads through one event loop: `python benchmarks/threads.py [OUT.json]`.
+
+First calls that do nothing on the loop, side by side and interleaved: ours, anyio's blocking portal and
+`asyncio.run_coroutine_threadsafe`. Then `expand(n=1)` of 64 threads through `PolicyClient` against 64 tasks of
+`AsyncPolicyClient`, on a fake server in a process of its own. Medians.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.from_thread
+
+from ets_client import AsyncPolicyClient, PolicyClient, SamplingParams
+from ets_client._threads.loop_thread import LoopThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+THREADS = 64
+ROUNDS = 5
+CALLS = 16_384
+EXPANDS = 1_024
+ONE = SamplingParams(max_new_tokens=4, ignore_eos=True)
+
+
+async def nothing() -> None:
+    """Do nothing on the loop."""
+
+
+def rate(call: Callable[[], object], calls: int) -> float:
+    """Calls a second of 64 threads that begin together."""
+    together = threading.Barrier(THREADS + 1)
+
+    def work() -> None:
+        together.wait()
+        for _ in range(calls // THREADS):
+            call()
+        together.wait()
+
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    together.wait()
+    start = time.perf_counter()
+    together.wait()
+    seconds = time.perf_counter() - start
+    for thread in threads:
+        thread.join()
+    return calls / seconds
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[Callable[[], object]]:
+    loop_thread = LoopThread("benchmark", nothing)
+    loop_thread.start()
+    yield lambda: loop_thread.call(nothing)
+    loop_thread.close()
+
+
+@contextlib.contextmanager
+def portal() -> Iterator[Callable[[], object]]:
+    with anyio.from_thread.start_blocking_portal("asyncio") as opened:
+        yield lambda: opened.call(nothing)
+
+
+@contextlib.contextmanager
+def threadsafe() -> Iterator[Callable[[], object]]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield lambda: asyncio.run_coroutine_threadsafe(nothing(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+async def rate_of_tasks(url: str) -> float:
+    """Expands a second of 64 tasks."""
+    async with AsyncPolicyClient(url, "tiny") as client:
+        root = await client.root("How many?")
+        await client.warm(root)
+
+        async def work(count: int) -> None:
+            for _ in range(count):
+                await client.expand(root, 1, ONE)
+
+        await asyncio.gather(*(work(2) for _ in range(THREADS)))  # connections are made
+        start = time.perf_counter()
+        await asyncio.gather(*(work(EXPANDS // THREADS) for _ in range(THREADS)))
+        return EXPANDS / (time.perf_counter() - start)
+
+
+def rate_of_threads(url: str) -> float:
+    """Expands a second of 64 threads."""
+    with PolicyClient(url, "tiny") as client:
+        root = client.root("How many?")
+        client.warm(root)
+        rate(lambda: client.expand(root, 1, ONE), 2 * THREADS)
+        return rate(lambda: client.expand(root, 1, ONE), EXPANDS)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    command = [sys.executable, "-m", "ets_client.testing"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["base_url"]
+        finally:
+            process.terminate()
+
+
+def summary(rates: list[float]) -> dict[str, object]:
+    return {"median": round(statistics.median(rates)), "rounds": [round(each) for each in rates]}
+
+
+def main(out: str | None) -> None:
+    ways = {"ours": ours, "anyio's portal": portal, "run_coroutine_threadsafe": threadsafe}
+    nothings: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            with way() as call:
+                nothings[name].append(rate(call, CALLS))
+    expands: dict[str, list[float]] = {"64 tasks": [], "64 threads": []}
+    with server() as url:
+        for _ in range(ROUNDS):
+            expands["64 tasks"].append(asyncio.run(rate_of_tasks(url)))
+            expands["64 threads"].append(rate_of_threads(url))
+    ratios = [threads / tasks for tasks, threads in zip(*expands.values(), strict=True)]
+    report = {
+        "benchmark": "threads",
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}",
+        "load of the machine": round(os.getloadavg()[0], 1),
+        "threads": THREADS,
+        "calls a second that do nothing": {name: summary(rates) for name, rates in nothings.items()},
+        "expand(n=1) a second": {name: summary(rates) for name, rates in expands.items()},
+        "expand(n=1), threads / tasks": round(statistics.median(ratios), 3),
+    }
+    print(json.dumps(report, indent=1))
+    if out is not None:
+        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)
