@@ -10,7 +10,7 @@ from .curve import MEMORY, Curve
 
 __all__ = ["Busy", "Limiter", "Limits", "Load", "SampleDone"]
 
-SHARE = 0.95  # of the best throughput; what it takes to get the rest is mostly time in a queue
+SHARE = 0.94  # of the best throughput; what it takes to get the rest is mostly time in a queue
 _LOOK_UP = 1.9  # times the knee: how far above it must be known that nothing is gained
 _LOOK_DOWN = 0.75  # times the knee: how far below it must be known that something is lost
 _SLOW_START = 2.0
@@ -20,7 +20,6 @@ _BACK = 0.7
 _NEARLY = 0.95
 _SAME = 0.12  # relative; levels are 19 % apart, a smaller step is noise
 _FEWEST_OF_A_ROUND = 8
-_TURNS = 2  # of a round: trees that step together make every other turn look 5 % better
 _NEWS = 0.3  # weight of a round in the mean time of a sample
 
 _CUT = 0.7
@@ -132,8 +131,8 @@ class _Round:
 class Limiter:
     """An adaptive limit of samples in flight.
 
-    In rounds of one or two sample times it looks at the :class:`Curve`: the limit goes to the fewest samples that give
-    0.95 of the best throughput known. When nothing near twice that was tried, it goes up to look (at the start: by
+    In rounds of about two sample times it looks at the :class:`Curve`: the limit goes to the fewest samples that give
+    0.94 of the best throughput known. When nothing near twice that was tried, it goes up to look (at the start: by
     doubling); when nothing a quarter below it was tried, it goes down to look. It looks again every 48 rounds.
 
     Above this is a ceiling that only trouble sets: a refusal, a queue in the server, a full KV cache. It is cut at most
@@ -148,6 +147,7 @@ class Limiter:
         self._curve = Curve()
         self._tried: deque[float] = deque(maxlen=MEMORY)
         self._is_starting = True
+        self._is_settling = False
         self._has_room = True
         self._round = _Round(-math.inf)
         self._sample_seconds = 1.0
@@ -176,10 +176,13 @@ class Limiter:
 
     def _sample(self, done: SampleDone) -> None:
         if done.at - done.seconds < self._round.began or done.seconds <= 0:
-            return  # sent before the limit was set
+            return
+        if self._is_settling:
+            # The first ones after a step up find no queue yet, and make a flooded server look a third faster than it is.
+            self._is_settling, self._round = False, _Round(done.at)
+            return
         self._round.add(done)
-        turns = 1 if self._is_starting else _TURNS
-        if self._round.samples < max(_FEWEST_OF_A_ROUND, turns * min(self.limit, self._round.in_flight)):
+        if self._round.samples < max(_FEWEST_OF_A_ROUND, min(self.limit, self._round.in_flight)):
             return
         ended, self._round = self._round, _Round(done.at)
         self._sample_seconds += _NEWS * (ended.seconds / ended.samples - self._sample_seconds)
@@ -187,7 +190,9 @@ class Limiter:
         # Counting tokens would need many rounds to get below the noise of batches that end together.
         rate = ended.in_flight * ended.tokens / ended.seconds
         if rate > 0:
+            before = self.limit
             self._decide(ended.in_flight, rate)
+            self._is_settling = self.limit != before
 
     def _decide(self, in_flight: float, rate: float) -> None:
         """Set the limit at the end of a round in which ``in_flight`` samples ran on average."""
