@@ -1,7 +1,7 @@
 """CPU time of scheduling while 4,096 expands wait: `python benchmarks/order.py [OUT.json]`.
 
-Each figure is the whole way of an expand through the admission: pushed, admitted, its samples done. The queue is kept full:
-for each expand that goes another comes. Medians of several rounds of process time.
+Each figure is the whole way of an expand through the admission: pushed, admitted, its samples done. The queue is kept
+full: for each expand that goes another comes. Medians of several rounds of process time.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ class Cache:
         self.private = 0
         self.evicted = 0
         self._tick = 0
+        self._offers = 0
         self._leaves: list[tuple[int, int, Segment]] = []
 
     @property
@@ -102,7 +103,8 @@ class Cache:
 
     def _offer(self, segment: Segment) -> None:
         if not segment.locks and not segment.children:
-            heapq.heappush(self._leaves, (segment.used, id(segment), segment))
+            self._offers += 1
+            heapq.heappush(self._leaves, (segment.used, self._offers, segment))
 
     def _drop(self, leaf: Segment) -> None:
         leaf.resident = False

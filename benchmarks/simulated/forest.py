@@ -17,8 +17,6 @@ from .cache import Segment
 from .server import Post
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .server import Server
 
 THINK = 0.01  # seconds between the last reply of a level and the next level
@@ -70,7 +68,6 @@ class Forest:
         breadth_first: bool = False,
         loads: bool = True,
         seed: int = 0,
-        on_time: Callable[[float], None] | None = None,
     ) -> None:
         self.server, self.shape, self.trees = server, shape, trees
         self.admission = Admission(limits)
@@ -80,13 +77,13 @@ class Forest:
         self.most_waiting = 0
         self._breadth_first = breadth_first
         self._loads = loads
-        self._on_time = on_time
         self._random = random.Random(seed)
         self._pushed: dict[Ticket, tuple[float, Segment, int, int]] = {}
         self._posts: dict[Post, tuple[Admitted, Ticket]] = {}
         self._levels: dict[int, list[Segment]] = {}
+        self._live: dict[int, int] = {}  # tokens that a started tree will need again, by the client's own count
         self._open: dict[int, int] = {}
-        self._calls: list[tuple[float, int, int, list[Segment], int]] = []
+        self._calls: list[tuple[float, int, list[Segment], int]] = []
         self._tickets = 0
 
     def run(self) -> Result:
@@ -97,15 +94,13 @@ class Forest:
         self._admit()
         next_load = LOADS_EVERY
         while len(self.finished) < self.trees:
-            if self._on_time is not None:
-                self._on_time(self.server.now)
             wake = self.admission.wake_at
             until = min(self._calls[0][0] if self._calls else math.inf, next_load, math.inf if wake is None else wake)
             until = max(until, self.server.now + 1e-6)
             for post in self.server.advance(until):
                 self._reply(post)
             while self._calls and self._calls[0][0] <= self.server.now:
-                _, _, tree, nodes, level = heapq.heappop(self._calls)
+                _, tree, nodes, level = heapq.heappop(self._calls)
                 self._open[tree], self._levels[tree] = len(nodes), []
                 for node in nodes:
                     self._expand(tree, level, node, self.shape.fan)
@@ -114,7 +109,9 @@ class Forest:
                 self.most_waiting = max(self.most_waiting, self.server.waiting)
                 self.limits.append((round(self.server.now, 2), self.admission.limit))
                 if self._loads:
-                    self.admission.observe(Load(self.server.now, self.server.waiting, self.server.cache.needed))
+                    cache = self.server.cache
+                    kept = 0 if self._breadth_first else (sum(self._live.values()) + cache.private) / cache.capacity
+                    self.admission.observe(Load(self.server.now, self.server.waiting, cache.needed, kept))
             self._admit()
         return self._result()
 
@@ -133,6 +130,9 @@ class Forest:
             post = Post(node, tuple(self._length() for _ in range(ticket.samples)))
             self._posts[post] = admitted, ticket
             self.server.submit(post)
+            tree = self._pushed[ticket][2]
+            if tree not in self._live:
+                self._live[tree] = self.shape.root
 
     def _length(self) -> int:
         if not self.shape.exponential:
@@ -147,6 +147,7 @@ class Forest:
         self.latencies.append(now - pushed)
         assert post.children is not None
         self._levels[tree] += post.children
+        self._live[tree] += sum(post.lengths)
         if self._breadth_first:
             self.admission.finish(ticket.tree)
         self._open[tree] -= 1
@@ -154,11 +155,14 @@ class Forest:
             return
         if level == self.shape.levels:
             self.finished.append(now)
+            self._live[tree] = 0
             if not self._breadth_first:
                 self.admission.finish(tree)
             return
         kept = self._random.sample(self._levels[tree], min(self.shape.kept, len(self._levels[tree])))
-        heapq.heappush(self._calls, (now + THINK, id(kept), tree, kept, level + 1))
+        pruned = sum(node.tokens for node in self._levels[tree]) - sum(node.tokens for node in kept)
+        self._live[tree] -= pruned
+        heapq.heappush(self._calls, (now + THINK, tree, kept, level + 1))
 
     def _result(self) -> Result:
         server, shape = self.server, self.shape

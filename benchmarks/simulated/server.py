@@ -69,6 +69,7 @@ class Server:
         self._queue: deque[list[Job]] = deque()
         self._queued = 0
         self._steps = 0
+        self._admitted = 0
         self._running: dict[Job, None] = {}
         self._ends: list[tuple[int, int, Job]] = []
         self._context = 0
@@ -116,8 +117,10 @@ class Server:
             cold = self.cache.missing(prefix)
             growth = sum(job.length - job.made for job in jobs[:room])
             need = cold + again + int(self._ratio * (growth + self._to_come))
-            available = self.cache.free + self.cache.evictable - sum(
-                part.tokens for part in prefix.path if part.resident and not part.locks
+            available = (
+                self.cache.free
+                + self.cache.evictable
+                - sum(part.tokens for part in prefix.path if part.resident and not part.locks)
             )
             if need > available and self._running:
                 break
@@ -134,7 +137,8 @@ class Server:
             for job in jobs[:room]:
                 job.began = self._steps
                 self._running[job] = None
-                heapq.heappush(self._ends, (self._steps + job.length - job.made, id(job), job))
+                self._admitted += 1
+                heapq.heappush(self._ends, (self._steps + job.length - job.made, self._admitted, job))
                 self.cache.private += job.made
                 self._context += sum(part.tokens for part in prefix.path) + job.made
                 self._to_come += job.length - job.made

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ets_client._core.admission import Admission, Admitted
-from ets_client._core.limiter import Busy, Limits
+from ets_client._core.limiter import Busy, Limits, Load
 from ets_client._core.ticket import Ticket
 
 
@@ -113,6 +113,19 @@ def test_it_learns_from_samples_and_from_refusals() -> None:
     assert grown > 8
     admission.observe(Busy(now))
     assert admission.limit < grown
+
+
+def test_while_started_trees_fill_the_cache_no_other_starts_and_the_limit_stays() -> None:
+    admission = Admission(Limits(first=32))
+    admission.push(Ticket(4, "a"))
+    assert admission.pop_ready(0.0) is not None
+    admission.push(Ticket(4, "b"))
+    admission.observe(Load(0.0, 0, 0.5, kept=1.5))
+    assert (admission.pop_ready(0.0), admission.limit) == (None, 32)
+    admission.push(Ticket(4, "a"))
+    assert admission.pop_ready(0.0) is not None
+    admission.observe(Load(0.0, 0, 0.5, kept=0.5))
+    assert admission.pop_ready(0.0) is not None
 
 
 def test_a_sample_that_took_no_time_teaches_nothing() -> None:

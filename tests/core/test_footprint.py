@@ -25,7 +25,8 @@ def test_what_is_kept_expires_after_half_of_the_time_that_the_samples_took() -> 
     footprints.expire(12.9)
     assert footprints.reserved == 16
     footprints.expire(13.0)
-    assert (footprints.reserved, footprints.next_expiry) == (0, None)
+    assert footprints.reserved == 0
+    assert not footprints.next_expiry
 
 
 def test_nothing_is_kept_for_longer_than_five_seconds() -> None:

@@ -67,17 +67,16 @@ def test_trees_that_always_wait_get_samples_in_proportion_to_their_weights(
     weights: list[float], sizes: list[int], rounds: int
 ) -> None:
     expands, served = WaitingExpands(), [0] * len(weights)
-    for tree in range(len(weights)):
-        expands.push(Ticket(1, tree, weight=weights[tree]))
+    for number, weight in enumerate(weights):
+        expands.push(Ticket(1, number, weight=weight))
     drain(expands)
-    for tree, weight in enumerate(weights):
-        for _ in range(2):
-            expands.push(Ticket(sizes[0], tree, weight=weight))
+    for number, weight in enumerate([*weights, *weights]):
+        expands.push(Ticket(sizes[0], number % len(weights), weight=weight))
     for number in range(rounds):
         ticket = pop(expands)
         assert ticket is not None
+        assert isinstance(ticket.tree, int)
         tree = ticket.tree
-        assert isinstance(tree, int)
         served[tree] += ticket.samples
         expands.push(Ticket(sizes[number % len(sizes)], tree, weight=weights[tree]))
     shares = [samples / weight for samples, weight in zip(served, weights, strict=True)]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from .footprint import Footprints
 from .joining import Joiner
-from .limiter import Limiter, SampleDone
+from .limiter import KV_CEILING, Limiter, Load, SampleDone
 from .order import WaitingExpands
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from .limiter import Busy, Limits, Load
+    from .limiter import Busy, Limits
     from .ticket import Ticket
 
 __all__ = ["Admission", "Admitted"]
@@ -52,6 +52,7 @@ class Admission:
         self._waiting = WaitingExpands()
         self._joiner = joiner or Joiner()
         self._footprints = Footprints()
+        self._is_full = False
         self._in_flight = 0
         self._speculative = 0
         self._area = 0.0
@@ -104,7 +105,7 @@ class Admission:
         self._footprints.expire(now)
         limit = self.limit
         free = limit - self._in_flight
-        spare = limit - self._footprints.reserved - self._speculative
+        spare = 0 if self._is_full else limit - self._footprints.reserved - self._speculative
         first = self._waiting.pop_ready(free, spare, alone=self._in_flight == 0)
         if first is None:
             return None
@@ -167,6 +168,8 @@ class Admission:
     def observe(self, event: Load | Busy) -> None:
         """The server told its load, or that it is busy."""
         self._limiter.observe(event)
+        if isinstance(event, Load):
+            self._is_full = event.kept > KV_CEILING
 
     def _pass_to(self, now: float) -> None:
         self._area += self._in_flight * (now - self._now)

@@ -12,13 +12,14 @@ __all__ = ["Busy", "Limiter", "Limits", "Load", "SampleDone"]
 
 SHARE = 0.94  # of the best throughput; what it takes to get the rest is mostly time in a queue
 _LOOK_UP = 1.9  # times the knee: how far above it must be known that nothing is gained
-_LOOK_DOWN = 0.75  # times the knee: how far below it must be known that something is lost
+_BACK_LEAST, _BACK, _BACK_MOST = 0.55, 0.65, 0.8  # times the knee: below it must be known that something is lost
 _SLOW_START = 2.0
 _STEEP = 1.12  # gain of a doubling in slow start; below it one more would go far past the knee
 _PROBE = 1.35
-_BACK = 0.7
+_CHANGED = 1.6  # times faster or slower at the same level: it is another server now
 _NEARLY = 0.95
 _SAME = 0.12  # relative; levels are 19 % apart, a smaller step is noise
+_SHORTEST = 1e-6  # seconds
 _FEWEST_OF_A_ROUND = 8
 _NEWS = 0.3  # weight of a round in the mean time of a sample
 
@@ -85,13 +86,15 @@ class Load:
     Attributes:
         at: the time, in seconds.
         waiting: samples in its queue.
-        kv_use: share of its KV cache that is in use and cannot be evicted without loss, 0 to 1. The server's
-            ``token_usage``, or what live trees need by the client's own count where that is more.
+        kv_use: share of its KV cache that running samples need, 0 to 1 (``token_usage``). Lowers the limit.
+        kept: share of it that the started trees need, by the client's own count; may be above 1. Does not lower the
+            limit, which would not make it less: as long as it is too much, no further tree starts.
     """
 
     at: float
     waiting: int
     kv_use: float
+    kept: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class Limiter:
 
     In rounds of about two sample times it looks at the :class:`Curve`: the limit goes to the fewest samples that give
     0.94 of the best throughput known. When nothing near twice that was tried, it goes up to look (at the start: by
-    doubling); when nothing a quarter below it was tried, it goes down to look. It looks again every 48 rounds.
+    doubling); when nothing a third below it was tried, it goes down to look. It looks again every 48 rounds.
 
     Above this is a ceiling that only trouble sets: a refusal, a queue in the server, a full KV cache. It is cut at most
     once in a cooldown of two sample times, 1 to 15 seconds, and recovers by 10 % a round while the server has room, by
@@ -175,10 +178,10 @@ class Limiter:
         return self.limit
 
     def _sample(self, done: SampleDone) -> None:
-        if done.at - done.seconds < self._round.began or done.seconds <= 0:
+        if done.at - done.seconds < self._round.began or done.seconds < _SHORTEST:
             return
         if self._is_settling:
-            # The first ones after a step up find no queue yet, and make a flooded server look a third faster than it is.
+            # The first ones after a step up find no queue yet: a flooded server looks a third faster than it is.
             self._is_settling, self._round = False, _Round(done.at)
             return
         self._round.add(done)
@@ -197,7 +200,13 @@ class Limiter:
     def _decide(self, in_flight: float, rate: float) -> None:
         """Set the limit at the end of a round in which ``in_flight`` samples ran on average."""
         limit = float(self.limit)
-        self._curve.record(in_flight, rate)
+        news = self._curve.record(in_flight, rate)
+        if not 1 / _CHANGED < news < _CHANGED:
+            self._curve = Curve()
+            self._curve.record(in_flight, rate)
+            self._tried.clear()
+            if news < 1:
+                self._tried.append(_LOOK_UP * limit)  # look down first
         if in_flight < limit / 2:
             return  # the application asks for less: nothing can be learnt of a limit that does not bind
         if self._has_room:
@@ -208,14 +217,13 @@ class Limiter:
         self._last_rate = rate
         # Permits that are kept for trees between two levels do not run, so the limit is above what it lets run.
         wanted = limit / in_flight * self._curve.knee(SHARE)
-        if max(self._tried) < _NEARLY * min(_LOOK_UP * wanted, self._ceiling):
-            if self._has_room:
-                limit *= _SLOW_START if self._is_starting else _PROBE
+        if self._has_room and max(self._tried) < _NEARLY * min(_LOOK_UP * wanted, self._ceiling):
+            limit *= _SLOW_START if self._is_starting else _PROBE
         else:
             self._is_starting = False
             if abs(wanted - limit) > _SAME * limit:
                 limit = wanted
-            elif min(self._tried) > _LOOK_DOWN * wanted:
+            elif not any(_BACK_LEAST * wanted <= each <= _BACK_MOST * wanted for each in self._tried):
                 limit *= _BACK
         self._limit = min(float(self._limits.most), max(float(self._limits.least), limit))
 
