@@ -1,0 +1,78 @@
+"""CPU time of scheduling while 4,096 expands wait: `python benchmarks/order.py [OUT.json]`.
+
+Each figure is the whole way of an expand through the admission: pushed, admitted, its samples done. The queue is kept
+full: for each expand that goes another comes. Medians of several rounds of process time.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from ets_client._core.admission import Admission
+from ets_client._core.limiter import Limits
+from ets_client._core.ticket import Ticket
+
+WAITING = 4096
+ROUNDS = 9
+EXPANDS = 4000
+
+
+def microseconds(trees: int, *, cancelled: float = 0.0, joined: bool = False) -> float:
+    """Median CPU time an expand."""
+    rounds: list[float] = []
+    for number in range(ROUNDS):
+        chance = random.Random(number)
+        admission = Admission(Limits(first=256))
+        tickets = [
+            Ticket(
+                4, chance.randrange(trees), chance.randrange(WAITING), chance.randrange(2000),
+                request=chance.randrange(WAITING // 4) if joined else None,
+            )
+            for _ in range(WAITING + EXPANDS)
+        ]  # fmt: skip
+        for ticket in tickets[:WAITING]:
+            admission.push(ticket)
+        running, went, now = [], 0, 0.0
+        start = time.process_time()
+        for ticket in tickets[WAITING:]:
+            admission.push(ticket)
+            if cancelled and chance.random() < cancelled:
+                admission.cancel(ticket)
+            while (admitted := admission.pop_ready(now)) is not None:
+                running.append(admitted)
+            now += 0.01
+            post = running.pop(0)
+            for each in post.tickets:
+                admission.done(post, each, now, samples=each.samples, tokens=48 * each.samples)
+                went += 1
+        rounds.append((time.process_time() - start) / max(went, EXPANDS) * 1e6)
+    return round(statistics.median(rounds), 1)
+
+
+def main(out: str | None) -> None:
+    report = {
+        "benchmark": "order",
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, CPython {platform.python_version()}",
+        "waiting": WAITING,
+        "microseconds an expand": {
+            "1 tree": microseconds(1),
+            "64 trees": microseconds(64),
+            "4,096 trees": microseconds(4096),
+            "64 trees, a third cancelled": microseconds(64, cancelled=1 / 3),
+            "64 trees, joined": microseconds(64, joined=True),
+        },
+    }
+    print(json.dumps(report, indent=1))
+    if out is not None:
+        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)

@@ -1,0 +1,1 @@
+"""A model of an SGLang server and of clients that search trees on it."""

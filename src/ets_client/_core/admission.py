@@ -1,0 +1,176 @@
+"""Which expands may run now: limit, order and joining in one, for a gate that has the clock and the sockets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .footprint import Footprints
+from .joining import Joiner
+from .limiter import KV_CEILING, Limiter, Load, SampleDone
+from .order import WaitingExpands
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from .limiter import Busy, Limits
+    from .ticket import Ticket
+
+__all__ = ["Admission", "Admitted"]
+
+
+@dataclass(slots=True, eq=False)
+class Admitted:
+    """Tickets that go in one POST.
+
+    Attributes:
+        tickets: whose samples, in this order (:func:`~ets_client._core.joining.split`).
+        began: when they were admitted.
+        running: permits that each has not given back.
+        area: sample-seconds of everything in flight until they were admitted.
+    """
+
+    tickets: tuple[Ticket, ...]
+    began: float
+    running: dict[Ticket, int]
+    area: float
+
+    @property
+    def samples(self) -> int:
+        """Prompts of the POST."""
+        return sum(ticket.samples for ticket in self.tickets)
+
+
+class Admission:
+    """Permits count samples. Times are seconds on one clock that never goes back; the caller reads it.
+
+    After each call that can free permits or add tickets, call :meth:`pop_ready` until it returns None.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, joiner: Joiner | None = None) -> None:
+        self._limiter = Limiter(limits)
+        self._waiting = WaitingExpands()
+        self._joiner = joiner or Joiner()
+        self._footprints = Footprints()
+        self._is_full = False
+        self._in_flight = 0
+        self._speculative = 0
+        self._area = 0.0
+        self._now = 0.0
+
+    @property
+    def limit(self) -> int:
+        """Samples that may be in flight."""
+        return self._limiter.limit
+
+    @property
+    def in_flight(self) -> int:
+        """Permits given out."""
+        return self._in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Tickets that wait."""
+        return len(self._waiting)
+
+    def push(self, ticket: Ticket) -> None:
+        """An expand waits.
+
+        Raises:
+            ValueError: it waits already.
+        """
+        self._waiting.push(ticket)
+        self._joiner.push(ticket)
+
+    def cancel(self, ticket: Ticket) -> bool:
+        """An expand does not wait any longer.
+
+        Returns:
+            False when it had been admitted: its permits come back with :meth:`done` or :meth:`drop`.
+        """
+        self._joiner.remove(ticket)
+        return self._waiting.cancel(ticket)
+
+    def finish(self, tree: Hashable) -> None:
+        """No more expands of this tree will come.
+
+        Raises:
+            ValueError: some of its expands still wait.
+        """
+        self._waiting.finish(tree)
+        self._footprints.finish(tree)
+
+    def pop_ready(self, now: float) -> Admitted | None:
+        """Give permits to the next expand and to those that join it; None when nobody may go now."""
+        self._footprints.expire(now)
+        limit = self.limit
+        free = limit - self._in_flight
+        spare = 0 if self._is_full else limit - self._footprints.reserved - self._speculative
+        first = self._waiting.pop_ready(free, spare, alone=self._in_flight == 0)
+        if first is None:
+            return None
+        self._joiner.remove(first)
+        tickets = (first, *self._joiner.partners(first, free - first.samples))
+        for partner in tickets[1:]:
+            self._joiner.remove(partner)
+            self._waiting.take(partner)
+        self._pass_to(now)
+        for ticket in tickets:
+            self._in_flight += ticket.samples
+            if ticket.speculative:
+                self._speculative += ticket.samples
+            else:
+                self._footprints.add(ticket.tree, ticket.samples, now)
+        running = {ticket: ticket.samples for ticket in tickets}
+        return Admitted(tickets, now, running, self._area)
+
+    @property
+    def wake_at(self) -> float | None:
+        """When :meth:`pop_ready` may return something though nothing else happened; None for never."""
+        return self._footprints.next_expiry if self._waiting else None
+
+    def done(self, admitted: Admitted, ticket: Ticket, now: float, *, samples: int, tokens: int) -> None:
+        """Samples ended well.
+
+        Args:
+            admitted: what they were sent with.
+            ticket: whose they are.
+            now: the time.
+            samples: how many of it.
+            tokens: what they have generated together.
+
+        Raises:
+            ValueError: fewer are still running.
+        """
+        self.drop(admitted, ticket, now, samples=samples)
+        seconds = now - admitted.began
+        if seconds > 0:
+            in_flight = (self._area - admitted.area) / seconds
+            self._limiter.observe(SampleDone(now, seconds, tokens, in_flight, samples))
+
+    def drop(self, admitted: Admitted, ticket: Ticket, now: float, *, samples: int) -> None:
+        """Samples failed or were cancelled: their permits come back, and nothing is learnt.
+
+        Raises:
+            ValueError: fewer are still running.
+        """
+        running = admitted.running.get(ticket, 0)
+        if not 0 < samples <= running:
+            raise ValueError(f"samples = {samples}: {running} of {ticket.samples} are running")
+        self._pass_to(now)
+        admitted.running[ticket] -= samples
+        self._in_flight -= samples
+        if ticket.speculative:
+            self._speculative -= samples
+        else:
+            self._footprints.remove(ticket.tree, samples, now)
+
+    def observe(self, event: Load | Busy) -> None:
+        """The server told its load, or that it is busy."""
+        self._limiter.observe(event)
+        if isinstance(event, Load):
+            self._is_full = event.kept > KV_CEILING
+
+    def _pass_to(self, now: float) -> None:
+        self._area += self._in_flight * (now - self._now)
+        self._now = now

@@ -1,0 +1,41 @@
+"""An expand that waits for permits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+__all__ = ["Ticket"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """What decides when an expand goes, and with whom. Two tickets are never equal, whatever they say.
+
+    Attributes:
+        samples: permits that it needs, all at once.
+        tree: whose it is.
+        family: what it has in common with its siblings, such as the parent's fingerprint.
+        warm: tokens of its prefix that the server should hold.
+        weight: of the tree: one of weight 2 gets twice the samples of one of weight 1 while both wait.
+        speculative: it goes only when nothing else waits.
+        request: everything of the request but the number of samples (prefix, sampling, settings); tickets with equal
+            ones may go in one POST. None: it goes alone.
+    """
+
+    samples: int
+    tree: Hashable
+    family: Hashable = None
+    warm: int = 0
+    weight: float = 1.0
+    speculative: bool = False
+    request: Hashable = None
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples = {self.samples}: a ticket asks for at least one")
+        if not 0 < self.weight < float("inf"):
+            raise ValueError(f"weight = {self.weight}: a tree's weight is above 0")

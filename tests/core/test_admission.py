@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ets_client._core.admission import Admission, Admitted
+from ets_client._core.limiter import Busy, Limits, Load
+from ets_client._core.ticket import Ticket
+
+
+def test_samples_take_permits_and_give_them_back() -> None:
+    admission = Admission(Limits.fixed(8))
+    first, second = Ticket(6, "a"), Ticket(4, "a")
+    admission.push(first)
+    admission.push(second)
+    admitted = admission.pop_ready(0.0)
+    assert admitted is not None
+    assert (admitted.tickets, admitted.samples, admission.in_flight) == ((first,), 6, 6)
+    assert admission.pop_ready(0.0) is None
+    admission.done(admitted, first, 1.0, samples=2, tokens=20)
+    later = admission.pop_ready(1.0)
+    assert later is not None
+    assert later.tickets == (second,)
+    admission.drop(admitted, first, 1.0, samples=4)
+    assert (admission.in_flight, admission.waiting) == (4, 0)
+
+
+def test_equal_requests_take_permits_together() -> None:
+    admission = Admission(Limits.fixed(8))
+    tickets = [Ticket(3, name, request="r") for name in "abc"]
+    for ticket in tickets:
+        admission.push(ticket)
+    admitted = admission.pop_ready(0.0)
+    assert admitted is not None
+    assert (admitted.tickets, admitted.running) == (tuple(tickets[:2]), {tickets[0]: 3, tickets[1]: 3})
+    assert admission.in_flight == 6
+    assert not admission.cancel(tickets[1])
+    assert admission.cancel(tickets[2])
+
+
+@pytest.mark.parametrize("samples", [0, -1, 3])
+def test_no_more_permits_come_back_than_were_given(samples: int) -> None:
+    admission = Admission(Limits.fixed(8))
+    admission.push(ticket := Ticket(2, "a"))
+    admitted = admission.pop_ready(0.0)
+    assert admitted is not None
+    with pytest.raises(ValueError, match=f"samples = {samples}: 2 of 2 are running"):
+        admission.drop(admitted, ticket, 1.0, samples=samples)
+    with pytest.raises(ValueError, match="0 of 1 are running"):
+        admission.drop(admitted, Ticket(1, "a"), 1.0, samples=1)
+
+
+def test_permits_are_kept_for_the_next_level_and_it_says_until_when() -> None:
+    admission = Admission(Limits.fixed(16))
+    admission.push(level := Ticket(16, "a"))
+    admission.push(other := Ticket(16, "b"))
+    admitted = admission.pop_ready(0.0)
+    assert admitted is not None
+    assert admission.wake_at is None
+    admission.push(sideline := Ticket(4, "a"))
+    admission.done(admitted, level, 2.0, samples=8, tokens=10)
+    between = admission.pop_ready(2.0)
+    assert between is not None
+    assert between.tickets == (sideline,)
+    admission.done(admitted, level, 2.0, samples=8, tokens=10)
+    assert admission.pop_ready(2.0) is None
+    wake = admission.wake_at
+    assert wake is not None
+    admission.drop(between, sideline, wake, samples=4)
+    started = admission.pop_ready(wake)
+    assert started is not None
+    assert started.tickets == (other,)
+    assert admission.wake_at is None
+
+
+def test_a_finished_tree_keeps_nothing() -> None:
+    admission = Admission(Limits.fixed(16))
+    admission.push(first := Ticket(8, "a"))
+    admission.push(Ticket(8, "b"))
+    one, two = admission.pop_ready(0.0), admission.pop_ready(0.0)
+    assert one is not None
+    assert two is not None
+    admission.push(Ticket(8, "c"))
+    admission.done(one, first, 1.0, samples=8, tokens=8)
+    assert admission.pop_ready(1.0) is None
+    admission.finish("a")
+    assert admission.pop_ready(1.0) is not None
+
+
+def test_speculative_samples_leave_the_footprint_of_their_tree_alone() -> None:
+    admission = Admission(Limits.fixed(8))
+    admission.push(guess := Ticket(8, "a", speculative=True))
+    admitted = admission.pop_ready(0.0)
+    assert admitted is not None
+    admission.push(sure := Ticket(8, "b"))
+    assert admission.pop_ready(0.0) is None
+    admission.drop(admitted, guess, 0.0, samples=8)
+    later = admission.pop_ready(0.0)
+    assert later is not None
+    assert later.tickets == (sure,)
+
+
+def test_it_learns_from_samples_and_from_refusals() -> None:
+    admission, now = Admission(Limits(first=8, least=1)), 0.0
+    for _ in range(8):
+        admission.push(ticket := Ticket(8, "a"))
+        admitted = admission.pop_ready(now)
+        assert admitted is not None
+        now += 1.0
+        admission.done(admitted, ticket, now, samples=8, tokens=80)
+    grown = admission.limit
+    assert grown > 8
+    admission.observe(Busy(now))
+    assert admission.limit < grown
+
+
+def test_while_started_trees_fill_the_cache_no_other_starts_and_the_limit_stays() -> None:
+    admission = Admission(Limits(first=32))
+    admission.push(Ticket(4, "a"))
+    assert admission.pop_ready(0.0) is not None
+    admission.push(Ticket(4, "b"))
+    admission.observe(Load(0.0, 0, 0.5, kept=1.5))
+    assert (admission.pop_ready(0.0), admission.limit) == (None, 32)
+    admission.push(Ticket(4, "a"))
+    assert admission.pop_ready(0.0) is not None
+    admission.observe(Load(0.0, 0, 0.5, kept=0.5))
+    assert admission.pop_ready(0.0) is not None
+
+
+def test_a_sample_that_took_no_time_teaches_nothing() -> None:
+    admission = Admission(Limits(first=8))
+    admission.push(ticket := Ticket(8, "a"))
+    admitted = admission.pop_ready(5.0)
+    assert admitted is not None
+    admission.done(admitted, ticket, 5.0, samples=8, tokens=80)
+    assert admission.limit == 8
+
+
+class Gate(RuleBasedStateMachine):
+    """Permits are conserved, the limit holds but for one POST that runs alone, and everything goes in the end."""
+
+    LIMIT = 20
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.admission = Admission(Limits.fixed(self.LIMIT))
+        self.waiting: list[Ticket] = []
+        self.running: list[tuple[Admitted, Ticket]] = []
+        self.now = 0.0
+
+    @rule(
+        samples=st.integers(1, 30), tree=st.integers(0, 5), request=st.sampled_from([None, "p", "q"]),
+        speculative=st.booleans(),
+    )  # fmt: skip
+    def push(self, samples: int, tree: int, request: str | None, *, speculative: bool) -> None:
+        ticket = Ticket(samples, tree, request, speculative=speculative, request=request)
+        self.admission.push(ticket)
+        self.waiting.append(ticket)
+
+    @rule()
+    def admit(self) -> None:
+        while True:
+            before = self.admission.in_flight
+            admitted = self.admission.pop_ready(self.now)
+            if admitted is None:
+                break
+            assert before == 0 or before + admitted.samples <= self.LIMIT
+            assert len({(ticket.request, ticket.speculative) for ticket in admitted.tickets}) == 1
+            for ticket in admitted.tickets:
+                self.waiting.remove(ticket)
+                self.running.append((admitted, ticket))
+        assert not self.waiting or self.admission.in_flight
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), seconds=st.floats(0, 3))
+    def end(self, data: st.DataObject, seconds: float) -> None:
+        self.now += seconds
+        place = data.draw(st.integers(0, len(self.running) - 1))
+        admitted, ticket = self.running[place]
+        samples = data.draw(st.integers(1, admitted.running[ticket]))
+        self.admission.done(admitted, ticket, self.now, samples=samples, tokens=samples)
+        if not admitted.running[ticket]:
+            self.running.pop(place)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        ticket = data.draw(st.sampled_from(self.waiting))
+        assert self.admission.cancel(ticket)
+        self.waiting.remove(ticket)
+
+    @invariant()
+    def permits_are_conserved(self) -> None:
+        running = sum(admitted.running[ticket] for admitted, ticket in self.running)
+        assert self.admission.in_flight == running
+        assert self.admission.waiting == len(self.waiting)
+
+    def teardown(self) -> None:
+        while self.running or self.waiting:
+            for admitted, ticket in self.running:
+                self.admission.drop(admitted, ticket, self.now, samples=admitted.running[ticket])
+            self.running.clear()
+            self.admit()
+        assert self.admission.in_flight == 0
+
+
+TestGate = Gate.TestCase
