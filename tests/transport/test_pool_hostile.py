@@ -101,6 +101,13 @@ async def test_a_reply_that_cannot_be_one_is_a_typed_error_and_the_next_request_
         assert (await pool.send(HttpRequest("POST", server.url))).body == b"ok"
 
 
+@pytest.mark.parametrize("reply", [*REPLIES, b"HTTP/1.1 200 OK\r\n\r\nok"])
+async def test_a_reply_over_the_limit_that_comes_at_once_is_an_error_and_not_an_empty_reply(reply: bytes) -> None:
+    async with SocketServer(answer_and_close(reply)).run() as server, opened(most_body=1) as pool:
+        with pytest.raises(TransportError, match="the most is 1"):
+            await pool.send(HttpRequest("POST", server.url))
+
+
 @pytest.mark.parametrize(
     "head",
     [b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: "],

@@ -115,8 +115,10 @@ def test_the_reply_to_a_head_request_ends_with_its_headers() -> None:
 
 @pytest.mark.parametrize("data", [SIZED, CHUNKED, b"HTTP/1.1 200 OK\r\n\r\nhello world"])
 def test_a_body_over_the_limit_is_an_error(data: bytes) -> None:
+    reader = read(most=10)
     with pytest.raises(TransportError, match="or more, the most is 10: ask for fewer samples"):
-        read(data, most=10)
+        reader.feed(data)
+    assert not reader.is_complete
 
 
 def test_a_length_over_the_limit_is_an_error_before_the_body_comes() -> None:

@@ -185,7 +185,7 @@ class ReplyReader:
         assert self._parser is not None  # noqa: S101 - it calls
         if self._is_interim:
             self._is_interim = False
-        elif not self._skips_body:
+        elif not self._skips_body and self._error is None:
             self.is_complete = True
             self.keeps_alive = self._parser.should_keep_alive()
 
