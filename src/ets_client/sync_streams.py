@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ._threads.loop_thread import LoopThread
     from .branch import Branch
+    from .sampling import SamplingParams
     from .streams import Delta
 
 __all__ = ["SyncBranchStream", "SyncTextStream"]
@@ -53,7 +54,7 @@ class _Blocking(Generic[S]):
 
     @property
     def sampling(self) -> SamplingParams:
-        """All fields that were sent."""
+        """All fields as they were sent; of several samples, the ``i``-th had ``seed + i``."""
         return self._entered().sampling
 
     async def _enter(self) -> None:
