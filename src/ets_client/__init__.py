@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .branch import Branch, EndReason, Expansion, Usage
+    from .branch import Branch, EndReason, Expansion, SampleFailure, Usage
     from .client import AsyncPolicyClient
     from .connected import ClientOptions
     from .effective_sampling import EffectiveField, EffectiveSampling, SamplingSource
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ServerBusyError,
         ServerFaultError,
         ServerUnreachableError,
+        TreeClosedError,
         UnsupportedError,
     )
     from .logprobs import LogprobOptions, Logprobs
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from .stats import ClientStats, ServerState
     from .streams import BranchStream, Delta, TextStream
     from .sync_streams import SyncBranchStream, SyncTextStream
+    from .sync_tree import SyncTree
     from .threads import PolicyClient
     from .tokenizer_check import check_tokenizer
+    from .tree import Tree
 
 __version__ = "0.1.0"
 
@@ -72,6 +75,7 @@ __all__ = [
     "RequestRejectedError",
     "RetryPolicy",
     "RewardScore",
+    "SampleFailure",
     "SamplingParams",
     "SamplingSource",
     "ScoreFailure",
@@ -85,8 +89,11 @@ __all__ = [
     "Severity",
     "SyncBranchStream",
     "SyncTextStream",
+    "SyncTree",
     "TextStream",
     "TokenizedText",
+    "Tree",
+    "TreeClosedError",
     "UnsupportedError",
     "Usage",
     "WorkerLoad",
@@ -98,7 +105,7 @@ __all__ = [
 # Names are loaded when they are first used: asyncio and pydantic alone take 0.11 s (benchmarks/import_time.py), and a
 # program that wants a profile or an endpoint needs no client.
 _NAMES_OF = {
-    "branch": "Branch EndReason Expansion Usage",
+    "branch": "Branch EndReason Expansion SampleFailure Usage",
     "client": "AsyncPolicyClient",
     "connected": "ClientOptions",
     "effective_sampling": "EffectiveField EffectiveSampling SamplingSource",
@@ -106,7 +113,7 @@ _NAMES_OF = {
     "errors": """
         Attempt AuthenticationError ConfigurationError DeadlineExceededError EtsClientError
         FailureKind InvalidRequestError RequestError RequestRejectedError ServerBusyError
-        ServerFaultError ServerUnreachableError UnsupportedError
+        ServerFaultError ServerUnreachableError TreeClosedError UnsupportedError
     """,
     "logprobs": "LogprobOptions Logprobs",
     "prefix": "Origin Prefix",
@@ -118,8 +125,10 @@ _NAMES_OF = {
     "stats": "ClientStats ServerState",
     "streams": "BranchStream Delta TextStream",
     "sync_streams": "SyncBranchStream SyncTextStream",
+    "sync_tree": "SyncTree",
     "threads": "PolicyClient",
     "tokenizer_check": "check_tokenizer",
+    "tree": "Tree",
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, overload
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .errors import RequestError
     from .logprobs import Logprobs
     from .prefix import Prefix
     from .sampling import SamplingParams
 
-__all__ = ["Branch", "EndReason", "Expansion", "Usage"]
+__all__ = ["Branch", "EndReason", "Expansion", "SampleFailure", "Usage"]
 
 
 class EndReason(StrEnum):
@@ -91,17 +92,31 @@ class Branch:
         return self.end in {EndReason.DELIMITER, EndReason.STOP_TOKEN, EndReason.STOP_REGEX, EndReason.STEP_LENGTH}
 
 
+@dataclass(frozen=True, slots=True)
+class SampleFailure:
+    """A sample of a partial expansion that did not end.
+
+    Attributes:
+        index: which of the ``n``, from 0.
+        error: why.
+    """
+
+    index: int
+    error: RequestError
+
+
 @dataclass(frozen=True)
 class Expansion:
     """The ``n`` branches of one expand, in the order of their seeds. A sequence of :class:`Branch`.
 
     Attributes:
         prefix: what was expanded.
-        branches: exactly ``n`` of them, whatever ``n`` is.
+        branches: exactly ``n`` of them, whatever ``n`` is; with ``partial="return"`` those that ended.
         plan: how it was asked, and why, in one line.
         warm_usage: tokens of the request that put the prefix into the cache first; zero when there was none.
         seconds: from the call to the reply.
         sampling: all fields as they were sent. ``sampling.seed`` is the first branch's; branch ``i`` had ``seed + i``.
+        failures: samples that did not end, with ``partial="return"``; they are missing in ``branches``.
     """
 
     prefix: Prefix
@@ -110,6 +125,7 @@ class Expansion:
     warm_usage: Usage
     seconds: float
     sampling: SamplingParams
+    failures: tuple[SampleFailure, ...] = ()
 
     @cached_property
     def usage(self) -> Usage:

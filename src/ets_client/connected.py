@@ -139,7 +139,6 @@ class Connected:
         self._caller = Caller(self._server)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Connection | None = None
-        self._has_warned_of_seeds = False
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -149,6 +148,7 @@ class Connected:
                 self._wanted_profile,
                 self._warmth,
                 self._timeout,
+                sampling=self._sampling,
                 plan=self._plan,
                 keep_alive_seconds=self._keep_alive_seconds,
             )

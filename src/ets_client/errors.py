@@ -6,6 +6,7 @@
     ├── InvalidRequestError (ValueError)   mend the argument: nothing was sent
     ├── ConfigurationError (ValueError)    mend a profile, an endpoint file or a setting: nothing was sent
     ├── UnsupportedError                   this server cannot do it, others can: nothing was sent
+    ├── TreeClosedError                    the tree of the call was left: make the call elsewhere
     └── RequestError                       the request left; carries rids, status, body and every attempt
         ├── RequestRejectedError           the server refused it (4xx): mend the request, do not repeat it
         ├── AuthenticationError            the server wants another key (401, 403)
@@ -21,7 +22,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .branch import Branch
 
 __all__ = [
     "Attempt",
@@ -36,6 +40,7 @@ __all__ = [
     "ServerBusyError",
     "ServerFaultError",
     "ServerUnreachableError",
+    "TreeClosedError",
     "UnsupportedError",
 ]
 
@@ -94,6 +99,21 @@ class UnsupportedError(EtsClientError):
         return type(self), (self.feature, self.reason)
 
 
+class TreeClosedError(EtsClientError):
+    """A call was made, or still ran, in a tree that was left. Its samples have been told to stop.
+
+    Attributes:
+        tree: the tree's name.
+    """
+
+    def __init__(self, tree: str) -> None:
+        super().__init__(f"the tree {tree!r} was left: what was pending in it has been stopped")
+        self.tree = tree
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.tree,)
+
+
 class FailureKind(StrEnum):
     """How one attempt failed, by what the server did."""
 
@@ -136,7 +156,10 @@ class RequestError(EtsClientError):
         status: HTTP status of the last attempt, or None when no reply came.
         body: what the server said, at most a few kilobytes, or "".
         attempts: every attempt of this call, in order.
+        branches: samples of this call that ended before it failed.
     """
+
+    branches: tuple[Branch, ...] = ()
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -101,6 +101,12 @@ class BranchStream(_Opened):
     Without ``async with`` it can be iterated to its end: ``async for branch in client.expand_iter(prefix, n=8)``.
     """
 
+    def __init__(
+        self, begin: Callable[[], Awaitable[tuple[ExpandRequest, SampleStream]]], branches: BranchMaker
+    ) -> None:
+        super().__init__(begin, branches)
+        self._given: list[Branch] = []
+
     async def __aiter__(self) -> AsyncIterator[Branch]:
         if self._stream is None:
             async with self:
@@ -111,10 +117,18 @@ class BranchStream(_Opened):
                 yield branch
 
     async def _run(self) -> AsyncIterator[Branch]:
-        while (found := await self._next()) is not None:
+        while (found := await self._following()) is not None:
             _, branch = found
             if branch is not None:
+                self._given.append(branch)
                 yield branch
+
+    async def _following(self) -> tuple[StreamedPart, Branch | None] | None:
+        try:
+            return await self._next()
+        except RequestError as error:
+            error.branches = tuple(self._given)
+            raise
 
 
 class TextStream(_Opened):

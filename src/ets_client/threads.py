@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ._threads.loop_thread import LoopThread
 from .client import AsyncPolicyClient
-from .sync_streams import SyncBranchStream, SyncTextStream
+from .sync_calls import SyncPolicyCalls, blocking
+from .sync_tree import SyncTree
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Coroutine, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Literal, Self, Unpack
 
-    from .branch import Branch, Expansion
+    from .branch import Branch
     from .connected import ClientOptions
     from .effective_sampling import EffectiveSampling
-    from .logprobs import LogprobOptions
     from .prefix import Prefix
     from .profiles import Profile
     from .sampling import SamplingParams
@@ -31,26 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PolicyClient"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _blocking(
-    method: Callable[Concatenate[AsyncPolicyClient, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[PolicyClient, P], T]:
-    """The method that waits for the async one: its arguments, its result, its documentation."""
-
-    @functools.wraps(method)
-    def call(client: PolicyClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return client._loop_thread.call(method, client._client, *args, **kwargs)  # pyright: ignore[reportPrivateUsage]
-
-    call.__qualname__ = f"PolicyClient.{method.__name__}"
-    call.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
-    del call.__wrapped__  # it is no wrapper to look through: the async method is not what runs in this thread
-    return call
-
-
-class PolicyClient:
+class PolicyClient(SyncPolicyCalls):
     """:class:`AsyncPolicyClient` for OS threads: the same calls, and each waits for its result.
 
     ::
@@ -106,7 +87,7 @@ class PolicyClient:
         return client
 
     def _use(self, client: AsyncPolicyClient) -> None:
-        self._client = client
+        self._calls = self._client = client
         self._loop_thread = LoopThread("ets_client", client.aclose)
 
     # -- its life -------------------------------------------------------------------------------------------------
@@ -153,105 +134,29 @@ class PolicyClient:
     def __repr__(self) -> str:
         return repr(self._client).replace("AsyncPolicyClient", "PolicyClient", 1)
 
-    # -- calls: one line for each of the async client's -------------------------------------------------------------
+    # -- calls: one line for each of the async client's, besides those of SyncPolicyCalls -----------------------------
 
-    root = _blocking(AsyncPolicyClient.root)
-    prefix = _blocking(AsyncPolicyClient.prefix)
-    expand = _blocking(AsyncPolicyClient.expand)
-    generate = _blocking(AsyncPolicyClient.generate)
-    warm = _blocking(AsyncPolicyClient.warm)
-    label_probs = _blocking(AsyncPolicyClient.label_probs)
-    reward_scores = _blocking(AsyncPolicyClient.reward_scores)
-    check_profile = _blocking(AsyncPolicyClient.check_profile)
-    server_info = _blocking(AsyncPolicyClient.server_info)
-    model_info = _blocking(AsyncPolicyClient.model_info)
-    loads = _blocking(AsyncPolicyClient.loads)
-    metrics = _blocking(AsyncPolicyClient.metrics)
-    health = _blocking(AsyncPolicyClient.health)
-    ready = _blocking(AsyncPolicyClient.ready)
-    flush_cache = _blocking(AsyncPolicyClient.flush_cache)
-    abort = _blocking(AsyncPolicyClient.abort)
-    tokenize = _blocking(AsyncPolicyClient.tokenize)
-    detokenize = _blocking(AsyncPolicyClient.detokenize)
+    check_profile = blocking(AsyncPolicyClient.check_profile)
+    server_info = blocking(AsyncPolicyClient.server_info)
+    model_info = blocking(AsyncPolicyClient.model_info)
+    loads = blocking(AsyncPolicyClient.loads)
+    metrics = blocking(AsyncPolicyClient.metrics)
+    health = blocking(AsyncPolicyClient.health)
+    ready = blocking(AsyncPolicyClient.ready)
+    flush_cache = blocking(AsyncPolicyClient.flush_cache)
+    abort = blocking(AsyncPolicyClient.abort)
+    tokenize = blocking(AsyncPolicyClient.tokenize)
+    detokenize = blocking(AsyncPolicyClient.detokenize)
 
-    def submit_expand(
-        self,
-        prefix: Prefix | Branch | str | Sequence[int],
-        n: int = 8,
-        sampling: SamplingParams | None = None,
-        *,
-        logprobs: bool | LogprobOptions = False,
-        timeout: float | None = None,
-    ) -> Future[Expansion]:
-        """Begin an :meth:`expand`, and do not wait for it.
+    def tree(self, name: str = "", *, timeout: float | None = None) -> SyncTree:
+        """A scope for one search tree: the same calls, which all end with it.
 
         Args:
-            prefix: as in :meth:`expand`, like all the arguments.
-            n: samples, >= 1.
-            sampling: fields that differ from the client's and the profile's.
-            logprobs: whether each branch shall have the log-probabilities of its tokens, or which more.
-            timeout: seconds, all retries included; None takes the client's.
-
-        Returns:
-            A future of what :meth:`expand` returns or raises. Cancelling it, at any time before its end, stops the
-            samples on the server. Its callbacks run on the loop's thread: they must not block, and may submit more.
-
-        Raises:
-            ConfigurationError: the client is not open.
+            name: how errors call it.
+            timeout: seconds from entering it that everything in it may take together; None for no limit. Calls can
+                have less each.
         """
-        return self._loop_thread.submit(self._client.expand, prefix, n, sampling, logprobs=logprobs, timeout=timeout)
-
-    def expand_iter(
-        self,
-        prefix: Prefix | Branch | str | Sequence[int],
-        n: int = 8,
-        sampling: SamplingParams | None = None,
-        *,
-        logprobs: bool | LogprobOptions = False,
-        timeout: float | None = None,
-    ) -> SyncBranchStream:
-        """Sample ``n`` next steps and get each as soon as it ends.
-
-        Args:
-            prefix: as in :meth:`expand`, like all the arguments.
-            n: samples, >= 1.
-            sampling: fields that differ from the client's and the profile's.
-            logprobs: whether each branch shall have the log-probabilities of its tokens, or which more.
-            timeout: seconds until the last branch; None takes the client's.
-
-        Returns:
-            A context manager and iterator. Entering it raises what :meth:`expand` raises; iterating it raises
-            :class:`RequestError` when the stream breaks. Leaving it stops what has not ended on the server.
-        """
-        client = self._client
-        return SyncBranchStream(
-            self._loop_thread, lambda: client.expand_iter(prefix, n, sampling, logprobs=logprobs, timeout=timeout)
-        )
-
-    def stream(
-        self,
-        prefix: Prefix | Branch | str | Sequence[int],
-        sampling: SamplingParams | None = None,
-        *,
-        logprobs: bool | LogprobOptions = False,
-        timeout: float | None = None,
-    ) -> SyncTextStream:
-        """Sample one continuation and get its text while it is written.
-
-        Args:
-            prefix: as in :meth:`generate`, like all the arguments.
-            sampling: fields that differ from the client's and the profile's.
-            logprobs: whether the branch shall have the log-probabilities of its tokens, or which more.
-            timeout: seconds until its end; None takes the client's.
-
-        Returns:
-            A context manager and iterator of :class:`Delta`. Entering it raises what :meth:`generate` raises.
-            Leaving it stops the work on the server.
-        """
-        client = self._client
-        return SyncTextStream(
-            self._loop_thread, lambda: client.stream(prefix, sampling, logprobs=logprobs, timeout=timeout)
-        )
+        return SyncTree(self._loop_thread, self._client.tree(name, timeout=timeout))
 
     def effective_sampling(
         self,

@@ -11,6 +11,7 @@ from ets_client import (
     InvalidRequestError,
     Profile,
     RetryPolicy,
+    SamplingParams,
     ServerFaultError,
     load_profile,
 )
@@ -30,7 +31,7 @@ FACTS = (reply(MODEL_INFO), reply(MODELS), reply(SERVER_INFO))
 
 async def meet(*script: Entry, profile: Any = PROFILE) -> tuple[Connection, Rig]:
     rig = Rig(*script, policy=RetryPolicy(attempts=1))
-    return await connect(rig.caller, profile, Warmth(), 60), rig
+    return await connect(rig.caller, profile, Warmth(), 60, sampling=SamplingParams()), rig
 
 
 async def test_first_contact_asks_three_questions_on_the_control_lane() -> None:
@@ -51,7 +52,7 @@ async def test_a_profile_may_be_given_by_name() -> None:
 async def test_an_unknown_profile_is_refused_before_anything_is_sent() -> None:
     rig = Rig()
     with pytest.raises(ConfigurationError, match="no profile 'none'"):
-        await connect(rig.caller, "none", Warmth(), 60)
+        await connect(rig.caller, "none", Warmth(), 60, sampling=SamplingParams())
     assert rig.transport.requests == []
 
 
@@ -106,11 +107,11 @@ async def test_the_vocabulary_is_that_of_the_profile_or_of_the_models_folder(
     )
     if size is None:
         with pytest.raises(InvalidRequestError, match="vocab_size"):
-            await connection.prompts.encode([0])
+            await connection.prepare.prefix([0])
         return
     with pytest.raises(InvalidRequestError, match=f"from 0 to {size - 1}"):
-        await connection.prompts.encode([size])
-    assert await connection.prompts.encode([size - 1]) == ((size - 1,), "x")
+        await connection.prepare.prefix([size])
+    assert (await connection.prepare.prefix([size - 1])).token_ids == [size - 1]
 
 
 async def test_a_profile_of_another_vocabulary_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ets_client import (
     SamplingParams,
     ServerFaultError,
     ServerUnreachableError,
+    TreeClosedError,
 )
 from ets_client.testing import Costs, FakeOptions, FakeServer, FaultPlan, ServerError
 from tests.threads.waiting import BOUND, interrupt_main_thread_when, until
@@ -77,7 +78,7 @@ class TestBothClientsAgree:
         expected, found = inspect.signature(theirs), inspect.signature(ours)
         assert list(found.parameters.values()) == list(expected.parameters.values())
         returned = expected.return_annotation
-        blocking = f"Sync{returned}" if returned in {"BranchStream", "TextStream"} else returned
+        blocking = f"Sync{returned}" if returned in {"BranchStream", "TextStream", "Tree"} else returned
         assert found.return_annotation == blocking
         assert not inspect.iscoroutinefunction(ours)
 
@@ -90,7 +91,7 @@ class TestBothClientsAgree:
         assert inspect.signature(PolicyClient) == inspect.signature(AsyncPolicyClient)
 
     def test_and_calls_know_their_names(self) -> None:
-        assert PolicyClient.expand.__qualname__ == "PolicyClient.expand"
+        assert PolicyClient.expand.__name__ == "expand"
         assert "Sample ``n`` next steps" in (PolicyClient.expand.__doc__ or "")
 
 
@@ -313,3 +314,18 @@ class TestBeside:
             root = client.root("q")
             found = list(pool.map(lambda _: len(list(client.expand_iter(root, 3))), range(64)))
         assert found == [3] * 64
+
+
+class TestTree:
+    def test_it_has_the_calls_and_ends_those_of_other_threads(self, slow: FakeServer) -> None:
+        with PolicyClient(slow.base_url, "tiny", retry=QUICK) as client, ThreadPoolExecutor(2) as pool:
+            with client.tree("one") as tree:
+                root = tree.prefix("q")
+                assert len(tree.expand(root, 2, SamplingParams(max_new_tokens=2))) == 2
+                assert len(list(tree.expand_iter(root, 2, SamplingParams(max_new_tokens=2)))) == 2
+                assert (tree.name, repr(tree)) == ("one", "SyncTree('one', 0 calls)")
+                pending = pool.submit(tree.expand, root, 2, ENDLESS)
+                until(generates(slow))
+            with pytest.raises(TreeClosedError, match="the tree 'one' was left"):
+                pending.result(BOUND)
+            until(lambda: not slow.scheduler.running)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from ..branch import Branch
 from ..errors import InvalidRequestError
@@ -16,6 +16,7 @@ __all__ = [
     "check_ids",
     "check_namespace",
     "check_origin",
+    "check_partial",
     "check_path",
     "check_paths",
     "check_samples",
@@ -239,6 +240,22 @@ def check_flag(value: object, argument: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidRequestError(argument, value, "True or False")
     return value
+
+
+def check_partial(value: object) -> Literal["raise", "return"]:
+    """Check what shall be done with a part of the samples.
+
+    Args:
+        value: what the caller gave.
+
+    Raises:
+        InvalidRequestError: it is something else than the two words.
+    """
+    if value == "raise":
+        return "raise"
+    if value == "return":
+        return "return"
+    raise InvalidRequestError("partial", value, "'raise' or 'return'")
 
 
 def check_wait(seconds: object) -> float:

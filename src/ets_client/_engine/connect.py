@@ -15,6 +15,7 @@ from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_
 from .expander import Expander
 from .facts import fetch_router_tokenizer, fetch_server_info
 from .labels import Labels
+from .preparer import Preparer
 from .profile_checker import ProfileChecker
 from .prompts import Prompts
 from .requests import BatchRequests, RouterRequests, ServerNRequests
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from .._core.warmth import Warmth
+    from ..sampling import SamplingParams
     from ..server_info import ServerInfo
     from .caller import Caller
     from .requests import Requests
@@ -43,7 +45,7 @@ class Connection:
         info: the server's facts.
         profile: the given profile, or a generic one.
         tokenizer: who turns text into ids.
-        prompts: turns what callers give into ids.
+        prepare: makes requests of what callers give.
         expander: runs expands.
         labels: asks for label probabilities.
         rewards: asks a reward head.
@@ -53,7 +55,7 @@ class Connection:
     info: ServerInfo
     profile: Profile
     tokenizer: Tokenizer
-    prompts: Prompts
+    prepare: Preparer
     expander: Expander
     labels: Labels
     rewards: Rewards
@@ -81,6 +83,7 @@ async def connect(
     warmth: Warmth,
     timeout: float | None,
     *,
+    sampling: SamplingParams,
     plan: Literal["batch", "server_n"] = "batch",
     keep_alive_seconds: float | None = None,
 ) -> Connection:
@@ -91,6 +94,7 @@ async def connect(
         profile: a profile, its name or file, or None to derive one.
         warmth: what is known of the server's cache.
         timeout: seconds for each question.
+        sampling: the client's.
         plan: how a server is asked for several samples.
         keep_alive_seconds: when the server closes an idle connection, where that is known.
 
@@ -134,13 +138,13 @@ async def connect(
         has_tokenizer=bool(server.adds_special_tokens),
     )
     tokenizer = local or server
-    prompts = Prompts(given.prompt, tokenizer, server, size)
     expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments, requests=requests)
     labels = Labels(caller, tokenizer, size, info.max_input_tokens, warmth, expander.warm, requests)
     rewards = Rewards(caller, info.max_input_tokens)
     asked = server if isinstance(server, ServerTokenizer) else None
     checker = ProfileChecker(given, local or asked, info.tokenizer_path, asked)
-    return Connection(info, given, tokenizer, prompts, expander, labels, rewards, checker)
+    prepare = Preparer(info, given, Prompts(given.prompt, tokenizer, server, size), sampling)
+    return Connection(info, given, tokenizer, prepare, expander, labels, rewards, checker)
 
 
 def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:

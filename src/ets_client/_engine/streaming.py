@@ -47,6 +47,11 @@ class SampleStream:
         """Request ids of the samples, in order; none when the server gives them ids of its own."""
         return self._call.outgoing.rids if self._call.outgoing.is_abortable else ()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was closed, or all its samples have ended."""
+        return self._is_closed or not self._call.unfinished
+
     async def part(self) -> StreamedPart | None:
         """The next part, or None when every sample has ended. Cancelling it loses nothing: it can be called again.
 

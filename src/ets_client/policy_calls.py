@@ -1,0 +1,299 @@
+"""The calls of a search: prefixes are made, expanded and scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+from ._core.guard import check_partial, check_path, check_paths
+from ._core.serves import check_generates, check_reward_head
+from ._engine.expander import Expander
+from ._engine.partly import expand_partly
+from .streams import BranchStream, TextStream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    from ._engine.connect import Connection
+    from ._engine.deadline import Deadline
+    from ._engine.expander import ExpandRequest
+    from ._engine.streaming import SampleStream
+    from .branch import Branch, Expansion, Usage
+    from .logprobs import LogprobOptions
+    from .prefix import Prefix
+    from .sampling import SamplingParams
+    from .scores import LabelProbs, RewardScore, ScoreFailure
+
+    T = TypeVar("T")
+
+__all__ = ["PolicyCalls"]
+
+
+class PolicyCalls(ABC):
+    """What a search asks, of a client or within one of its trees."""
+
+    @abstractmethod
+    def _ready(self) -> Connection: ...
+
+    @abstractmethod
+    def _deadline(self, timeout: float | None) -> Deadline: ...
+
+    @abstractmethod
+    def _run(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]: ...
+
+    @abstractmethod
+    def _begin(
+        self, opening: Coroutine[Any, Any, tuple[ExpandRequest, SampleStream]]
+    ) -> Awaitable[tuple[ExpandRequest, SampleStream]]: ...
+
+    async def root(self, question: str, *, namespace: str | None = None) -> Prefix:
+        """The root of a search: a question in the profile's prompt format, worked examples included.
+
+        Args:
+            question: the question's text.
+            namespace: see :meth:`prefix`.
+
+        Raises:
+            InvalidRequestError: the question is empty, or the prompt is longer than the server takes.
+            RequestError: the server was asked to tokenise and failed.
+        """
+        return await self._run(self._ready().prepare.root(question, namespace))
+
+    async def prefix(
+        self, source: str | Sequence[int] | Sequence[Mapping[str, str]], *, namespace: str | None = None
+    ) -> Prefix:
+        """Make a prefix. Text is tokenised here and never again.
+
+        Args:
+            source: text, taken as it is; or chat messages (``{"role": ..., "content": ...}``), whose last one stays
+                open when it is the assistant's; or token ids.
+            namespace: SGLang's ``extra_key``. Prefixes of different namespaces share no cache.
+
+        Raises:
+            InvalidRequestError: it is empty, an id is outside the vocabulary, the profile has no chat format, or it is
+                longer than the server takes.
+            RequestError: the server was asked to tokenise and failed.
+        """
+        return await self._run(self._ready().prepare.prefix(source, namespace))
+
+    async def expand(
+        self,
+        prefix: Prefix | Branch | str | Sequence[int],
+        n: int = 8,
+        sampling: SamplingParams | None = None,
+        *,
+        logprobs: bool | LogprobOptions = False,
+        partial: Literal["raise", "return"] = "raise",
+        timeout: float | None = None,
+    ) -> Expansion:
+        """Sample ``n`` next steps after a prefix.
+
+        All samples go in one POST, each with its own request id. A prefix that the server does not hold yet is
+        prefilled once before them; concurrent expands that share a cold part wait for one prefill of it.
+
+        Args:
+            prefix: where to go on. Text and ids are made a root first.
+            n: samples, >= 1.
+            sampling: fields that differ from the client's and the profile's. Without ``stop`` a step ends at the
+                profile's delimiters; without ``max_new_tokens`` at the profile's step length, and the path at its path
+                length.
+            logprobs: whether each branch shall have the log-probabilities of its tokens;
+                :class:`LogprobOptions` asks for those of other tokens too.
+            partial: what happens when some samples have ended and others cannot: ``raise``, or ``return`` those that
+                ended, with the others' errors in :attr:`Expansion.failures`. At the end of ``timeout``, for example.
+            timeout: seconds, all retries included; None takes the client's.
+
+        Returns:
+            Exactly ``n`` branches; with ``partial="return"`` at least one.
+
+        Raises:
+            InvalidRequestError: an argument would harm the server; nothing was sent.
+            UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
+            ConfigurationError: the server's model generates no text.
+            RequestError: the call failed; which subclass says why.
+
+        Cancelling it stops its samples on the server (2 s at most, in the background).
+        """
+        connection, deadline = self._ready(), self._deadline(timeout)
+        run = expand_partly if check_partial(partial) == "return" else Expander.expand
+
+        async def work() -> Expansion:
+            return await run(
+                connection.expander, await connection.prepare.step(prefix, n, sampling, logprobs, deadline)
+            )
+
+        return await self._run(work())
+
+    def expand_iter(
+        self,
+        prefix: Prefix | Branch | str | Sequence[int],
+        n: int = 8,
+        sampling: SamplingParams | None = None,
+        *,
+        logprobs: bool | LogprobOptions = False,
+        timeout: float | None = None,
+    ) -> BranchStream:
+        """Sample ``n`` next steps and get each as soon as it ends.
+
+        Args:
+            prefix: as in :meth:`expand`, like all the arguments.
+            n: samples, >= 1.
+            sampling: fields that differ from the client's and the profile's.
+            logprobs: as in :meth:`expand`.
+            timeout: seconds until the last branch; None takes the client's.
+
+        Returns:
+            An async context manager and iterator. Entering it raises what :meth:`expand` raises; iterating it raises
+            :class:`RequestError` when the stream breaks. Leaving it stops what has not ended on the server.
+        """
+
+        async def open_it() -> tuple[ExpandRequest, SampleStream]:
+            connection, deadline = self._ready(), self._deadline(timeout)
+            request = await connection.prepare.step(prefix, n, sampling, logprobs, deadline)
+            return request, await connection.expander.open(request, every_token=False)
+
+        return BranchStream(lambda: self._begin(open_it()), self._ready().expander.branches)
+
+    async def generate(
+        self,
+        prefix: Prefix | Branch | str | Sequence[int],
+        sampling: SamplingParams | None = None,
+        *,
+        logprobs: bool | LogprobOptions = False,
+        timeout: float | None = None,
+    ) -> Branch:
+        """Sample one continuation that does not stop at step delimiters.
+
+        Args:
+            prefix: where to go on.
+            sampling: fields that differ from the client's and the profile's. Without ``max_new_tokens`` it goes on to
+                the profile's path length.
+            logprobs: as in :meth:`expand`.
+            timeout: seconds, all retries included; None takes the client's.
+
+        Raises:
+            InvalidRequestError: an argument would harm the server; nothing was sent.
+            UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
+            ConfigurationError: the server's model generates no text.
+            RequestError: the call failed; which subclass says why.
+
+        Cancelling it stops the sample on the server (2 s at most, in the background).
+        """
+        connection, deadline = self._ready(), self._deadline(timeout)
+
+        async def work() -> Expansion:
+            return await connection.expander.expand(await connection.prepare.path(prefix, sampling, logprobs, deadline))
+
+        return (await self._run(work()))[0]
+
+    def stream(
+        self,
+        prefix: Prefix | Branch | str | Sequence[int],
+        sampling: SamplingParams | None = None,
+        *,
+        logprobs: bool | LogprobOptions = False,
+        timeout: float | None = None,
+    ) -> TextStream:
+        """Sample one continuation and get its text while it is written.
+
+        Args:
+            prefix: as in :meth:`generate`, like all the arguments.
+            sampling: fields that differ from the client's and the profile's.
+            logprobs: as in :meth:`expand`.
+            timeout: seconds until its end; None takes the client's.
+
+        Returns:
+            An async context manager and iterator of :class:`Delta`. Entering it raises what :meth:`generate` raises.
+            Leaving it stops the work on the server.
+        """
+
+        async def open_it() -> tuple[ExpandRequest, SampleStream]:
+            connection, deadline = self._ready(), self._deadline(timeout)
+            request = await connection.prepare.path(prefix, sampling, logprobs, deadline)
+            return request, await connection.expander.open(request, every_token=True)
+
+        return TextStream(lambda: self._begin(open_it()), self._ready().expander.branches)
+
+    async def warm(self, prefix: Prefix | Branch, *, timeout: float | None = None) -> Usage:
+        """Put a prefix into the server's cache, so that the next call on it starts at once.
+
+        Concurrent calls that share a cold part compute it once. :meth:`expand` does this by itself.
+
+        Args:
+            prefix: what to compute.
+            timeout: seconds, all retries included; None takes the client's.
+
+        Returns:
+            Tokens of the request that was made; all zero when the server should hold the prefix already.
+
+        Raises:
+            ConfigurationError: the server's model generates no text.
+            RequestError: the call failed.
+        """
+        connection = self._ready()
+        check_generates(connection.info)
+        start = check_path(prefix, connection.info.tokenizer_path)
+        return await self._run(connection.expander.warm(start, self._deadline(timeout)))
+
+    async def label_probs(
+        self,
+        prefixes: Sequence[Prefix | Branch],
+        labels: Sequence[str | int],
+        *,
+        timeout: float | None = None,
+    ) -> list[LabelProbs | ScoreFailure]:
+        """Probabilities of a few labels as the next token after each prefix, in one POST.
+
+        This is how process reward models of the Math-Shepherd and RLHFlow kinds are read on stock SGLang. Nothing is
+        generated: each prefix is sent once for each label, with the label behind it, and the server recomputes its last
+        token and the label. What is cold and long enough is prefilled once before, shared by concurrent calls. It may
+        share a server with any other call.
+
+        Args:
+            prefixes: paths that end where the model is to judge.
+            labels: at most 256 different token ids, or texts that are one token (``["+", "-"]``).
+            timeout: seconds, all retries included; None takes the client's.
+
+        Returns:
+            One outcome a prefix: :class:`LabelProbs`, or a :class:`ScoreFailure` with the reason.
+
+        Raises:
+            InvalidRequestError: a label is not one token or outside the vocabulary, or a prefix is another model's.
+            UnsupportedError: through a router, the prefixes have several namespaces.
+            ConfigurationError: the server's model generates no tokens.
+            RequestError: the call failed.
+
+        Cancelling it stops its samples on the server (2 s at most, in the background).
+        """
+        connection = self._ready()
+        check_generates(connection.info)
+        paths = check_paths(prefixes, connection.info.tokenizer_path)
+        return await self._run(connection.labels.probs(paths, labels, self._deadline(timeout)))
+
+    async def reward_scores(
+        self, prefixes: Sequence[Prefix | Branch], *, timeout: float | None = None
+    ) -> list[RewardScore | ScoreFailure]:
+        """What the head of a reward or classification model says of each prefix, in one POST.
+
+        For servers of models such as ``LlamaForSequenceClassification`` or ``Qwen2ForRewardModel``. SGLang reuses
+        cached prefixes for them too, whatever their namespaces.
+
+        Args:
+            prefixes: paths; the head reads their last token.
+            timeout: seconds, all retries included; None takes the client's.
+
+        Returns:
+            One outcome a prefix: :class:`RewardScore`, or a :class:`ScoreFailure` with the reason.
+
+        Raises:
+            InvalidRequestError: a prefix is another model's.
+            ConfigurationError: the server's model has no such head; nothing was sent.
+            RequestError: the call failed.
+
+        Cancelling it stops what still waits on the server (2 s at most, in the background).
+        """
+        connection = self._ready()
+        check_reward_head(connection.info)
+        paths = check_paths(prefixes, connection.info.tokenizer_path)
+        return await self._run(connection.rewards.scores(paths, self._deadline(timeout)))

@@ -1,0 +1,104 @@
+"""A scope for one search tree: what is pending in it ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ._engine.deadline import Deadline
+from .errors import ConfigurationError, TreeClosedError
+from .policy_calls import PolicyCalls
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from types import TracebackType
+    from typing import Any, Self, TypeVar
+
+    from ._engine.connect import Connection
+    from ._engine.expander import ExpandRequest
+    from ._engine.streaming import SampleStream
+
+    T = TypeVar("T")
+
+__all__ = ["Tree"]
+
+
+class Tree(PolicyCalls):
+    """The calls of a client within one search tree; :meth:`AsyncPolicyClient.tree` makes it.
+
+    Leaving it, for whatever reason, stops every sample that is still running in it on the server, and ends every call
+    that waits in it, in whichever task, with a :class:`TreeClosedError`. Its deadline holds for all its calls.
+
+    Attributes:
+        name: how errors call it.
+    """
+
+    def __init__(self, client: PolicyCalls, name: str, seconds: float | None) -> None:
+        """Make a scope that is not entered yet.
+
+        Args:
+            client: whose calls they are.
+            name: how errors call it.
+            seconds: from entering it until its end at the latest; None for no limit.
+        """
+        self.name = name
+        self._client = client
+        self._seconds = seconds
+        self._end: Deadline | None = None
+        self._is_left = False
+        self._running: set[asyncio.Task[Any]] = set()
+        self._streams: list[SampleStream] = []
+
+    async def __aenter__(self) -> Self:
+        if self._end is not None:
+            raise ConfigurationError(f"{self} was entered before: make a new one")
+        self._client._ready()
+        self._end = Deadline.after(self._seconds)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._is_left = True
+        for task in self._running:
+            task.cancel()
+        for stream in self._streams:
+            await stream.aclose()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def __repr__(self) -> str:
+        state = "left" if self._is_left else "not entered" if self._end is None else f"{len(self._running)} calls"
+        return f"Tree({self.name!r}, {state})"
+
+    def _ready(self) -> Connection:
+        if self._is_left:
+            raise TreeClosedError(self.name)
+        if self._end is None:
+            raise ConfigurationError(f"{self} is not open: use it inside `async with client.tree(...) as tree`")
+        return self._client._ready()
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        own = self._client._deadline(timeout)
+        end = self._end
+        return own if end is None or end.at is None or (own.at is not None and own.at <= end.at) else end
+
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if self._is_left and current is not None and not current.cancelling():
+                raise TreeClosedError(self.name) from None
+            raise
+        finally:
+            self._running.discard(task)
+
+    async def _begin(
+        self, opening: Coroutine[Any, Any, tuple[ExpandRequest, SampleStream]]
+    ) -> tuple[ExpandRequest, SampleStream]:
+        request, stream = await self._run(opening)
+        self._streams = [*(other for other in self._streams if not other.is_over), stream]
+        return request, stream
