@@ -121,6 +121,7 @@ class Connection(asyncio.BufferedProtocol):
         self._write(head, body)
         if not self._has_sent:
             await self._write_rest(body)
+        del head, body
         while not reader.is_complete:
             await self.progress()
         return HttpReply(reader.status, reader.take(), reader.headers())

@@ -48,7 +48,9 @@ class DefaultTransport:
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """Send one request and wait for the whole reply: see :meth:`Pool.send`."""
-        return await self._now().send(request)
+        sending = self._now().send(request)
+        del request  # see there
+        return await sending
 
     async def open(self, request: HttpRequest) -> HttpStream:
         """Send one request and wait for the header of the reply: see :meth:`Pool.open`."""
