@@ -10,6 +10,8 @@ def test_stats_print_as_a_table() -> None:
         in_flight=0,
         samples_in_flight=0,
         waiting=0,
+        waiting_for_turn=0,
+        admission_limit=None,
         failures={FailureKind.DISCONNECT: 2, FailureKind.BUSY: 1},
         resends=3,
         retry_budget=10.25,
@@ -29,5 +31,5 @@ def test_stats_print_as_a_table() -> None:
 
 
 def test_no_failures_are_called_none() -> None:
-    stats = ClientStats(ServerState.UP, 0, 0, 0, 0, {}, 0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0)
+    stats = ClientStats(ServerState.UP, 0, 0, 0, 0, 0, None, {}, 0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0)
     assert "failures                none" in str(stats)

@@ -13,7 +13,7 @@ from .server_calls import ServerCalls
 from .tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine
+    from collections.abc import Awaitable, Coroutine, Hashable
     from typing import Any, TypeVar
 
     from ._engine.expander import ExpandRequest
@@ -54,6 +54,8 @@ class AsyncPolicyClient(ServerCalls, PolicyCalls):
         plan: how a server is asked for several samples: ``batch`` (one POST, each sample with its own id and seed), or
             ``server_n`` for SGLang's own ``n=``, whose samples share a seed and cannot be aborted. A router is asked
             in the one way that it takes.
+        admission: samples that may be in flight at once: a number, ``adaptive`` for a limit that finds the fewest which
+            keep the server busy, or None for no limit. Expands wait for their turn, those of started trees first.
         transport: an httpx transport to use instead of the client's own connections; it stays the caller's to close.
         observer: a function that is told of failed attempts, of aborts, and when the server is lost, full or back
             (:data:`~ets_client.events.ClientEvent`). It is called in the event loop and must not block.
@@ -101,6 +103,9 @@ class AsyncPolicyClient(ServerCalls, PolicyCalls):
         origin = Origin(info.tokenizer_path)
         start = Prefix((), "", origin=origin) if prefix is None else check_path(prefix, info.tokenizer_path)
         return effective_sampling(check_sampling(sampling), self._sampling, self.profile, info, start, call)
+
+    def _tree_of(self, prefix: Prefix) -> Hashable:
+        return prefix.root.fingerprint
 
     def _run(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         return work

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pydantic import SecretStr
 
-from ._core.guard import check_timeout
+from ._core.guard import check_admission, check_timeout
 from ._core.warmth import Warmth
 from ._engine.address import Address, EndpointAddress, FixedAddress, check_api_key
 from ._engine.caller import Caller
@@ -53,6 +53,7 @@ class ClientOptions(TypedDict, total=False):
     plan: Literal["batch", "server_n"]
     transport: httpx.AsyncBaseTransport | None
     observer: Observer | None
+    admission: Literal["adaptive"] | int | None
 
 
 class Connected:
@@ -116,6 +117,8 @@ class Connected:
         self._plan: Literal["batch", "server_n"] = options.get("plan", "batch")
         if self._plan not in {"batch", "server_n"}:
             raise ConfigurationError(f"plan = {self._plan!r}: 'batch' or 'server_n'")
+        self._admission: Literal["adaptive"] | int | None = options.get("admission")
+        check_admission(self._admission)
         self._keep_alive_seconds = keep_alive_seconds
         self._sampling = options.get("sampling") or SamplingParams()
         self._wanted_profile = profile
@@ -149,10 +152,13 @@ class Connected:
                 self._warmth,
                 self._timeout,
                 sampling=self._sampling,
+                admission=self._admission,
                 plan=self._plan,
                 keep_alive_seconds=self._keep_alive_seconds,
             )
             self._server.expect_model(self._connection.info.model_path)
+            if self._connection.admitter is not None:
+                self._server.on_refused = self._connection.admitter.refused
             if self._checks_profile:
                 await self._connection.checker.require()
         except BaseException:
@@ -174,8 +180,10 @@ class Connected:
 
     async def aclose(self) -> None:
         """Close all connections, after the aborts that are on their way (2 s at most)."""
-        self._connection = None
+        connection, self._connection = self._connection, None
         try:
+            if connection is not None and connection.admitter is not None:
+                await connection.admitter.aclose()
             await self._caller.aclose()
         finally:
             await self._transport.aclose()
@@ -193,7 +201,8 @@ class Connected:
     @property
     def stats(self) -> ClientStats:
         """What this client has done so far and does now; ``print`` it."""
-        return self._server.stats()
+        connection = self._connection
+        return self._server.stats(connection.admitter if connection is not None else None)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline.after(self._timeout if timeout is None else check_timeout(timeout))

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from ._core.guard import check_partial, check_path, check_paths
 from ._core.serves import check_generates, check_reward_head
+from ._core.ticket import Ticket
 from ._engine.expander import Expander
 from ._engine.partly import expand_partly
 from .streams import BranchStream, TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Coroutine, Hashable, Mapping, Sequence
     from typing import Any, TypeVar
 
     from ._engine.connect import Connection
@@ -46,6 +47,44 @@ class PolicyCalls(ABC):
     def _begin(
         self, opening: Coroutine[Any, Any, tuple[ExpandRequest, SampleStream]]
     ) -> Awaitable[tuple[ExpandRequest, SampleStream]]: ...
+
+    @abstractmethod
+    def _tree_of(self, prefix: Prefix) -> Hashable: ...
+
+    async def _in_turn(self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]) -> Expansion:
+        admitter = self._ready().admitter
+        if admitter is None:
+            return await work
+        try:
+            turn = await admitter.turn(self._ticket(request), request.deadline)
+        except BaseException:
+            work.close()
+            raise
+        try:
+            expansion = await work
+            if expansion.branches:
+                turn.done(len(expansion), sum(len(branch.token_ids) for branch in expansion))
+            return expansion
+        finally:
+            turn.close()
+
+    async def _open_in_turn(self, request: ExpandRequest, *, every_token: bool) -> SampleStream:
+        connection = self._ready()
+        if connection.admitter is None:
+            return await connection.expander.open(request, every_token=every_token)
+        turn = await connection.admitter.turn(self._ticket(request), request.deadline)
+        try:
+            stream = await connection.expander.open(request, every_token=every_token)
+        except BaseException:
+            turn.close()
+            raise
+        stream.on_close = turn.close
+        return stream
+
+    def _ticket(self, request: ExpandRequest) -> Ticket:
+        # A deeper prefix is a warmer one: its parent was generated there.
+        prefix = request.prefix
+        return Ticket(request.n, self._tree_of(prefix), family=prefix.fingerprint, warm=len(prefix))
 
     async def root(self, question: str, *, namespace: str | None = None) -> Prefix:
         """The root of a search: a question in the profile's prompt format, worked examples included.
@@ -119,9 +158,8 @@ class PolicyCalls(ABC):
         run = expand_partly if check_partial(partial) == "return" else Expander.expand
 
         async def work() -> Expansion:
-            return await run(
-                connection.expander, await connection.prepare.step(prefix, n, sampling, logprobs, deadline)
-            )
+            request = await connection.prepare.step(prefix, n, sampling, logprobs, deadline)
+            return await self._in_turn(request, run(connection.expander, request))
 
         return await self._run(work())
 
@@ -151,7 +189,7 @@ class PolicyCalls(ABC):
         async def open_it() -> tuple[ExpandRequest, SampleStream]:
             connection, deadline = self._ready(), self._deadline(timeout)
             request = await connection.prepare.step(prefix, n, sampling, logprobs, deadline)
-            return request, await connection.expander.open(request, every_token=False)
+            return request, await self._open_in_turn(request, every_token=False)
 
         return BranchStream(lambda: self._begin(open_it()), self._ready().expander.branches)
 
@@ -183,7 +221,8 @@ class PolicyCalls(ABC):
         connection, deadline = self._ready(), self._deadline(timeout)
 
         async def work() -> Expansion:
-            return await connection.expander.expand(await connection.prepare.path(prefix, sampling, logprobs, deadline))
+            request = await connection.prepare.path(prefix, sampling, logprobs, deadline)
+            return await self._in_turn(request, connection.expander.expand(request))
 
         return (await self._run(work()))[0]
 
@@ -211,7 +250,7 @@ class PolicyCalls(ABC):
         async def open_it() -> tuple[ExpandRequest, SampleStream]:
             connection, deadline = self._ready(), self._deadline(timeout)
             request = await connection.prepare.path(prefix, sampling, logprobs, deadline)
-            return request, await connection.expander.open(request, every_token=True)
+            return request, await self._open_in_turn(request, every_token=True)
 
         return TextStream(lambda: self._begin(open_it()), self._ready().expander.branches)
 

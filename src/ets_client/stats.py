@@ -32,6 +32,8 @@ class ClientStats:
         in_flight: requests on the way now.
         samples_in_flight: of them, samples that the server decodes or queues now.
         waiting: calls that wait until the server is back or has room.
+        waiting_for_turn: expands that wait to be admitted.
+        admission_limit: samples that may be in flight now, or None for no limit.
         failures: attempts that failed, by kind.
         resends: attempts beyond the first of their calls.
         retry_budget: resends that are allowed at this moment.
@@ -50,6 +52,8 @@ class ClientStats:
     in_flight: int
     samples_in_flight: int
     waiting: int
+    waiting_for_turn: int
+    admission_limit: int | None
     failures: Mapping[FailureKind, int]
     resends: int
     retry_budget: float

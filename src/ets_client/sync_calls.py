@@ -12,6 +12,7 @@ from .sync_streams import SyncBranchStream, SyncTextStream
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from concurrent.futures import Future
+    from typing import Literal
 
     from ._threads.loop_thread import LoopThread
     from .branch import Branch, Expansion
@@ -60,6 +61,7 @@ class SyncPolicyCalls:
         sampling: SamplingParams | None = None,
         *,
         logprobs: bool | LogprobOptions = False,
+        partial: Literal["raise", "return"] = "raise",
         timeout: float | None = None,
     ) -> Future[Expansion]:
         """Begin an :meth:`expand`, and do not wait for it.
@@ -69,6 +71,7 @@ class SyncPolicyCalls:
             n: samples, >= 1.
             sampling: fields that differ from the client's and the profile's.
             logprobs: whether each branch shall have the log-probabilities of its tokens, or which more.
+            partial: as in :meth:`expand`.
             timeout: seconds, all retries included; None takes the client's.
 
         Returns:
@@ -78,7 +81,9 @@ class SyncPolicyCalls:
         Raises:
             ConfigurationError: the client is not open.
         """
-        return self._loop_thread.submit(self._calls.expand, prefix, n, sampling, logprobs=logprobs, timeout=timeout)
+        return self._loop_thread.submit(
+            self._calls.expand, prefix, n, sampling, logprobs=logprobs, partial=partial, timeout=timeout
+        )
 
     def expand_iter(
         self,

@@ -10,13 +10,15 @@ from .errors import ConfigurationError, TreeClosedError
 from .policy_calls import PolicyCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Hashable
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
+    from ._engine.admitter import Admitter
     from ._engine.connect import Connection
     from ._engine.expander import ExpandRequest
     from ._engine.streaming import SampleStream
+    from .prefix import Prefix
 
     T = TypeVar("T")
 
@@ -45,6 +47,7 @@ class Tree(PolicyCalls):
         self._client = client
         self._seconds = seconds
         self._end: Deadline | None = None
+        self._admitter: Admitter | None = None
         self._is_left = False
         self._running: set[asyncio.Task[Any]] = set()
         self._streams: list[SampleStream] = []
@@ -52,7 +55,7 @@ class Tree(PolicyCalls):
     async def __aenter__(self) -> Self:
         if self._end is not None:
             raise ConfigurationError(f"{self} was entered before: make a new one")
-        self._client._ready()
+        self._admitter = self._client._ready().admitter
         self._end = Deadline.after(self._seconds)
         return self
 
@@ -66,6 +69,8 @@ class Tree(PolicyCalls):
             await stream.aclose()
         if self._running:
             await asyncio.wait(self._running)
+        if self._admitter is not None:
+            self._admitter.finish(self)
 
     def __repr__(self) -> str:
         state = "left" if self._is_left else "not entered" if self._end is None else f"{len(self._running)} calls"
@@ -82,6 +87,9 @@ class Tree(PolicyCalls):
         own = self._client._deadline(timeout)
         end = self._end
         return own if end is None or end.at is None or (own.at is not None and own.at <= end.at) else end
+
+    def _tree_of(self, prefix: Prefix) -> Hashable:  # noqa: ARG002 - all of them
+        return self
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.get_running_loop().create_task(work)

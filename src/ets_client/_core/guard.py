@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal, TypeGuard
 
 from ..branch import Branch
-from ..errors import InvalidRequestError
+from ..errors import ConfigurationError, InvalidRequestError
 from ..prefix import Prefix
 from ..sampling import SamplingParams
 
 __all__ = [
+    "check_admission",
     "check_fits",
     "check_flag",
     "check_ids",
@@ -30,6 +31,7 @@ __all__ = [
 
 MOST_SAMPLES = 4096
 _LONGEST_SECONDS = 1e9
+_MOST_IN_FLIGHT = 1_000_000
 
 
 def is_items(value: object) -> TypeGuard[Sequence[object]]:
@@ -240,6 +242,21 @@ def check_flag(value: object, argument: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidRequestError(argument, value, "True or False")
     return value
+
+
+def check_admission(value: object) -> None:
+    """Check a limit of samples in flight.
+
+    Args:
+        value: what the caller gave.
+
+    Raises:
+        ConfigurationError: it is no number of samples, nor ``adaptive``, nor None.
+    """
+    if value is None or value == "adaptive":
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_IN_FLIGHT:
+        raise ConfigurationError(f"admission = {value!r}: 'adaptive', 1 to {_MOST_IN_FLIGHT} samples, or None")
 
 
 def check_partial(value: object) -> Literal["raise", "return"]:

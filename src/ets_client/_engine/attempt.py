@@ -205,7 +205,7 @@ class Attempter:
             # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
             course.live = one.live
         if fault.kind is FailureKind.BUSY:
-            self._server.gate.refused()
+            self._server.refused()
         if status in {404, 405}:
             message = f"{one.live.base} has no {one.outgoing.path}: is it the address of an SGLang server?"
         else:

@@ -9,12 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from .._core.limiter import Limits
 from .._core.versions import untried
+from .._wire.admin import read_loads
 from ..errors import ConfigurationError, RequestRejectedError, ServerFaultError, UnsupportedError
 from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_profile
+from .admitter import Admitter
+from .deadline import Deadline
 from .expander import Expander
 from .facts import fetch_router_tokenizer, fetch_server_info
 from .labels import Labels
+from .outgoing import Outgoing
 from .preparer import Preparer
 from .profile_checker import ProfileChecker
 from .prompts import Prompts
@@ -28,13 +33,14 @@ if TYPE_CHECKING:
 
     from .._core.warmth import Warmth
     from ..sampling import SamplingParams
-    from ..server_info import ServerInfo
+    from ..server_info import ServerInfo, WorkerLoad
     from .caller import Caller
     from .requests import Requests
 
 __all__ = ["Connection", "connect"]
 
 _log = logging.getLogger("ets_client")
+_LOAD_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Connection:
         labels: asks for label probabilities.
         rewards: asks a reward head.
         checker: compares the profile with the tokenizer.
+        admitter: gives expands their turn, or None when all go at once.
     """
 
     info: ServerInfo
@@ -60,6 +67,7 @@ class Connection:
     labels: Labels
     rewards: Rewards
     checker: ProfileChecker
+    admitter: Admitter | None = None
 
     def now(self, found: ServerInfo) -> ServerInfo:
         """Facts that were asked for again, with what first contact knew from elsewhere than the server.
@@ -84,6 +92,7 @@ async def connect(
     timeout: float | None,
     *,
     sampling: SamplingParams,
+    admission: Literal["adaptive"] | int | None = None,
     plan: Literal["batch", "server_n"] = "batch",
     keep_alive_seconds: float | None = None,
 ) -> Connection:
@@ -95,6 +104,7 @@ async def connect(
         warmth: what is known of the server's cache.
         timeout: seconds for each question.
         sampling: the client's.
+        admission: samples that may be in flight, ``adaptive``, or None for no limit.
         plan: how a server is asked for several samples.
         keep_alive_seconds: when the server closes an idle connection, where that is known.
 
@@ -144,7 +154,8 @@ async def connect(
     asked = server if isinstance(server, ServerTokenizer) else None
     checker = ProfileChecker(given, local or asked, info.tokenizer_path, asked)
     prepare = Preparer(info, given, Prompts(given.prompt, tokenizer, server, size), sampling)
-    return Connection(info, given, tokenizer, prepare, expander, labels, rewards, checker)
+    admitter = None if admission is None else _admitter(caller, info, admission)
+    return Connection(info, given, tokenizer, prepare, expander, labels, rewards, checker, admitter)
 
 
 def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:
@@ -156,6 +167,17 @@ def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:
             f"plan = 'server_n' does not go through {info.frontend}: leave plan out, or use a server's own address"
         )
     return RouterRequests()
+
+
+def _admitter(caller: Caller, info: ServerInfo, admission: Literal["adaptive"] | int) -> Admitter:
+    if admission != "adaptive":
+        return Admitter(Limits.fixed(admission), None)
+
+    async def loads() -> tuple[WorkerLoad, ...]:
+        get = Outgoing("GET", "/v1/loads", lane="control")
+        return await caller.once(lambda: get, read_loads, Deadline.after(_LOAD_SECONDS))
+
+    return Admitter(Limits(), loads if info.has_loads else None)
 
 
 async def _remote(caller: Caller, info: ServerInfo, timeout: float | None) -> tuple[Remote, int | None]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..events import ClientEvent, Observer
     from ..retry import RetryPolicy
     from .address import Address
+    from .admitter import Admitter
     from .gate import GateClosedError
 
 __all__ = ["Server"]
@@ -52,6 +53,7 @@ class Server:
         aborter: stops samples.
         gate: where calls wait while it is gone or full.
         is_closed: whether the client has ended.
+        on_refused: called whenever it was full.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Server:
             self._probe, patience=policy.patience, jitter=jitter, sleep=sleep, on_change=self._state_changed
         )
         self.is_closed = False
+        self.on_refused: Callable[[], None] | None = None
         self._admin_key = admin_key
         self._on_gone = on_gone
         self._observer = observer
@@ -132,6 +135,12 @@ class Server:
         if self.gate.has_answered:
             self.gate.lost()
 
+    def refused(self) -> None:
+        """It turned a request away because it was full."""
+        self.gate.refused()
+        if self.on_refused is not None:
+            self.on_refused()
+
     def tell(self, event: ClientEvent) -> None:
         """Tell the observer; one that fails is told no more."""
         if self._observer is None:
@@ -157,8 +166,12 @@ class Server:
         kind: type[RequestError] = ServerBusyError if is_full else ServerUnreachableError
         return kind(f"{self.address.base_url} {what}", rids=rids, status=status, attempts=tuple(attempts))
 
-    def stats(self) -> ClientStats:
-        """What was done so far, and what is known now."""
+    def stats(self, admitter: Admitter | None) -> ClientStats:
+        """What was done so far, and what is known now.
+
+        Args:
+            admitter: who gives expands their turn, if anybody.
+        """
         counters, wires = self.counters, self.transport.stats()
         return ClientStats(
             server=self.gate.state,
@@ -166,6 +179,8 @@ class Server:
             in_flight=counters.in_flight,
             samples_in_flight=counters.samples,
             waiting=self.gate.waiting,
+            waiting_for_turn=admitter.waiting if admitter is not None else 0,
+            admission_limit=admitter.limit if admitter is not None else None,
             failures=dict(counters.failures),
             resends=counters.resends,
             retry_budget=self.budget.tokens,

@@ -13,6 +13,8 @@ from ..errors import ConfigurationError, ServerFaultError
 from .failure import ERRORS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._wire.stream import StreamedPart
     from ..errors import RequestError
     from .caller import Caller
@@ -23,7 +25,11 @@ __all__ = ["SampleStream"]
 
 
 class SampleStream:
-    """Parts of samples as they come. Close it in any case: what has not ended is stopped on the server."""
+    """Parts of samples as they come. Close it in any case: what has not ended is stopped on the server.
+
+    Attributes:
+        on_close: called when it is closed, perhaps more than once.
+    """
 
     def __init__(self, caller: Caller, call: OpenCall, deadline: Deadline, *, is_incremental: bool | None) -> None:
         """Follow an open call.
@@ -41,6 +47,7 @@ class SampleStream:
         self._events = SseReader()
         self._payloads: deque[bytes] = deque()
         self._is_closed = False
+        self.on_close: Callable[[], None] | None = None
 
     @property
     def rids(self) -> tuple[str, ...]:
@@ -73,7 +80,11 @@ class SampleStream:
     async def aclose(self) -> None:
         """End the stream; samples that have not ended are aborted in the background, for at most 2 s."""
         self._is_closed = True
-        await self._caller.close(self._call)
+        try:
+            await self._caller.close(self._call)
+        finally:
+            if self.on_close is not None:
+                self.on_close()
 
     async def _chunk(self) -> bytes:
         async with self._deadline.limit("the stream did not end", self.rids):
