@@ -12,7 +12,7 @@ import pytest
 
 from .cases import CASES, WireCase
 from .imitated import imitate
-from .shapes import TYPES_ONLY, between_of, shape_of
+from .shapes import TYPES_ONLY, between_of, merged_like, shape_of
 
 if TYPE_CHECKING:
     from ets_client.testing import Version
@@ -72,3 +72,21 @@ def test_a_shape_tells_apart_what_clients_rely_on() -> None:
     ):
         assert shape_of(case, {**reply, **change}) != shape
     assert shape_of(case, {**reply, "body": reply["body"].replace('"text":"G', '"text":"H')}) == shape
+
+
+def test_a_stream_may_be_merged_but_not_lose_tokens() -> None:
+    case = next(case for case in CASES if case.section == "stream: frames")
+    reply = recorded("0.5.18")[case.section]
+    shape = shape_of(case, reply)
+    frames = reply["body"].split("\n\n")
+    assert len(frames) == 4 + 2
+
+    def of(*places: int) -> dict[str, Any]:
+        return shape_of(case, {**reply, "body": "\n\n".join(frames[place] for place in places)})
+
+    assert of(0, 1, 2, 3, 4, 5) == of(0, 3, 4, 5) == shape
+    whole = of(3, 4, 5)
+    assert whole != shape
+    assert merged_like(shape, whole) == whole
+    for wrong in (of(0, 1, 2, 3), of(0, 2, 1, 3, 4, 5), of(0, 0, 3, 4, 5), of(0, 1, 2, 4, 5)):
+        assert merged_like(shape, wrong) != wrong
