@@ -75,6 +75,16 @@ async def test_extra_keys_are_namespaces(client: Client) -> None:
     assert cached == [0, 29, 0, 0]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_empty_extra_key_is_a_namespace_of_its_own_before_0_5_18(version: Any) -> None:
+    async with open_client(FakeOptions(version=version)) as client:
+        await client.generate(list(range(10, 40)), max_new_tokens=0)
+        single = await client.generate(list(range(10, 40)), extra_key="", max_new_tokens=0)
+        listed = await client.generate([list(range(10, 40))], extra_key=[""], max_new_tokens=0)
+    cached = [reply["meta_info"]["cached_tokens"] for reply in (single.json(), *listed.json())]
+    assert cached == ([0, 29] if version == "0.5.14" else [29, 29])
+
+
 @pytest.mark.parametrize(
     ("ids", "fields", "words"),
     [
