@@ -211,6 +211,13 @@ async def test_logprobs_have_the_shape_of_the_real_ones(client: Client) -> None:
     assert meta["input_top_logprobs"][0] is None
 
 
+async def test_in_a_prompt_the_last_id_of_the_vocabulary_is_called_0(client: Client) -> None:
+    last = client.server.tokenizer.vocab_size - 1
+    wishes = {"return_logprob": True, "logprob_start_len": 0, "max_new_tokens": 0}
+    meta = (await client.generate([10, last - 1, last], **wishes)).json()["meta_info"]
+    assert [token for _, token, _ in meta["input_token_logprobs"]] == [10, last - 1, 0]
+
+
 async def test_label_probabilities_of_generate_and_of_score_agree(client: Client) -> None:
     reply = await client.generate([10, 11], return_logprob=True, token_ids_logprob=[4, 9], max_new_tokens=1)
     told = [value for value, _, _ in reply.json()["meta_info"]["output_token_ids_logprobs"][0]]

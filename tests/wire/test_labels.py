@@ -76,6 +76,13 @@ def test_the_value_of_another_token_is_a_broken_reply() -> None:
         read(answer(*reversed(ends(-1.0, -2.0))))
 
 
+def test_the_last_id_of_the_vocabulary_may_be_called_0() -> None:
+    row = [[-7.0, 1, None], [-1.5, 0, None]]
+    assert read_label_logprobs(answer(ends(-1.0, -2.0)[0], row), 1, (PLUS, 2047)) == [(-1.0, -1.5)]
+    with pytest.raises(BrokenReplyError, match="token 0 instead of label 43"):
+        read_label_logprobs(answer(row, ends(-1.0, -2.0)[1]), 1, (PLUS, 2047))
+
+
 @pytest.mark.parametrize(
     ("body", "where"),
     [
