@@ -1,4 +1,4 @@
-"""The real server, started once for all tests that need it and stopped with them, even when pytest is killed."""
+"""What all tests share: the real server, started once and stopped with them, even when pytest is killed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.live.engine import run_on_engine
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS = 60
 _OTHER = "live_0_5_23"
+
+# No test is about time: hypothesis' 200 ms an example say no more than that coverage or another process slows us down.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

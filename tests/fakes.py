@@ -95,7 +95,7 @@ def sample(
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Let other tasks run until the condition holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - any condition, not only one that somebody announces
             await asyncio.sleep(0)
 

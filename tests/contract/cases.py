@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CASES", "EOS_TOKEN", "FORCED_TOKEN", "LABEL_CASES", "OWN_RIDS", "REWARD_CASES", "WireCase"]
+__all__ = ["ALL_CASES", "CASES", "EOS_TOKEN", "FORCED_TOKEN", "OWN_RIDS", "REWARD_CASES", "WireCase"]
 
 EOS_TOKEN = 1
 FORCED_TOKEN = 40
@@ -212,7 +212,10 @@ LABEL_CASES: list[WireCase] = [
     )
     for state in ("cold", "warm")
 ]
-"""What `label_probs` sends, after the others; not recorded from 0.5.14."""
+"""What `label_probs` sends."""
+
+ALL_CASES: list[WireCase] = [*CASES, *LABEL_CASES]
+"""The labels come last: only they were not recorded from 0.5.14."""
 
 
 def _classify(section: str, **body: Any) -> WireCase:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .cases import CASES, REWARD_CASES, WireCase
+from .cases import ALL_CASES, REWARD_CASES, WireCase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def send(url: str, case: WireCase) -> dict[str, Any]:
     return {"status": status, "content_type": kind, "is_cut": is_cut, "body": _keep(case, text)}
 
 
-def record(url: str, cases: Sequence[WireCase] = CASES) -> dict[str, Any]:
+def record(url: str, cases: Sequence[WireCase] = ALL_CASES) -> dict[str, Any]:
     """Send cases; folders of the server's machine are left out of what it said."""
     replies = {case.section: send(url, case) for case in cases}
     model = json.loads(replies["endpoint: /model_info"]["body"])["model_path"]
@@ -68,5 +68,5 @@ def _keep(case: WireCase, text: str) -> str:
 
 if __name__ == "__main__":
     url, file, *kind = sys.argv[1:]
-    found = record(url, REWARD_CASES if kind == ["reward"] else CASES)
+    found = record(url, REWARD_CASES if kind == ["reward"] else ALL_CASES)
     Path(file).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .cases import OWN_RIDS
@@ -16,7 +17,7 @@ from .cases import OWN_RIDS
 if TYPE_CHECKING:
     from .cases import WireCase
 
-__all__ = ["METRICS", "NOT_IMITATED", "TYPES_ONLY", "between_of", "shape_of"]
+__all__ = ["METRICS", "NOT_IMITATED", "TYPES_ONLY", "between_of", "merged_like", "shape_of"]
 
 NOT_IMITATED = {
     "embedding": "of /model_info from 0.5.18 on: how an embedding model would be run",
@@ -78,6 +79,20 @@ def shape_of(case: WireCase, reply: dict[str, Any]) -> dict[str, Any]:
     return {**reply, "body": _body(case.path, reply["content_type"], reply["body"], loose)}
 
 
+def merged_like(shape: dict[str, Any], real: dict[str, Any]) -> dict[str, Any]:
+    """A shape of the fake without the beginnings of those samples of a stream that the real server sent in one event.
+
+    Args:
+        shape: of the fake's reply.
+        real: of the real server's reply to the same.
+    """
+    if real["content_type"] != "text/event-stream" or shape["content_type"] != "text/event-stream":
+        return shape
+    pairs = zip(shape["body"]["samples"], real["body"]["samples"], strict=True)
+    samples = [mine if theirs["begins"] is not None else {**mine, "begins": None} for mine, theirs in pairs]
+    return {**shape, "body": {**shape["body"], "samples": samples}}
+
+
 def between_of(reply: dict[str, Any]) -> list[list[str]]:
     """The keys of ``meta_info`` in the events of a stream between the first and the last of a sample.
 
@@ -117,13 +132,28 @@ def _value(name: str, value: Any, loose: frozenset[str]) -> Any:
 
 
 def _stream(text: str, loose: frozenset[str]) -> dict[str, Any]:
-    """The first and the last event of each sample, and whether the end is told."""
+    """How each sample begins, grows and ends, and whether the end of all is told."""
     bodies, is_done = _frames(text)
     samples: dict[int, list[Any]] = {}
     for body in bodies:
         samples.setdefault(body.get("index", 0), []).append(body)
-    ends = [[_value("", body, loose) for body in (found[0], found[-1])] for _, found in sorted(samples.items())]
-    return {"is_done": is_done, "samples": ends}
+    return {"is_done": is_done, "samples": [_sample(found, loose) for _, found in sorted(samples.items())]}
+
+
+def _sample(events: list[Any], loose: frozenset[str]) -> dict[str, Any]:
+    """One sample of a stream.
+
+    What its reader has not taken yet, SGLang replaces by the next event, which repeats it (tokenizer_manager.py,
+    ``_wait_one_response``): so the clock decides how many tokens the first event has, and whether there is one before
+    the last. How many does not count here; but each event must hold the tokens of the one before and some more.
+    """
+    *before, end = events
+    told = [(body["output_ids"], body["meta_info"]["completion_tokens"]) for body in events if "output_ids" in body]
+    grows = all(len(ids) == count for ids, count in told) and all(
+        len(ids) < len(more) and more[: len(ids)] == ids for (ids, _), (more, _) in pairwise(told)
+    )
+    begins = _value("", before[0], loose | {"output_ids", "completion_tokens"}) if before else None
+    return {"begins": begins, "grows": grows, "ends": _value("", end, loose)}
 
 
 def _frames(text: str) -> tuple[list[Any], bool]:

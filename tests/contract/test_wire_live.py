@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .cases import CASES, LABEL_CASES, WireCase
+from .cases import ALL_CASES, WireCase
 from .imitated import imitate
 from .record import record
-from .shapes import shape_of
+from .shapes import merged_like, shape_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-LIVE_CASES = [*CASES, *LABEL_CASES]
 
 
 def record_endpoint(endpoint: Path) -> dict[str, Any]:
@@ -27,7 +24,7 @@ def record_endpoint(endpoint: Path) -> dict[str, Any]:
     connection.request("POST", "/flush_cache?timeout=30")
     assert connection.getresponse().status == 200
     connection.close()
-    return record(f"http://{address['host']}:{address['port']}", LIVE_CASES)
+    return record(f"http://{address['host']}:{address['port']}", ALL_CASES)
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +37,21 @@ def live_replies_0_5_23(live_endpoint_0_5_23: Path) -> dict[str, Any]:
     return record_endpoint(live_endpoint_0_5_23)
 
 
+def check(case: WireCase, fake: dict[str, Any], real: dict[str, Any]) -> None:
+    """Compare; other work on this machine may make the real server merge all events of a sample."""
+    shape = shape_of(case, real[case.section])
+    assert merged_like(shape_of(case, fake[case.section]), shape) == shape
+
+
 @pytest.mark.live
-@pytest.mark.parametrize("case", LIVE_CASES, ids=lambda case: case.section)
+@pytest.mark.parametrize("case", ALL_CASES, ids=lambda case: case.section)
 def test_the_fake_answers_as_the_live_server(live_replies: dict[str, Any], case: WireCase) -> None:
-    assert shape_of(case, imitate("0.5.18")[case.section]) == shape_of(case, live_replies[case.section])
+    check(case, imitate("0.5.18"), live_replies)
 
 
 @pytest.mark.live_0_5_23
-@pytest.mark.parametrize("case", LIVE_CASES, ids=lambda case: case.section)
+@pytest.mark.parametrize("case", ALL_CASES, ids=lambda case: case.section)
 def test_the_fake_answers_as_the_live_server_of_the_other_version(
     live_replies_0_5_23: dict[str, Any], case: WireCase
 ) -> None:
-    assert shape_of(case, imitate("0.5.23")[case.section]) == shape_of(case, live_replies_0_5_23[case.section])
+    check(case, imitate("0.5.23"), live_replies_0_5_23)

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .cases import CASES, WireCase
+from .cases import ALL_CASES, CASES, WireCase
 from .imitated import imitate
-from .shapes import TYPES_ONLY, between_of, shape_of
+from .shapes import TYPES_ONLY, between_of, merged_like, shape_of
 
 if TYPE_CHECKING:
     from ets_client.testing import Version
 
 VERSIONS: tuple[Version, ...] = ("0.5.14", "0.5.18", "0.5.23")
+RECORDED = {version: CASES if version == "0.5.14" else ALL_CASES for version in VERSIONS}
+PAIRS = [
+    pytest.param(version, case, id=f"{version}-{case.section}") for version in VERSIONS for case in RECORDED[version]
+]
 FOLDER = Path(__file__).parent / "recorded"
 
 
@@ -28,8 +32,7 @@ def recorded(version: Version) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.section)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("version", "case"), PAIRS)
 def test_the_fake_answers_as_the_recorded_server(version: Version, case: WireCase) -> None:
     assert shape_of(case, imitate(version)[case.section]) == shape_of(case, recorded(version)[case.section])
 
@@ -43,14 +46,14 @@ def test_events_between_first_and_last_have_the_same_keys(version: Version) -> N
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_recording_holds_all_cases_and_no_folder_of_a_machine(version: Version) -> None:
-    assert list(recorded(version)) == [case.section for case in CASES]
+    assert list(recorded(version)) == [case.section for case in RECORDED[version]]
     assert json.loads(recorded(version)["endpoint: /server_info"]["body"])["version"] == version
     text = json.dumps(recorded(version))
     assert not re.search(r"/(root|home|tmp|work|mnt|opt|usr|scratch|data)/|\d+\.\d+\.\d+\.\d+", text)
 
 
 def test_sections_are_unique_and_every_exception_names_one() -> None:
-    sections = [case.section for case in CASES]
+    sections = [case.section for case in ALL_CASES]
     assert len(set(sections)) == len(sections)
     assert TYPES_ONLY.keys() <= set(sections)
 
@@ -72,3 +75,21 @@ def test_a_shape_tells_apart_what_clients_rely_on() -> None:
     ):
         assert shape_of(case, {**reply, **change}) != shape
     assert shape_of(case, {**reply, "body": reply["body"].replace('"text":"G', '"text":"H')}) == shape
+
+
+def test_a_stream_may_be_merged_but_not_lose_tokens() -> None:
+    case = next(case for case in CASES if case.section == "stream: frames")
+    reply = recorded("0.5.18")[case.section]
+    shape = shape_of(case, reply)
+    frames = reply["body"].split("\n\n")
+    assert len(frames) == 4 + 2
+
+    def of(*places: int) -> dict[str, Any]:
+        return shape_of(case, {**reply, "body": "\n\n".join(frames[place] for place in places)})
+
+    assert of(0, 1, 2, 3, 4, 5) == of(0, 3, 4, 5) == shape
+    whole = of(3, 4, 5)
+    assert whole != shape
+    assert merged_like(shape, whole) == whole
+    for wrong in (of(0, 1, 2, 3), of(0, 2, 1, 3, 4, 5), of(0, 0, 3, 4, 5), of(0, 1, 2, 4, 5)):
+        assert merged_like(shape, wrong) != wrong

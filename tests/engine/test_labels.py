@@ -102,8 +102,15 @@ async def test_text_labels_are_one_token_without_special_ones() -> None:
 
 async def test_prefixes_keep_their_namespaces() -> None:
     labels, rig = labels_of(judge)
-    await labels.probs([root([1], namespace="tree"), SHORT], [5], FOREVER)
-    assert rig.transport.body()["extra_key"] == ["tree", ""]
+    await labels.probs([root([1], namespace="tree"), root([2], namespace="other")], [5, 6], FOREVER)
+    assert rig.transport.body()["extra_key"] == ["tree", "tree", "other", "other"]
+
+
+async def test_prefixes_with_and_without_a_namespace_are_two_requests() -> None:
+    labels, rig = labels_of(judge, judge)
+    outcomes = await labels.probs([SHORT, root([1], namespace="tree"), SHORT], [5], FOREVER)
+    assert [outcome.token_ids for outcome in outcomes if isinstance(outcome, LabelProbs)] == [(5,)] * 3
+    assert [rig.transport.body(place).get("extra_key") for place in range(2)] == [None, ["tree"]]
 
 
 async def test_a_long_cold_prefix_is_warmed_before_and_is_warm_afterwards() -> None:

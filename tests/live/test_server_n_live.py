@@ -16,6 +16,13 @@ pytestmark = pytest.mark.live
 LONG = SamplingParams(max_new_tokens=400, ignore_eos=True, stop=("\x00never",))
 
 
+async def running(client: AsyncPolicyClient, samples: int) -> None:
+    """Wait until so many run."""
+    async with asyncio.timeout(60):
+        while sum(load.running_requests for load in await client.loads()) != samples:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # it is another process
+
+
 async def test_n_samples_come_back_in_one_request_with_ids_of_the_servers_own(live_endpoint: Path) -> None:
     async with AsyncPolicyClient.from_endpoint(live_endpoint, plan="server_n") as client:
         root = await client.prefix(f"A question of its own, asked by {id(client)}.")
@@ -41,9 +48,6 @@ async def test_a_stream_of_n_samples_gives_each_under_its_place(live_endpoint: P
 async def test_samples_with_ids_of_the_servers_own_run_on_after_their_stream_was_left(live_endpoint: Path) -> None:
     async with AsyncPolicyClient.from_endpoint(live_endpoint, plan="server_n") as client:
         async with client.expand_iter("A long answer", n=2, sampling=LONG):
-            pass
-        loads = await client.loads()
-        assert sum(load.running_requests + load.waiting_requests for load in loads) > 0
-        async with asyncio.timeout(60):
-            while sum(load.running_requests for load in await client.loads()):  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.1)
+            await running(client, 2)  # left earlier, the server may not have sent them off, and then it never does
+        assert sum(load.running_requests for load in await client.loads()) == 2
+        await running(client, 0)

@@ -19,7 +19,7 @@ class Client:
 
     def __init__(self, server: FakeServer) -> None:
         self.server = server
-        self.http = httpx.AsyncClient(base_url=server.base_url, timeout=10)
+        self.http = httpx.AsyncClient(base_url=server.base_url, timeout=60)
 
     async def generate(self, ids: Any = (10, 11, 12), **fields: Any) -> httpx.Response:
         """One call; whatever is no field of the request is a sampling parameter."""
@@ -68,7 +68,7 @@ async def client() -> AsyncIterator[Client]:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Let the loop run until a condition holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - any condition, not only one that somebody announces
             await asyncio.sleep(0)
 

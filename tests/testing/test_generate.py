@@ -75,6 +75,16 @@ async def test_extra_keys_are_namespaces(client: Client) -> None:
     assert cached == [0, 29, 0, 0]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_empty_extra_key_is_a_namespace_of_its_own_before_0_5_18(version: Any) -> None:
+    async with open_client(FakeOptions(version=version)) as client:
+        await client.generate(list(range(10, 40)), max_new_tokens=0)
+        single = await client.generate(list(range(10, 40)), extra_key="", max_new_tokens=0)
+        listed = await client.generate([list(range(10, 40))], extra_key=[""], max_new_tokens=0)
+    cached = [reply["meta_info"]["cached_tokens"] for reply in (single.json(), *listed.json())]
+    assert cached == ([0, 29] if version == "0.5.14" else [29, 29])
+
+
 @pytest.mark.parametrize(
     ("ids", "fields", "words"),
     [
@@ -199,6 +209,13 @@ async def test_logprobs_have_the_shape_of_the_real_ones(client: Client) -> None:
     assert meta["input_token_logprobs"][0] == [None, 10, client.server.tokenizer.decode([10])]
     assert [len(meta[name]) for name in ("input_token_logprobs", "input_top_logprobs")] == [3, 3]
     assert meta["input_top_logprobs"][0] is None
+
+
+async def test_in_a_prompt_the_last_id_of_the_vocabulary_is_called_0(client: Client) -> None:
+    last = client.server.tokenizer.vocab_size - 1
+    wishes = {"return_logprob": True, "logprob_start_len": 0, "max_new_tokens": 0}
+    meta = (await client.generate([10, last - 1, last], **wishes)).json()["meta_info"]
+    assert [token for _, token, _ in meta["input_token_logprobs"]] == [10, last - 1, 0]
 
 
 async def test_label_probabilities_of_generate_and_of_score_agree(client: Client) -> None:

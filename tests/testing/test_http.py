@@ -61,7 +61,7 @@ class _Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, len(PLAIN + CHUNKED + CLOSE)), max_size=12))
 def test_requests_are_the_same_however_their_bytes_arrive(cuts: list[int]) -> None:
     async def feed() -> None:

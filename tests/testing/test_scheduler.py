@@ -240,7 +240,7 @@ def test_the_same_requests_in_the_same_order_write_the_same() -> None:
     assert outputs[0] == outputs[1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from([1, 4]),
     st.sampled_from([None, 8]),

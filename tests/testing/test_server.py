@@ -104,7 +104,7 @@ async def test_an_endpoint_file_tells_one_start_from_the_next(tmp_path: Path) ->
 
 def test_a_server_in_a_thread_serves_blocking_callers() -> None:
     with FakeServer() as server:
-        with urllib.request.urlopen(f"{server.base_url}/model_info", timeout=10) as reply:
+        with urllib.request.urlopen(f"{server.base_url}/model_info", timeout=60) as reply:
             assert json.load(reply)["is_generation"]
         assert "up" in repr(server)
     with pytest.raises(httpx.ConnectError):
@@ -126,7 +126,7 @@ def test_a_server_in_a_process_prints_its_address(arguments: list[str], tmp_path
             assert httpx.get(f"{told['base_url']}/server_info").status_code == 200
         finally:
             process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_the_plugin_gives_servers_that_end_with_the_test(pytester: pytest.Pytester) -> None:

@@ -29,7 +29,7 @@ def read(body: bytes, expected: int = 1) -> list[tuple[float, ...] | None]:
 
 
 def test_each_prompt_is_sent_with_each_label_behind_it_and_generates_nothing() -> None:
-    assert json.loads(label_body([[1, 2], [3]], ["a", "b", "c", "d"], (PLUS, MINUS), [None, None])) == {
+    assert json.loads(label_body([[1, 2], [3]], ["a", "b", "c", "d"], (PLUS, MINUS), None)) == {
         "input_ids": [[1, 2, PLUS], [1, 2, MINUS], [3, PLUS], [3, MINUS]],
         "rid": ["a", "b", "c", "d"],
         "sampling_params": {"max_new_tokens": 0, "temperature": 1.0},
@@ -38,9 +38,9 @@ def test_each_prompt_is_sent_with_each_label_behind_it_and_generates_nothing() -
     }
 
 
-def test_prompts_with_and_without_a_namespace_go_together() -> None:
-    body = json.loads(label_body([[1], [2]], ["a", "b", "c", "d"], (PLUS, MINUS), [None, "tree"]))
-    assert body["extra_key"] == ["", "", "tree", "tree"]
+def test_each_row_has_the_namespace_of_its_prompt() -> None:
+    body = json.loads(label_body([[1], [2]], ["a", "b", "c", "d"], (PLUS, MINUS), ["other", "tree"]))
+    assert body["extra_key"] == ["other", "other", "tree", "tree"]
 
 
 def test_values_come_in_the_order_of_the_labels() -> None:
@@ -74,6 +74,13 @@ def test_another_number_of_samples_is_a_broken_reply(count: int) -> None:
 def test_the_value_of_another_token_is_a_broken_reply() -> None:
     with pytest.raises(BrokenReplyError, match="token 45 instead of label 43"):
         read(answer(*reversed(ends(-1.0, -2.0))))
+
+
+def test_the_last_id_of_the_vocabulary_may_be_called_0() -> None:
+    row = [[-7.0, 1, None], [-1.5, 0, None]]
+    assert read_label_logprobs(answer(ends(-1.0, -2.0)[0], row), 1, (PLUS, 2047)) == [(-1.0, -1.5)]
+    with pytest.raises(BrokenReplyError, match="token 0 instead of label 43"):
+        read_label_logprobs(answer(row, ends(-1.0, -2.0)[1]), 1, (PLUS, 2047))
 
 
 @pytest.mark.parametrize(

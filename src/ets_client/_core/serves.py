@@ -13,7 +13,10 @@ __all__ = ["check_generates", "check_reward_head"]
 
 
 def check_generates(info: ServerInfo) -> None:
-    """Check that a server's model generates: SGLang 0.5.18 and 0.5.23 die of ``/generate`` to one that does not.
+    """Check that a server's model generates.
+
+    SGLang 0.5.18 and 0.5.23 die of a ``/generate`` for one token or more to a model that does not (seen of both); with
+    ``max_new_tokens`` 0 they answer with the head's outputs, which nobody who generates wants either.
 
     Args:
         info: the server's facts.

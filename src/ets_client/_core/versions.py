@@ -8,6 +8,7 @@ __all__ = ["takes_chosen_ids", "untried"]
 
 _OLDEST, _NEWEST = (0, 5, 14), (0, 5, 23)
 _CHOSEN_IDS = (0, 5, 21)
+_LACKING = "; 0.5.10 drops namespaces silently and takes no chat in the served model's own format"  # read in its source
 
 
 def untried(version: str) -> str | None:
@@ -24,7 +25,8 @@ def untried(version: str) -> str | None:
         return None
     oldest, newest = (".".join(map(str, edge)) for edge in (_OLDEST, _NEWEST))
     told = f"SGLang {version}" if version else "a server that tells no version"
-    return f"{told} was not tried with this client, which was tested with SGLang {oldest} to {newest}"
+    warning = f"{told} was not tried with this client, which was tested with SGLang {oldest} to {newest}"
+    return warning + _LACKING if number is not None and number < _OLDEST else warning
 
 
 def takes_chosen_ids(version: str) -> bool:

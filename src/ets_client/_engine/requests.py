@@ -86,15 +86,16 @@ class BatchRequests:
         rid = uuid.uuid4().hex
         return Outgoing("POST", "/generate", warm_body(prefix.token_ids, rid, prefix.origin.namespace), (rid,))
 
-    def together(self, prefix: Prefix) -> Hashable:  # noqa: ARG002 - all can
-        """Prefixes with the same key can go in one request for labels."""
-        return None
+    def together(self, prefix: Prefix) -> Hashable:
+        """A request gives all of its prompts a namespace or none."""
+        return prefix.origin.namespace is None
 
     def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
         """The log-probabilities of labels after each prefix."""
         rids = tuple(uuid.uuid4().hex for _ in prefixes for _ in labels)
         prompts = [prefix.token_ids for prefix in prefixes]
-        body = label_body(prompts, rids, labels, [prefix.origin.namespace for prefix in prefixes])
+        namespaces = [prefix.origin.namespace for prefix in prefixes if prefix.origin.namespace is not None]
+        body = label_body(prompts, rids, labels, namespaces or None)
         return Outgoing("POST", "/generate", body, rids)
 
 

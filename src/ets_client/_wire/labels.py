@@ -31,7 +31,7 @@ _SAMPLES = TypeAdapter(list[_Sample], config=ConfigDict(defer_build=True))
 
 
 def label_body(
-    prompts: Sequence[Sequence[int]], rids: Sequence[str], labels: Sequence[int], namespaces: Sequence[str | None]
+    prompts: Sequence[Sequence[int]], rids: Sequence[str], labels: Sequence[int], namespaces: Sequence[str] | None
 ) -> bytes:
     """Ask what each label would have cost as the next token: a prompt with each label behind it, nothing generated.
 
@@ -42,7 +42,8 @@ def label_body(
         prompts: token ids.
         rids: one request id for each label of the first prompt, then of the second, and so on.
         labels: token ids.
-        namespaces: cache namespace of each prompt, or None.
+        namespaces: cache namespace of each prompt, or None when they have none. One request cannot hold both kinds:
+            an empty name means none from 0.5.18 on, and is a namespace of its own in 0.5.14.
     """
     body: dict[str, Any] = {
         "input_ids": [[*prompt, label] for prompt in prompts for label in labels],
@@ -52,8 +53,8 @@ def label_body(
         # From the last token of the prompt on: SGLang takes from its cache what lies before this position, no more.
         "logprob_start_len": [len(prompt) - 1 for prompt in prompts for _ in labels],
     }
-    if any(namespace is not None for namespace in namespaces):
-        body["extra_key"] = [namespace or "" for namespace in namespaces for _ in labels]
+    if namespaces is not None:
+        body["extra_key"] = [namespace for namespace in namespaces for _ in labels]
     return to_json(body)
 
 
@@ -109,7 +110,9 @@ def _of_one(samples: Sequence[_Sample], labels: Sequence[int]) -> tuple[float, .
         if not positions:  # stopped before it was computed
             return None
         value, token, _ = positions[-1]
-        if token != label:
+        # In prompts SGLang calls the last id of the vocabulary 0, where images' placeholders would be
+        # (logprob_result_processor.py, `x if x < vocab_size - 1 else 0`). The value is right.
+        if token != label and (token != 0 or label != max(labels)):
             raise BrokenReplyError(f"the log-probability of token {token} instead of label {label}")
         values.append(value)
     # orjson writes -inf as null: a label without any probability is no failure unless all are.

@@ -64,7 +64,7 @@ class Generator:
             CrashError: it is a 500.
             FatalError: the server dies of it.
         """
-        if self.options.reward_outputs:
+        if self.options.reward_outputs:  # the real one survives it with a max_new_tokens of 0
             raise FatalError("/generate to a model that does not generate")
         content_type = exchange.headers.get(b"content-type", b"").decode("latin-1")
         fields = parse_body(exchange.body, content_type, self.dialect)

@@ -16,6 +16,7 @@ class Dialect:
         version: SGLang's.
         has_gate: a strict check of types before all others, whose 400 has a plain string as ``error``.
         has_cache_salt: the second part of a cache namespace is known.
+        empty_namespace_is_none: a cache namespace of no characters is none; otherwise it is one of its own.
         has_ready: there is ``/ready``.
         has_get_load: there is the old ``/get_load``.
         empty_text_is_fatal: an empty text kills the server instead of being refused.
@@ -45,6 +46,7 @@ class Dialect:
     version: str
     has_gate: bool
     has_cache_salt: bool
+    empty_namespace_is_none: bool
     has_ready: bool
     has_get_load: bool
     empty_text_is_fatal: bool
@@ -79,6 +81,7 @@ DIALECTS = {
         version="0.5.14",
         has_gate=False,
         has_cache_salt=False,
+        empty_namespace_is_none=False,
         has_ready=False,
         has_get_load=True,
         empty_text_is_fatal=False,
@@ -107,6 +110,7 @@ DIALECTS = {
         version="0.5.18",
         has_gate=False,
         has_cache_salt=True,
+        empty_namespace_is_none=True,
         has_ready=False,
         has_get_load=True,
         empty_text_is_fatal=False,
@@ -136,6 +140,7 @@ DIALECTS = {
         version="0.5.23",
         has_gate=True,
         has_cache_salt=True,
+        empty_namespace_is_none=True,
         has_ready=True,
         has_get_load=False,
         empty_text_is_fatal=True,

@@ -135,8 +135,9 @@ class Replies:
             self._values(self._model.read(job.prompt, end), job) if end > first else None
             for end in range(first, len(job.prompt))
         ]
+        last = self._tokenizer.vocab_size - 1  # which SGLang calls 0 here, in all versions
         found["input_token_logprobs"] = [
-            self._triple(None if values is None else values.of(token), token, wishes)
+            self._triple(None if values is None else values.of(token), token if token < last else 0, wishes)
             for values, token in zip(asked, job.prompt[first:], strict=True)
         ]
         written: list[LogProbabilities] = []

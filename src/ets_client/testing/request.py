@@ -283,6 +283,7 @@ def _rids(given: Any, size: int, samples: int, *, is_listed: bool) -> list[str] 
 
 def _namespaces(fields: dict[str, Any], size: int, dialect: Dialect, *, is_listed: bool) -> list[Hashable]:
     columns: list[list[str | None]] = []
+    none = "" if dialect.empty_namespace_is_none else None
     for name in ("extra_key", "cache_salt") if dialect.has_cache_salt else ("extra_key",):
         value = fields.get(name)
         if is_list(value):
@@ -291,10 +292,10 @@ def _namespaces(fields: dict[str, Any], size: int, dialect: Dialect, *, is_liste
                 raise RefusedError(f"{name} should be a string for a single request.")
             if len(listed) != size:
                 raise RefusedError(f"The length of {name} should be equal to the batch size.")
-            columns.append([each or None for each in listed])
+            columns.append([None if each == none else each for each in listed])
         else:
-            columns.append([value or None] * size)
-    return [None if not any(parts) else parts for parts in zip(*columns, strict=True)]
+            columns.append([None if value == none else value] * size)
+    return [parts if any(part is not None for part in parts) else None for parts in zip(*columns, strict=True)]
 
 
 def _wishes(fields: dict[str, Any], size: int, samples: int, *, is_listed: bool) -> list[LogprobWishes | None]:
