@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ets_client.testing import FakeOptions, FakeServer
 
-from .cases import CASES, LABEL_CASES, REWARD_CASES
+from .cases import CASES, LABEL_CASES, LATER_CASES, REWARD_CASES
 from .record import record
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def imitate(version: Version) -> dict[str, Any]:
     if version == "0.5.14":
         options = replace(options, grammar_backend="none")
     with FakeServer(options) as server:
-        return record(server.base_url, [*CASES, *LABEL_CASES])
+        return record(server.base_url, [*CASES, *LABEL_CASES, *LATER_CASES])
 
 
 @cache

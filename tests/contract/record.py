@@ -1,4 +1,4 @@
-"""Send all cases to a real server and write what came back: `python -m tests.contract.record URL FILE [reward]`.
+"""Send all cases to a real server and write what came back: `python -m tests.contract.record URL FILE [later|reward]`.
 
 Needs the standard library alone, so that it runs on a host that has nothing else.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .cases import CASES, REWARD_CASES, WireCase
+from .cases import CASES, LABEL_CASES, LATER_CASES, REWARD_CASES, WireCase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def record(url: str, cases: Sequence[WireCase] = CASES) -> dict[str, Any]:
 
 def _keep(case: WireCase, text: str) -> str:
     """The body; of the two that hold hundreds of lines about the machine, only what clients read."""
-    if case.path == "/server_info" and text.startswith("{"):
+    if case.path in {"/server_info", "/get_server_info"} and text.startswith("{"):
         kept = (
             "version", "context_length", "max_req_input_len", "max_total_num_tokens", "page_size", "schedule_policy",
             "enable_metrics", "enable_deterministic_inference", "disable_radix_cache", "incremental_streaming_output",
@@ -68,5 +68,9 @@ def _keep(case: WireCase, text: str) -> str:
 
 if __name__ == "__main__":
     url, file, *kind = sys.argv[1:]
-    found = record(url, REWARD_CASES if kind == ["reward"] else CASES)
+    later = [*LABEL_CASES, *LATER_CASES]
+    # What is sent later is sent after all others, on a server that knows their prompts.
+    found = record(url, {"later": [*CASES, *later], "reward": REWARD_CASES}.get("".join(kind), CASES))
+    if kind == ["later"]:
+        found = {case.section: found[case.section] for case in later}
     Path(file).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

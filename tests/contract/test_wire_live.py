@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .cases import CASES, LABEL_CASES, WireCase
+from .cases import CASES, LABEL_CASES, LATER_CASES, WireCase
 from .imitated import imitate
 from .record import record
 from .shapes import shape_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-LIVE_CASES = [*CASES, *LABEL_CASES]
+LIVE_CASES = [*CASES, *LABEL_CASES, *LATER_CASES]
 
 
 def record_endpoint(endpoint: Path) -> dict[str, Any]:
