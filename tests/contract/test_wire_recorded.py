@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .cases import CASES, WireCase
+from .cases import CASES, LABEL_CASES, LATER_CASES, WireCase
 from .imitated import imitate
 from .shapes import TYPES_ONLY, between_of, shape_of
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from ets_client.testing import Version
 
 VERSIONS: tuple[Version, ...] = ("0.5.14", "0.5.18", "0.5.23")
+LATER_VERSIONS: tuple[Version, ...] = ("0.5.18", "0.5.23")
 FOLDER = Path(__file__).parent / "recorded"
 
 
 @cache
-def recorded(version: Version) -> dict[str, Any]:
+def recorded(version: Version, prefix: str = "") -> dict[str, Any]:
     """Replies of a real server, by section."""
-    found: dict[str, Any] = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((FOLDER / f"{prefix}{version}.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -32,6 +33,12 @@ def recorded(version: Version) -> dict[str, Any]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_fake_answers_as_the_recorded_server(version: Version, case: WireCase) -> None:
     assert shape_of(case, imitate(version)[case.section]) == shape_of(case, recorded(version)[case.section])
+
+
+@pytest.mark.parametrize("case", [*LABEL_CASES, *LATER_CASES], ids=lambda case: case.section)
+@pytest.mark.parametrize("version", LATER_VERSIONS)
+def test_the_fake_answers_as_the_server_that_was_recorded_later(version: Version, case: WireCase) -> None:
+    assert shape_of(case, imitate(version)[case.section]) == shape_of(case, recorded(version, "later-")[case.section])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -45,12 +52,22 @@ def test_events_between_first_and_last_have_the_same_keys(version: Version) -> N
 def test_a_recording_holds_all_cases_and_no_folder_of_a_machine(version: Version) -> None:
     assert list(recorded(version)) == [case.section for case in CASES]
     assert json.loads(recorded(version)["endpoint: /server_info"]["body"])["version"] == version
-    text = json.dumps(recorded(version))
+    assert_tells_no_machine(recorded(version))
+
+
+@pytest.mark.parametrize("version", LATER_VERSIONS)
+def test_a_later_recording_holds_all_later_cases_and_no_folder_of_a_machine(version: Version) -> None:
+    assert list(recorded(version, "later-")) == [case.section for case in (*LABEL_CASES, *LATER_CASES)]
+    assert_tells_no_machine(recorded(version, "later-"))
+
+
+def assert_tells_no_machine(replies: dict[str, Any]) -> None:
+    text = json.dumps(replies)
     assert not re.search(r"/(root|home|tmp|work|mnt|opt|usr|scratch|data)/|\d+\.\d+\.\d+\.\d+", text)
 
 
 def test_sections_are_unique_and_every_exception_names_one() -> None:
-    sections = [case.section for case in CASES]
+    sections = [case.section for case in (*CASES, *LABEL_CASES, *LATER_CASES)]
     assert len(set(sections)) == len(sections)
     assert TYPES_ONLY.keys() <= set(sections)
 
