@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ets_client.testing import Version
 
 VERSIONS: tuple[Version, ...] = ("0.5.14", "0.5.18", "0.5.23")
-LATER_VERSIONS: tuple[Version, ...] = ("0.5.18",)
+LATER_VERSIONS: tuple[Version, ...] = ("0.5.18", "0.5.23")
 FOLDER = Path(__file__).parent / "recorded"
 
 
