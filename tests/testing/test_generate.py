@@ -124,6 +124,7 @@ async def test_types_that_fastapi_refuses_are_400_of_another_shape(client: Clien
         ({"ids": "x"}, "must be list or null; got str"),
         ({"ids": [1.5]}, "elements must be int or list; got float"),
         ({"ids": [1, 2**70]}, "contains non-int64 element: 'float' object cannot be interpreted as an integer"),
+        ({"ids": [1, 10**400]}, "contains non-int64 element: int too large to convert to float"),
         ({"ids": [[1, "x"]]}, "row 0: contains non-int64 element: 'str' object cannot be interpreted as an integer"),
         ({"ids": [["x"]]}, "row 0: elements must be int; got str"),
         ({"ids": [[1], None]}, "row 1: must not be None"),

@@ -92,9 +92,8 @@ def _complaint_of_row(row: Any, *, has_wide_integers: bool) -> str | None:
         return f"must be list; got {type(row).__name__}"
     if row and not isinstance(row[0], int):
         return f"elements must be int; got {type(row[0]).__name__}"
-    read = row if has_wide_integers else [float(each) if _is_wide(each) else each for each in row]
     try:
-        array("q", read)
+        array("q", row if has_wide_integers else [float(each) if _is_wide(each) else each for each in row])
     except (TypeError, OverflowError) as error:
         return f"contains non-int64 element: {error}"
     return None
