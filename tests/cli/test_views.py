@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ets_client import Branch, EndReason, Usage
 from ets_client.cli.live import LiveView, draw_tree
-from ets_client.cli.plain import PlainView, one_line
+from ets_client.cli.plain import PlainView, counted, one_line
 from ets_client.cli.report import as_json, result_table
 from ets_client.search import (
     LevelEnded,
@@ -68,7 +68,7 @@ def test_plain_lines_tell_start_levels_and_answer() -> None:
     assert written(console).splitlines() == [
         "[1] How many apples? (2 prompt tokens)",
         "[1] level 1: 3 steps; best -0.10: Count them all",
-        "[1] level 2: 1 steps, answers 8; best -0.20: The answer is 8",
+        "[1] level 2: 1 step, answers 8; best -0.20: The answer is 8",
         "[1] answer 8: right, 1.5 s",
     ]
 
@@ -108,6 +108,10 @@ def test_the_live_view_ends_with_the_finished_question() -> None:
 @pytest.mark.parametrize(("text", "line"), [("a\n b", "a b"), ("x" * 12, "x" * 9 + "…"), ("", "")])
 def test_one_line_cuts_and_joins(text: str, line: str) -> None:
     assert one_line(text, 10) == line
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(number, "step") for number in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
 
 
 def test_the_table_has_a_row_a_question_and_the_totals() -> None:

@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ALL_CASES", "CASES", "EOS_TOKEN", "FORCED_TOKEN", "OWN_RIDS", "REWARD_CASES", "WireCase"]
+__all__ = [
+    "ALL_CASES",
+    "CASES",
+    "EOS_TOKEN",
+    "FORCED_TOKEN",
+    "LATER_CASES",
+    "OWN_RIDS",
+    "REWARD_CASES",
+    "WireCase",
+]
 
 EOS_TOKEN = 1
 FORCED_TOKEN = 40
@@ -214,13 +223,73 @@ LABEL_CASES: list[WireCase] = [
 ]
 """What `label_probs` sends."""
 
-ALL_CASES: list[WireCase] = [*CASES, *LABEL_CASES]
-"""The labels come last: only they were not recorded from 0.5.14."""
+_LONG = [7] * 2030  # the context of the profile `tiny` is 2,048 tokens
+
+LATER_CASES: list[WireCase] = [
+    WireCase("later: PUT is POST", "PUT", "/generate", {"input_ids": PROMPT, "sampling_params": {"max_new_tokens": 2}}),
+    _generate("later: text and ids together", text="Hello there", input_ids=PROMPT),
+    WireCase("later: NaN is no JSON", "POST", "/generate", raw=b'{"input_ids":[5],"sampling_params":{"top_p":NaN}}'),
+    WireCase("later: an id of more than 64 bits", "POST", "/generate", raw=b'{"input_ids":[5,99999999999999999999]}'),
+    WireCase(
+        "later: fewer sampling dicts than prompts",
+        "POST",
+        "/generate",
+        {"input_ids": [PROMPT, OTHER], "sampling_params": [{"max_new_tokens": 2}]},
+    ),
+    WireCase(
+        "later: more sampling dicts than prompts",
+        "POST",
+        "/generate",
+        {"input_ids": [PROMPT, OTHER], "sampling_params": [{"max_new_tokens": 2}] * 3},
+    ),
+    WireCase(
+        "later: different n in one batch",
+        "POST",
+        "/generate",
+        {"input_ids": [PROMPT, OTHER], "sampling_params": [{"max_new_tokens": 2, "n": n} for n in (1, 2)]},
+    ),
+    _generate("later: a number as rid", rid=5),
+    _generate("later: prompt ids as null", return_prompt_token_ids=None),
+    _generate("later: a namespace shares nothing with another", extra_key="contract"),
+    _generate("later: the same namespace shares", extra_key="contract"),
+    _generate("later: fewer namespaces than prompts", input_ids=[PROMPT, OTHER], extra_key=["contract"]),
+    _generate("later: a list of wishes for log-probabilities with n = 2", {"n": 2}, return_logprob=[True]),
+    _generate("later: chosen ids outside the vocabulary", return_logprob=True, token_ids_logprob=[5, 999_999_999]),
+    _generate("later: a prompt as long as the context", input_ids=[7] * 2048),
+    _generate("later: a prompt and an output longer than the context", {"max_new_tokens": 19}, input_ids=_LONG),
+    _generate("later: a prompt longer than the longest input", {"max_new_tokens": 1}, input_ids=[7] * 2042),
+    _forced(
+        "later: an output that is cut to the room",
+        {"max_new_tokens": 18, "ignore_eos": True},
+        input_ids=_LONG,
+    ),
+    *(
+        _generate(f"later: {name} is null", {name: None})
+        for name in ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "repetition_penalty", "stop", "n")
+    ),
+    _generate("later: stop token ids are null", {"stop_token_ids": None}),
+    _generate("later: an unknown sampling field in a stream", {"max_tokens": 5}, stream=True),
+    _generate("later: a prompt too long in a stream", input_ids=[7] * 2048, stream=True),
+    _forced("later: a stream with its own interval", {"stream_interval": 4}, stream=True),
+    _forced("later: log-probabilities in a stream", {}, return_logprob=True, top_logprobs_num=2, stream=True),
+    WireCase("later: /get_server_info", "GET", "/get_server_info"),
+    WireCase("later: /v1/loads of unknown parts", "GET", "/v1/loads?include=nothing"),
+    WireCase("later: an unknown model", "GET", "/v1/models/nobody"),
+    WireCase("later: /flush_cache by GET", "GET", "/flush_cache"),
+    WireCase("later: /abort_request of an empty id", "POST", "/abort_request", {"rid": ""}),
+    WireCase("later: /v1/tokenize", "POST", "/v1/tokenize", {"prompt": "Hello", "add_special_tokens": False}),
+    WireCase("later: /v1/detokenize", "POST", "/v1/detokenize", {"tokens": [40, 41], "skip_special_tokens": False}),
+    WireCase("later: /detokenize of two", "POST", "/detokenize", {"tokens": [[40], [41]]}),
+]
+"""More rows of the dialect, sent last; recorded from 0.5.18 and 0.5.23, not from 0.5.14."""
 
 
 def _classify(section: str, **body: Any) -> WireCase:
     return WireCase(section, "POST", "/classify", body)
 
+
+ALL_CASES: list[WireCase] = [*CASES, *LABEL_CASES, *LATER_CASES]
+"""0.5.14 was recorded before the labels and the later cases were thought of."""
 
 REWARD_CASES: list[WireCase] = [
     WireCase("endpoint: /model_info", "GET", "/model_info"),

@@ -53,7 +53,7 @@ def record(url: str, cases: Sequence[WireCase] = ALL_CASES) -> dict[str, Any]:
 
 def _keep(case: WireCase, text: str) -> str:
     """The body; of the two that hold hundreds of lines about the machine, only what clients read."""
-    if case.path == "/server_info" and text.startswith("{"):
+    if case.path in {"/server_info", "/get_server_info"} and text.startswith("{"):
         kept = (
             "version", "context_length", "max_req_input_len", "max_total_num_tokens", "page_size", "schedule_policy",
             "enable_metrics", "enable_deterministic_inference", "disable_radix_cache", "incremental_streaming_output",

@@ -29,7 +29,12 @@ TYPES_ONLY: dict[str, tuple[frozenset[str], str]] = {
     "request: text": (frozenset({"prompt_tokens", "cached_tokens", "cached_tokens_details"}), _TOKENIZER),
     "request: a batch of texts": (frozenset({"prompt_tokens", "cached_tokens", "cached_tokens_details"}), _TOKENIZER),
     "endpoint: /tokenize": (frozenset({"tokens", "count"}), _TOKENIZER),
+    "later: /v1/tokenize": (frozenset({"tokens", "count"}), _TOKENIZER),
     "endpoint: /tokenize of two": (frozenset({"tokens", "count"}), _TOKENIZER),
+    "later: text and ids together": (
+        frozenset({"prompt_tokens", "cached_tokens", "cached_tokens_details"}),
+        _TOKENIZER,
+    ),
     "sampling range: regex = [0-9]": (
         frozenset({"output_ids", "completion_tokens", "finish_reason"}),
         "the fake takes grammars, but its model does not obey them",

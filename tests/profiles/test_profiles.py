@@ -96,6 +96,7 @@ def test_a_missing_file_is_named(own_folder: Path) -> None:
     ("text", "words"),
     [
         ("name: [", "is not YAML"),
+        (OWN.replace('["\\n"]', r"[\n\n]"), r'\\n\\n is backslashes.*double quotes, "\\n\\n"'),
         ("", "the whole"),
         (OWN + "colour: red", "colour"),
         (OWN.replace("{question}", "?"), "exactly once"),

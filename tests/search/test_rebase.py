@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ets_client.search import rebase_allocation
@@ -32,6 +32,7 @@ def test_it_agrees_with_the_original_where_that_does_not_overshoot(
 
 
 @given(SCORES, st.integers(0, 300), st.floats(0.01, 10))
+@example([0.0, 0.0, 1.5e-179, -5.5e-11], 288, 1.0)
 def test_exactly_the_width_is_shared_out(scores: list[float], width: int, temperature: float) -> None:
     children = rebase_allocation(scores, width, temperature)
     assert sum(children) == width
@@ -39,6 +40,7 @@ def test_exactly_the_width_is_shared_out(scores: list[float], width: int, temper
 
 
 @given(SCORES, st.integers(0, 300), st.floats(0.05, 10))
+@example([0.0, 0.0, 1.5e-179, -5.5e-11], 288, 1.0)  # shares of 72.00000000099 and 72.0000000013
 def test_a_better_node_never_gets_fewer_children(scores: list[float], width: int, temperature: float) -> None:
     children = rebase_allocation(scores, width, temperature)
     for score, count in zip(scores, children, strict=True):

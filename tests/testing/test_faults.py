@@ -120,6 +120,7 @@ async def test_a_server_that_refuses_is_back_after_its_time() -> None:
             await client.generate()
         with pytest.raises(httpx.ConnectError):
             await client.generate()
+        assert client.server.open_connections == 0
         await clock.advance(5)
         assert (await client.generate(max_new_tokens=1)).status_code == 200
 

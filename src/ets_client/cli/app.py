@@ -31,7 +31,7 @@ from ..search import (
 from ..tokenizer_check import check_tokenizer
 from .findings import capabilities_table, report_as_json, report_table
 from .live import LiveView
-from .plain import PlainView
+from .plain import PlainView, counted
 from .report import as_json, result_table
 
 if TYPE_CHECKING:
@@ -134,7 +134,9 @@ def search(
     seconds: Annotated[
         float, typer.Option(min=0.0, help="Start no question that would not be done by then, and no level after it.")
     ] = math.inf,
-    out: Annotated[Path | None, typer.Option(help="Write the result as JSON.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write answer and counts of each question as JSON.", show_default=False)
+    ] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print lines instead of growing trees, as without a terminal.")
     ] = False,
@@ -199,7 +201,7 @@ async def _search(console: Console, client: AsyncPolicyClient, plan: _Plan, done
         info = client.capabilities
         console.print(
             f"SGLang {info.version} serves {Path(info.model_path).name}; profile {client.profile.name}; "
-            f"{len(plan.questions)} questions, {plan.at_once} at once, width {plan.width}; "
+            f"{counted(len(plan.questions), 'question')}, {plan.at_once} at once, width {plan.width}; "
             "scores are mean log-probabilities and stand in for a reward model",
             highlight=False,
         )

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..profiles import Severity
+from .plain import counted
 
 if TYPE_CHECKING:
     from ..profiles import ProfileReport
@@ -34,7 +35,7 @@ def report_table(report: ProfileReport) -> Table:
     errors, warnings = len(report.errors), len(report.warnings)
     table = Table(
         title=Text(f"Profile {report.profile} on the tokenizer {report.tokenizer}"),
-        caption=f"{len(report.findings)} checks: {errors} errors, {warnings} warnings",
+        caption=f"{counted(len(report.findings), 'check')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}",
         box=None,
         padding=(0, 1, 0, 0),
         title_justify="left",

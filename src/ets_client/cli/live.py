@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..search import Node, Question, SearchEnded, SearchEvent, SearchResult, SearchStarted, SearchTree, WidthAllocated
-from .plain import one_line
+from .plain import counted, one_line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -81,7 +81,7 @@ class LiveView:
 
 def _panel(number: int, shown: _Shown, lines: int) -> Panel:
     title = Text(f"{number + 1}  {one_line(shown.question.problem, 80)}", style="bold")
-    footer = Text(f"{len(shown.tree) - 1} steps", style="dim")
+    footer = Text(counted(len(shown.tree) - 1, "step"), style="dim")
     border = "cyan"
     if shown.result is not None:
         border = {True: "green", False: "red", None: "blue"}[shown.result.is_correct]
@@ -122,7 +122,7 @@ def _lives(node: Node, decided_depth: int) -> bool:
 
 def _label(node: Node) -> Text:
     if node.branch is None:
-        return Text(f"root, {len(node.prefix)} tokens", style="bold")
+        return Text(f"root, {counted(len(node.prefix), 'token')}", style="bold")
     label = Text(f"{node.score:5.2f} ", style="yellow")
     label.append(one_line(node.branch.text, 70) or "(empty step)")
     if node.answer is not None:

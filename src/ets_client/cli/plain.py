@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["PlainView", "one_line"]
+__all__ = ["PlainView", "counted", "one_line"]
 
 
 class PlainView:
@@ -32,14 +32,15 @@ class PlainView:
         """Print what happened."""
         match event:
             case SearchStarted(number, question, tree):
-                root = f"{len(tree.root.prefix)} prompt tokens"
+                root = counted(len(tree.root.prefix), "prompt token")
                 self._print(f"[{number + 1}] {one_line(question.problem, 90)} ({root})")
             case LevelEnded(number, depth, nodes):
                 best = max(nodes, key=lambda node: node.score)
                 answers = [node.answer for node in nodes if node.answer is not None]
                 told = f", answers {' '.join(answers)}" if answers else ""
                 text = one_line(best.branch.text if best.branch is not None else "", 70)
-                self._print(f"[{number + 1}] level {depth}: {len(nodes)} steps{told}; best {best.score:.2f}: {text}")
+                steps = counted(len(nodes), "step")
+                self._print(f"[{number + 1}] level {depth}: {steps}{told}; best {best.score:.2f}: {text}")
             case SearchEnded(number, result):
                 verdict = {True: "right", False: "wrong", None: "not graded"}[result.is_correct]
                 self._print(f"[{number + 1}] answer {result.answer}: {verdict}, {result.seconds:.1f} s")
@@ -54,3 +55,8 @@ def one_line(text: str, length: int) -> str:
     """The text on one line, cut to a length."""
     words = " ".join(text.split())
     return words if len(words) <= length else f"{words[: length - 1]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

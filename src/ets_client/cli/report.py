@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from ..search import RunResult, least_prefill
+from .plain import counted
 
 if TYPE_CHECKING:
     from ..prefix import Prefix
@@ -114,5 +115,5 @@ def _caption(run: RunResult) -> str:
             f"{ratio:.3f} times the least, and reused {run.metrics.reused_tokens}."
         )
     if run.not_started:
-        lines.append(f"{run.not_started} more questions did not fit into the time.")
+        lines.append(f"{counted(run.not_started, 'more question')} did not fit into the time.")
     return "\n".join(lines)

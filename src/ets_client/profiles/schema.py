@@ -204,6 +204,17 @@ class Steps(_Section):
     max_step_tokens: int = Field(default=256, ge=1)
     max_path_tokens: int = Field(default=1024, ge=1)
 
+    @field_validator("delimiters")
+    @classmethod
+    def _check_escapes(cls, delimiters: tuple[str, ...]) -> tuple[str, ...]:
+        for delimiter in delimiters:
+            if re.fullmatch(r"(\\[nrt])+", delimiter):
+                raise ValueError(
+                    f"{delimiter} is backslashes and letters here, no line end: in YAML write it with double quotes, "
+                    f'"{delimiter}"'
+                )
+        return delimiters
+
     @model_validator(mode="after")
     def _check_ids(self) -> Steps:
         if self.delimiter_ids and len(self.delimiter_ids) != len(self.delimiters):

@@ -37,10 +37,14 @@ def rebase_allocation(scores: Sequence[float], width: int, temperature: float) -
     top = scores[order[0]] if order and scores[order[0]] > -math.inf else None
     weights = [1.0 if top is None else math.exp((scores[place] - top) / temperature) for place in order]
     left = width
+    per_weight = math.inf
     for rank, place in enumerate(order):
-        if left == 0:
+        if left == 0 or weights[rank] == 0:
             break
-        share = left * weights[rank] / math.fsum(weights[rank:]) if weights[rank] > 0 else 0.0
+        # Who takes a share rounded up leaves less for each weight to the others. The tolerance below may leave a hair
+        # more, by which one of two nearly equal nodes would get 73 children and the better one 72.
+        per_weight = min(per_weight, left / math.fsum(weights[rank:]))
+        share = per_weight * weights[rank]
         counts[place] = min(left, math.ceil(share - 1e-9))  # 1e-9: a share of 4 that came out as 4.0000000001
         left -= counts[place]
     return counts

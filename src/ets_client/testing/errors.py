@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
-__all__ = ["RejectedError", "broken_json", "http_error", "invalid", "plain_error", "stream_error", "value_error"]
+__all__ = [
+    "Mistake",
+    "RejectedError",
+    "broken_json",
+    "http_error",
+    "invalid",
+    "invalid_all",
+    "plain_error",
+    "stream_error",
+    "value_error",
+]
 
 
 class RejectedError(Exception):
@@ -42,19 +53,39 @@ def http_error(status: int, message: str, kind: str | None = None) -> bytes:
     return to_json({"object": "error", "message": message, "type": kind or str(status), "param": None, "code": status})
 
 
-def invalid(kind: str, where: tuple[str | int, ...], message: str, given: Any, route: str) -> RejectedError:
-    """The 400 of FastAPI's validation.
+class Mistake(NamedTuple):
+    """One complaint of FastAPI's validation.
 
-    Args:
+    Attributes:
         kind: pydantic's name of the mistake.
         where: the field.
         message: pydantic's words.
         given: what was sent there.
+    """
+
+    kind: str
+    where: tuple[str | int, ...]
+    message: str
+    given: Any
+
+
+def invalid(kind: str, where: tuple[str | int, ...], message: str, given: Any, route: str) -> RejectedError:
+    """The 400 of FastAPI's validation, for one :class:`Mistake`."""
+    return invalid_all([Mistake(kind, where, message, given)], route)
+
+
+def invalid_all(mistakes: list[Mistake], route: str) -> RejectedError:
+    """The 400 of FastAPI's validation.
+
+    Args:
+        mistakes: all of them.
         route: method and path.
     """
-    shown = {"type": kind, "loc": where, "msg": message, "input": given}
-    text = f"1 validation error:\n  {shown}\n\n  {route} [{shown}]"
-    return RejectedError(400, http_error(400, text, "Bad Request"), listed=http_error(400, f"[{shown}]", "Bad Request"))
+    shown = [{"type": kind, "loc": where, "msg": message, "input": given} for kind, where, message, given in mistakes]
+    lines = "".join(f"\n  {each}" for each in shown)
+    errors = "error" if len(shown) == 1 else "errors"
+    text = f"{len(shown)} validation {errors}:{lines}\n\n  {route} {shown}"
+    return RejectedError(400, http_error(400, text, "Bad Request"), listed=http_error(400, str(shown), "Bad Request"))
 
 
 def broken_json(body: bytes, route: str) -> RejectedError:
@@ -71,7 +102,19 @@ def broken_json(body: bytes, route: str) -> RejectedError:
         place, why = error.pos, error.msg
     except ValueError as error:
         why = str(error)
+    else:
+        place, why = _place_of_nan(body)
     return invalid("json_invalid", ("body", place), "JSON decode error", {"error": why}, route)
+
+
+def _place_of_nan(body: bytes) -> tuple[int, str]:
+    """Where the first NaN or infinity stands, which Python's parser takes."""
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        found = re.search(r"line 1 column (\d+)", str(error))
+        return (int(found[1]) - 1 if found else 0), str(error)
+    return 0, "invalid JSON"
 
 
 def stream_error(message: str) -> bytes:

@@ -30,7 +30,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The request's connection is reset unanswered and new ones are refused for some seconds, as in a restart."""
+    """The request's connection is reset, all others are closed, new ones are refused for some seconds: a restart.
+
+    The cache stays: see :meth:`FakeServer.restart`.
+    """
 
     seconds: float = 1.0
 

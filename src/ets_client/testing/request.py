@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from .errors import RejectedError, broken_json, invalid, plain_error
+from .field_types import check_types
 from .gate import check_gate
 from .job import LogprobWishes
 from .sampling import GRAMMARS, CrashError, FatalError, RefusedError, read_sampling
 from .shapes import is_list, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
 
     from .dialect import Dialect
     from .options import FakeOptions
@@ -118,10 +119,7 @@ def parse_body(body: bytes, content_type: str, dialect: Dialect) -> dict[str, An
         message = "Input should be a dictionary or an instance of GenerateReqInput"
         raise invalid("dataclass_type", ("body",), message, given, _ROUTE)
     fields = given
-    for name, (check, message) in _TYPES.items():
-        value = fields.get(name)
-        if value is not None and not check(value):
-            raise invalid("value_error", ("body", name), message.format(got=_odd_type(value)), value, _ROUTE)
+    check_types(fields, _ROUTE, has_wide_integers=dialect.takes_nan)
     if dialect.has_gate:
         complaint = check_gate(fields)
         if complaint is not None:
@@ -171,45 +169,6 @@ def read_request(
         names_label_ids=bool(fields.get("token_ids_logprob")),
         shows_prompt=bool(fields.get("return_prompt_token_ids")),
     )
-
-
-def _is_str_or_strs(value: Any) -> bool:
-    return isinstance(value, str) or (is_list(value) and all(isinstance(each, str) for each in value))
-
-
-def _is_ids(value: Any) -> bool:
-    if not is_list(value):
-        return False
-    return all(is_list(each) or (type(each) is int and -(1 << 63) <= each < 1 << 63) for each in value)
-
-
-def _odd_type(value: Any) -> str:
-    given = next((each for each in value if type(each) is not int), value) if is_list(value) else value
-    return type(given).__name__
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool) or value in (0, 1, "true", "false")
-
-
-def _is_int(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.lstrip("-").isdigit()
-    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-
-
-_TEXTS = "Input should be a valid string or a list of strings"
-_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "text": (_is_str_or_strs, _TEXTS),
-    "input_ids": (_is_ids, "Value error, elements must be int or list; got {got}"),
-    "rid": (_is_str_or_strs, _TEXTS),
-    "extra_key": (_is_str_or_strs, _TEXTS),
-    "cache_salt": (_is_str_or_strs, _TEXTS),
-    "stream": (_is_flag, "Input should be a valid boolean"),
-    "priority": (_is_int, "Input should be a valid integer"),
-    "routed_dp_rank": (_is_int, "Input should be a valid integer"),
-    "sampling_params": (lambda value: isinstance(value, dict | list), "Input should be a valid dictionary or list"),
-}
 
 
 def _prompts(text: Any, ids: Any, embeds: Any) -> tuple[list[str | list[int]], bool]:

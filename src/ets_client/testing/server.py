@@ -271,6 +271,8 @@ class FakeServer:
         elif isinstance(fault, Refuse):
             exchange.reset()
             self._close_listener()
+            for connection in list(self._open):
+                connection.drop()  # one that lived on would answer probes of a server that refuses everybody
             self.clock.call_later(fault.seconds, self._listen_again)
         elif isinstance(fault, Answer):
             exchange.reply(fault.status, fault.body, fault.content_type)

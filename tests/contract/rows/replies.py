@@ -1,0 +1,195 @@
+"""Replies, streams and errors. Sections 3 to 5."""
+
+from __future__ import annotations
+
+from .row import Row, met, unmet
+
+__all__ = ["REPLIES"]
+
+_NEEDS = "needs a flag or a model that a text client does not ask for"
+
+REPLIES: tuple[Row, ...] = (
+    met("3.1", "text, output_ids, meta_info", "request: ids"),
+    met("3.1", "no text without a tokenizer", "wire/generate::a_server_without_tokenizer_sends_no_text"),
+    met("3.1", "prompt_token_ids", "prompt ids: asked for"),
+    met("3.1", "index in streamed batches", "stream: a batch"),
+    met("3.1", "infinities are null or huge", "wire/logprobs::any_logprob_that_servers_send_is_read"),
+    met(
+        "3.2",
+        "counts, latencies and versions of meta_info",
+        "request: ids",
+        "contract/wire_recorded::a_shape_tells_apart_what_clients_rely_on",
+    ),
+    met(
+        "3.2",
+        "keys of a newer server are left alone",
+        "wire/generate::a_sample_of_a_newer_server_with_more_fields_is_read",
+    ),
+    met(
+        "3.2",
+        "log-probabilities",
+        "logprobs: *",
+        "live/logprobs_live::chosen_ids_have_the_probabilities_of_labels",
+        "live/label_probs_live::label_probabilities_are_those_of_transformers",
+    ),
+    met("3.2", "aborted in the queue: hardly any keys", "wire/generate::an_abort_in_the_queue_has_hardly_any_fields"),
+    unmet("3.2", "speculative decoding, hidden states, experts", _NEEDS),
+    met("3.3", "stop by EOS or a stop token", "ending: eos", "ending: a stop token"),
+    met("3.3", "stop by a string", "live/client_live::the_delimiter_ends_a_step_and_stays_in_ids_and_prefix"),
+    met(
+        "3.3",
+        "stop by a pattern, which stays in the text",
+        "ending: stop_regex",
+        "testing/sampling::the_match_of_a_pattern_stays_in_the_text",
+    ),
+    met("3.3", "length", "ending: length"),
+    met("3.3", "NaN happened, unknown reasons", "core/ending::each_finish_reason_has_a_meaning"),
+    met(
+        "3.3",
+        "abort while running",
+        "wire/generate::a_running_abort_comes_as_200_with_what_was_generated",
+        "live/streams_live::eight_samples_can_be_aborted_one_by_one_and_the_others_finish",
+    ),
+    met(
+        "3.3",
+        "abort with a status",
+        "wire/stream::an_abort_with_a_status_is_a_failure_of_its_sample",
+        "testing/generate::a_full_queue_is_503_and_an_event_in_a_stream",
+    ),
+    met(
+        "3.3",
+        "which end wins on one token",
+        "ending: eos on the last token",
+        "testing/sampling::a_stop_on_the_last_allowed_token_is_length_before_0_5_18_only",
+    ),
+    met(
+        "3.4",
+        "the stop token is in the ids, not in the text",
+        "ending: eos",
+        "live/client_live::the_end_of_sequence_token_is_in_the_ids_and_not_in_the_text",
+    ),
+    met(
+        "3.4",
+        "the ids go on to the token that completes a stop string",
+        "engine/expander::a_last_token_with_more_characters_gives_the_overshoot",
+        "live/client_live::a_stop_string_in_the_middle_of_a_step_leaves_the_ids_whole",
+    ),
+    met(
+        "3.4",
+        "length gives exactly so many ids",
+        "ending: length",
+        "live/client_live::a_step_that_reaches_its_length_has_exactly_that_many_tokens",
+    ),
+    met("3.4", "no output", "ending: no output"),
+    met(
+        "3.4",
+        "what is in the tree after the end",
+        "testing/scheduler::a_finished_sample_leaves_all_but_its_last_token",
+        "live/shadow_live::a_search_that_overflows_the_cache_is_predicted_to_the_token",
+    ),
+    met(
+        "3.4",
+        "an empty stop string matches at once",
+        "sampling range: stop = *",
+        "testing/sampling::an_empty_stop_matches_at_once",
+    ),
+    met("3.4", "ignore_eos leaves EOS in the middle", "ending: eos is ignored"),
+    unmet("3.4", "--strip-thinking-cache, hybrid models", _NEEDS),
+    met("4", "frames and their end", "stream: frames", "wire/sse::any_way_to_cut_the_bytes_gives_the_same_events"),
+    met(
+        "4",
+        "cumulative or incremental",
+        "wire/stream::both_modes_told_or_not_give_the_same_samples_however_they_are_cut_and_mixed",
+        "testing/generate::streams_are_cumulative_or_incremental",
+        "later: log-probabilities in a stream",
+    ),
+    met(
+        "4",
+        "text that may be inside a stop string is held back",
+        "testing/sampling::a_text_that_may_be_inside_a_stop_is_held_back",
+    ),
+    met("4", "samples interleave", "stream: a batch", "testing/generate::interleaved_streams_carry_an_index"),
+    met(
+        "4",
+        "an error frame",
+        "stream: a bad value is an error frame",
+        "later: a prompt too long in a stream",
+        "live/streams_live::a_bad_value_in_a_stream_is_the_same_error_as_without",
+    ),
+    met(
+        "4",
+        "a refusal by the scheduler inside a stream",
+        "streams::a_queue_that_fills_in_the_stream_is_an_error_and_stops_the_others",
+    ),
+    met(
+        "4",
+        "a broken body",
+        "later: an unknown sampling field in a stream",
+        "engine/streaming::a_connection_that_breaks_is_a_lost_server",
+    ),
+    met(
+        "4",
+        "a client that leaves is noticed late or never",
+        "testing/generate::a_client_that_leaves_is_noticed_as_late_as_the_version_does",
+        "live/streams_live::leaving_a_stream_stops_the_work_on_the_server",
+        "live/client_live::cancelling_an_expand_stops_its_samples_on_the_server",
+    ),
+    met("5.1", "E1: what FastAPI refuses", "request: broken JSON", "request: ids of the wrong type"),
+    met("5.1", "E2: a ValueError", "request: no ids", "sampling range: top_p = 1.1"),
+    met(
+        "5.1",
+        "E3: the gate, and keys",
+        "sampling range: max_tokens = *",
+        "testing/http::keys_open_what_sglang_opens_with_them",
+    ),
+    met("5.1", "E4: an HTTPException", "testing/generate::a_full_queue_is_503_and_an_event_in_a_stream"),
+    met("5.1", "E5: an exception nobody caught", "request: a sampling list for a single prompt", "later: n is null"),
+    met(
+        "5.1",
+        "E6: an empty body",
+        "endpoint: /health",
+        "testing/http::health_takes_a_second_and_a_draining_server_is_unhealthy",
+    ),
+    met("5.1", "E7: an event of a stream", "stream: a bad value is an error frame"),
+    met("5.1", "E8: unknown paths and methods", "endpoint: an unknown path", "endpoint: the wrong method"),
+    met("5.1", "all of them are understood", "wire/faults::each_shape_of_error_body_is_understood"),
+    met(
+        "5.2",
+        "each status has its error and its number of tries",
+        "contract/client::each_failure_has_its_error_and_its_number_of_posts",
+        "engine/caller::each_failure_has_its_error_and_its_number_of_tries",
+        "core/retry::each_kind_of_failure_has_a_rule",
+    ),
+    met(
+        "5.2",
+        "503: full",
+        "contract/client::a_full_queue_is_tried_again",
+        "survival/outages::a_full_server_is_not_flooded_and_work_goes_on_as_soon_as_there_is_room",
+    ),
+    met(
+        "5.2",
+        "401, 403",
+        "testing/http::keys_open_what_sglang_opens_with_them",
+        "server_calls::without_its_admin_key_a_server_flushes_nothing",
+    ),
+    met("5.2", "400 of a busy /flush_cache", "contract/client::a_busy_server_flushes_nothing"),
+    met(
+        "5.2",
+        "refused connections, resets, incomplete bodies",
+        "survival/outages::a_server_that_is_killed_and_started_again_costs_no_tree",
+        "survival/bad_replies::a_reply_cut_at_any_byte_is_sent_for_again",
+    ),
+    met(
+        "5.2",
+        "a router's 408 and 429",
+        "core/retry::a_full_server_is_waited_for_however_often_it_was",
+        "router::a_router_without_workers_is_busy",
+    ),
+    unmet("5.2", "413, 422, 499, 502 and 504 of the server itself", "it has none on the paths that the client calls"),
+    met(
+        "5.2",
+        "a request may wait for ever",
+        "engine/caller::an_attempt_that_takes_far_too_long_is_aborted_and_sent_again",
+        "testing/http::a_pause_aborts_what_runs_and_keeps_what_comes",
+    ),
+)
