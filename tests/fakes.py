@@ -257,6 +257,7 @@ class Rig:
             observer=self.events.append,
         )
         self.server.gate.has_answered = self.transport.answers_probes = has_answered
+        self.server.aborter.again_after = 0.0  # the transport reads each request before its abort
         self.caller = Caller(self.server)
 
     def _lose(self) -> None:

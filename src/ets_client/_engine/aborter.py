@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ _log = logging.getLogger("ets_client")
 ABORT_SECONDS = 2.0
 CLOSE_SECONDS = 4.0  # less than the exit of an interpreter waits for the loop's thread
 _AT_ONCE = 6  # of the 8 connections for control: a probe that queued behind 1,000 aborts would find the server gone
+_AGAIN_SECONDS = 1.0  # the abort of a request younger than this is repeated after as long
 _TRIES = 2  # of an abort whose connection breaks, as an idle one does now and then
 
 
@@ -36,11 +38,13 @@ class Live:
         base: the server that they were sent to.
         headers: for an abort there; they may hold a key, so they are not shown.
         rids: their request ids.
+        sent: when they went out, on the loop's clock, if that may have been just now.
     """
 
     base: str
     headers: Mapping[str, str] = field(repr=False)
     rids: tuple[str, ...]
+    sent: float = -math.inf
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +74,12 @@ class Aborter:
 
     They go out one after the other, six at a time, so that thousands at once (a search that ends) neither get lost
     nor shut out the probes. A server that takes none for 2 s gets no more of those that wait.
+
+    SGLang forgets an abort whose request it has not begun to read, and the two come on different connections. So the
+    abort of a request that went out just now is sent again a second later, or when the client closes.
+
+    Attributes:
+        again_after: seconds; see above.
     """
 
     def __init__(self, transport: Transport, counters: Counters, tell: Callable[[ClientEvent], None]) -> None:
@@ -84,8 +94,11 @@ class Aborter:
         self._counters = counters
         self._tell = tell
         self._queue: deque[tuple[_Batch, str]] = deque()
+        self._repeats: deque[tuple[float, Live]] = deque()  # when, and what
+        self._timer: asyncio.TimerHandle | None = None
         self._workers = 0
         self._taken = 0
+        self.again_after = _AGAIN_SECONDS
         self._is_closed = False
         self._running: set[asyncio.Task[object]] = set()
 
@@ -118,8 +131,10 @@ class Aborter:
         """Wait for what was detached and for all aborts, 4 s at most, and take no more."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                while self._running:
-                    await asyncio.wait(set(self._running))
+                while self._running or self._repeats:
+                    while self._running:
+                        await asyncio.wait(set(self._running))
+                    self._repeat(until=math.inf)
         except TimeoutError:
             _log.warning("closed with %d aborts unsent: the server takes them too slowly", len(self._queue))
             for batch, _ in self._queue:
@@ -129,14 +144,35 @@ class Aborter:
                 task.cancel()
             await asyncio.wait(left)
         self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _put(self, live: Live) -> asyncio.Future[bool]:
-        batch = _Batch(live, len(live.rids), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
         if self._is_closed:
-            batch.end(were_all_taken=False)
-            return batch.is_taken
+            nothing = loop.create_future()
+            nothing.set_result(False)
+            return nothing
         self._counters.aborts += len(live.rids)
         self._tell(SamplesAborted(live.base, live.rids))
+        now = loop.time()
+        if now - live.sent < self.again_after:
+            self._repeats.append((now + self.again_after, live))
+            if self._timer is None:
+                self._timer = loop.call_later(self.again_after, self._repeat_due)
+        return self._enqueue(live)
+
+    def _repeat_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._repeat(until=loop.time())
+        self._timer = loop.call_at(self._repeats[0][0], self._repeat_due) if self._repeats else None
+
+    def _repeat(self, *, until: float) -> None:
+        while self._repeats and self._repeats[0][0] <= until:
+            self._enqueue(self._repeats.popleft()[1])
+
+    def _enqueue(self, live: Live) -> asyncio.Future[bool]:
+        batch = _Batch(live, len(live.rids), asyncio.get_running_loop().create_future())
         self._queue.extend((batch, rid) for rid in live.rids)
         for _ in range(min(_AT_ONCE - self._workers, len(live.rids))):
             self._workers += 1

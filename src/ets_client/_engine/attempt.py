@@ -57,7 +57,7 @@ class _Try:
     @property
     def live(self) -> Live:
         """The samples that may run: none before it went out."""
-        return self.samples if self.sent < math.inf else replace(self.samples, rids=())
+        return replace(self.samples, sent=self.sent) if self.sent < math.inf else replace(self.samples, rids=())
 
 
 class Attempter:
@@ -219,7 +219,7 @@ class Attempter:
         if not error.was_sent:
             self._server.lost()
             return self._failed(course, one, FailureKind.CONNECT, f"cannot connect to {url}: {error}")
-        course.live = one.live
+        course.live = one.samples if error.was_answered else one.live
         if error.was_answered:
             return self._failed(course, one, FailureKind.BAD_REPLY, f"{url}: {error}")
         if not error.was_idle:
@@ -233,7 +233,7 @@ class Attempter:
         fault = read_fault(status, body)
         if status >= 500 and len(one.outgoing.rids) > 1:
             # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
-            course.live = one.live
+            course.live = one.samples
         if fault.kind is FailureKind.BUSY:
             self._server.gate.refused()
         if status in {404, 405}:
