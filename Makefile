@@ -7,7 +7,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 
 export ETS_SERVER := $(CURDIR)/$(SERVER)/ets-server
 
-.PHONY: help demo serve test test-all lint typecheck format docs clean
+.PHONY: help demo serve test test-all test-debug soak lint typecheck format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,13 @@ test: $(STAMPS)/dev $(STAMPS)/server-dev  ## all tests: client, server tool, rea
 test-all: test  ## the same, and what needs a real SGLang 0.5.23
 	$(CLIENT)/pytest tests -m live_0_5_23
 	cd server && ../$(SERVER)/pytest -m live_0_5_23
+
+test-debug: $(STAMPS)/dev  ## the parts on the event loop in asyncio's debug mode, with a detector of blocking calls
+	PYTHONASYNCIODEBUG=1 $(CLIENT)/pytest --find-blocking tests/engine tests/transport tests/survival tests/threads
+
+soak: $(STAMPS)/dev  ## ten minutes of faults at 128 in flight (ETS_SOAK_SECONDS), and 10,000 cancels and races
+	ETS_CANCELS=10000 ETS_RACES=10000 $(CLIENT)/pytest tests/survival
+	$(CLIENT)/python benchmarks/soak.py
 
 lint: $(STAMPS)/dev  ## ruff and the layers of the import-linter
 	$(CLIENT)/ruff check .

@@ -27,6 +27,23 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make test-debug` looks for calls that block the event loop."""
+    parser.addoption("--find-blocking", action="store_true", help="an error for each call of ours that blocks a loop")
+
+
+@pytest.fixture(autouse=True)
+def find_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With `--find-blocking`, files, sockets, sleeps and locks that block a loop raise where ets_client uses them."""
+    if not request.config.getoption("--find-blocking"):
+        yield
+        return
+    from blockbuster import blockbuster_ctx
+
+    with blockbuster_ctx("ets_client", excluded_modules=["ets_client.testing"]):
+        yield
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the second version of SGLang out unless `-m` names it: its engine is a large download of its own."""
     if _OTHER in config.option.markexpr:

@@ -172,6 +172,8 @@ class FakeTransport:
 
     async def send(self, request: HttpRequest) -> HttpReply:
         await asyncio.sleep(0)
+        if request.on_sent is not None:
+            request.on_sent()
         if request.url.endswith("/abort_request"):
             self.aborts.append(request)
             entry = self.abort_script.pop(0) if self.abort_script else HttpReply(200, b"")
@@ -187,6 +189,8 @@ class FakeTransport:
 
     async def open(self, request: HttpRequest) -> HttpStream:
         if self.stream_script:
+            if request.on_sent is not None:
+                request.on_sent()
             self.requests.append(request)
             self.streams.append(self.stream_script.pop(0))
         else:
@@ -253,6 +257,7 @@ class Rig:
             observer=self.events.append,
         )
         self.server.gate.has_answered = self.transport.answers_probes = has_answered
+        self.server.aborter.again_after = 0.0  # the transport reads each request before its abort
         self.caller = Caller(self.server)
 
     def _lose(self) -> None:

@@ -249,23 +249,23 @@ async def test_cancelling_while_the_address_is_looked_up_still_aborts() -> None:
     assert set(rig.transport.aborted) == {"t1s1"}
 
 
-@pytest.mark.parametrize("entry", [RESET, never])
+@pytest.mark.parametrize("script", [[RESET, RESET], [never]])
 async def test_a_sample_is_sent_again_only_after_its_abort_got_through(
-    entry: Entry, monkeypatch: pytest.MonkeyPatch
+    script: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ets_client._engine.aborter.ABORT_SECONDS", 0.01)
     rig = Rig(RESET, reply(), has_answered=True)
-    rig.transport.abort_script = [entry]
+    rig.transport.abort_script = list(script)
     await rig.caller.call(numbered(), bytes, FOREVER)
-    assert rig.transport.aborted == ["t1s1", "t1s1"]
+    assert rig.transport.aborted == ["t1s1"] * (len(script) + 1)
     assert rig.transport.probes == 2  # after the broken connection, and after the abort that failed
 
 
 async def test_a_server_that_takes_no_aborts_is_given_up_on_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig(RESET, reply(), has_answered=True)
-    rig.transport.abort_script = [RESET] * 9
+    rig.transport.abort_script = [RESET] * 12
     await rig.caller.call(numbered(2), bytes, FOREVER)
-    assert len(rig.transport.aborts) == 6
+    assert len(rig.transport.aborts) == 12
     assert "2 samples on http://server may run beside their resend" in caplog.text
 
 
@@ -283,15 +283,75 @@ async def test_a_closed_caller_takes_no_calls() -> None:
         await rig.caller.call(numbered(), bytes, FOREVER)
 
 
-async def test_a_try_that_is_given_up_after_closing_sends_nothing_more() -> None:
-    rig = Rig(never)
+async def test_closing_ends_the_calls_that_run_and_stops_their_samples() -> None:
+    rig = Rig(never, never)
+    tasks = [asyncio.create_task(rig.caller.call(numbered(), bytes, FOREVER)) for _ in range(2)]
+    await eventually(lambda: len(rig.transport.requests) == 2)
+    await rig.caller.aclose()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        assert isinstance(task.exception(), ConfigurationError)
+    assert rig.transport.aborted == ["t1s1", "t1s1"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_closing_ends_the_calls_that_wait_and_stops_what_they_left_running() -> None:
+    rig = Rig(RESET, has_answered=True)
+    rig.naps.end = asyncio.Event()
+    rig.transport.abort_script = [RESET] * 2
+    task = asyncio.create_task(rig.caller.call(numbered(), bytes, FOREVER))
+    await eventually(lambda: bool(rig.naps.seconds))
+    await rig.caller.aclose()
+    rig.naps.end.set()
+    await asyncio.wait([task])
+    assert isinstance(task.exception(), ConfigurationError)
+    assert rig.transport.aborted[-1] == "t1s1"
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_what_did_not_go_out_is_not_aborted() -> None:
+    rig = Rig()
+
+    async def queue(request: HttpRequest) -> HttpReply:
+        rig.transport.requests.append(request)
+        return await never(request)
+
+    rig.transport.send = queue  # type: ignore[method-assign]
     task = asyncio.create_task(rig.caller.call(numbered(), bytes, FOREVER))
     await eventually(lambda: len(rig.transport.requests) == 1)
-    await rig.caller.aclose()
     task.cancel()
     await asyncio.wait([task])
+    await rig.caller.aclose()
     assert rig.transport.aborts == []
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_the_wait_for_a_connection_is_no_part_of_an_attempts_time() -> None:
+    rig, clock = Rig(), Clock()
+    room = asyncio.Event()
+
+    async def queue(request: HttpRequest) -> HttpReply:
+        rig.transport.requests.append(request)
+        await room.wait()
+        assert request.on_sent is not None
+        request.on_sent()
+        return reply()
+
+    rig.transport.send = queue  # type: ignore[method-assign]
+    task = asyncio.create_task(rig.caller.call(numbered(), bytes, FOREVER))
+    await clock.jump(10_000, when=lambda: len(rig.transport.requests) == 1)
+    await eventually(lambda: rig.server.counters.in_flight == 1)
+    room.set()
+    assert await task == b"null"
+    assert len(rig.transport.requests) == 1
+
+
+async def test_a_reply_that_cannot_be_used_is_sent_for_once_more() -> None:
+    unusable = TransportError("too large", was_sent=True, was_answered=True)
+    rig = Rig(unusable, unusable, has_answered=True)
+    with pytest.raises(ServerFaultError, match="too large"):
+        await rig.caller.call(numbered(), bytes, FOREVER)
+    await rig.caller.aclose()
+    assert (rig.transport.aborted, rig.transport.probes) == (["t1s1", "t2s1"], 0)
 
 
 async def test_the_key_is_sent_in_the_header_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:

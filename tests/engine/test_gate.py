@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ets_client import ServerState
+from ets_client import ConfigurationError, ServerState
 from ets_client._engine.gate import Gate, GateClosedError
 from tests.fakes import Naps, eventually
 
@@ -122,5 +122,7 @@ async def test_closing_leaves_no_task_and_nobody_waiting() -> None:
     await eventually(lambda: len(naps.seconds) == 1)
     await gate.aclose()
     await asyncio.wait([waiter])
-    assert waiter.cancelled()
+    assert isinstance(waiter.exception(), ConfigurationError)
+    with pytest.raises(ConfigurationError):
+        await gate.enter()
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from ets_client import AsyncPolicyClient, RequestError, RetryPolicy, SamplingParams, ServerFaultError
-from ets_client.testing import Answer, Cut, FakeServer, FaultPlan, Garbage, Reset, Slow, Stall
+from ets_client.testing import Answer, Cut, FakeServer, FaultPlan, Garbage, Raw, Reset, Slow, Stall
 from tests.survival.conftest import FAST, site
 
 STEP = SamplingParams(max_new_tokens=2, ignore_eos=True)
@@ -20,6 +20,28 @@ async def test_what_is_no_reply_of_sglang_is_a_fault_that_shows_its_beginning(fa
         with pytest.raises(ServerFaultError, match="not what SGLang sends") as caught:
             await client.expand("q", 2, STEP)
         assert len(caught.value.body) <= 300
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+BAD = {
+    "TLS": (Raw(), "speaks TLS"),
+    "no HTTP": (Raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "is not HTTP"),
+    "100 MB": (Raw(HEAD + b"content-length: 100000000\r\n\r\n"), "ask for fewer samples"),
+    "100 MB without a length": (Raw(HEAD + b"connection: close\r\n\r\n" + bytes(100_000_000)), "ask for fewer samples"),
+    "headers of 1 MB": (Raw(HEAD + b"x: " + b"a" * 1_000_000 + b"\r\n\r\n"), "headers are larger"),
+    "many headers": (Raw(HEAD + b"x: a\r\n" * 200_000 + b"\r\n"), "headers are larger"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_bytes_that_are_no_usable_reply_are_a_fault_and_are_not_asked_for_again_and_again(name: str) -> None:
+    fault, says = BAD[name]
+    async with site(FaultPlan().on(fault)) as (server, client):
+        with pytest.raises(ServerFaultError, match=says):
+            await client.expand([1, 2, 3], 1, STEP)
+        assert server.count("/generate") == 2
+        server.faults.clear()
+        assert len(await client.expand([1, 2, 3], 1, STEP)) == 1
 
 
 async def test_a_wrong_content_type_does_not_matter_when_the_body_is_right() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,10 @@ __all__ = ["Aborter", "Live"]
 
 _log = logging.getLogger("ets_client")
 ABORT_SECONDS = 2.0
+CLOSE_SECONDS = 4.0  # less than the exit of an interpreter waits for the loop's thread
+_AT_ONCE = 6  # of the 8 connections for control: a probe that queued behind 1,000 aborts would find the server gone
+_AGAIN_SECONDS = 1.0  # the abort of a request younger than this is repeated after as long
+_TRIES = 2  # of an abort whose connection breaks, as an idle one does now and then
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +38,49 @@ class Live:
         base: the server that they were sent to.
         headers: for an abort there; they may hold a key, so they are not shown.
         rids: their request ids.
+        sent: when they went out, on the loop's clock, if that may have been just now.
     """
 
     base: str
     headers: Mapping[str, str] = field(repr=False)
     rids: tuple[str, ...]
+    sent: float = -math.inf
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Aborts that somebody waits for together."""
+
+    live: Live
+    left: int
+    is_taken: asyncio.Future[bool]
+    were_all_taken: bool = True
+
+    def note(self, *, was_taken: bool) -> None:
+        """One of them has ended."""
+        self.left -= 1
+        self.were_all_taken &= was_taken
+        if not self.left:
+            self.end(were_all_taken=self.were_all_taken)
+
+    def end(self, *, were_all_taken: bool) -> None:
+        """All of them have; what is still queued is not sent."""
+        if not self.is_taken.done():
+            self.is_taken.set_result(were_all_taken)
 
 
 class Aborter:
-    """Sends aborts on connections of their own, where they never wait behind the work that they are to stop."""
+    """Sends aborts on connections of their own, where they never wait behind the work that they are to stop.
+
+    They go out one after the other, six at a time, so that thousands at once (a search that ends) neither get lost
+    nor shut out the probes. A server that takes none for 2 s gets no more of those that wait.
+
+    SGLang forgets an abort whose request it has not begun to read, and the two come on different connections. So the
+    abort of a request that went out just now is sent again a second later, or when the client closes.
+
+    Attributes:
+        again_after: seconds; see above.
+    """
 
     def __init__(self, transport: Transport, counters: Counters, tell: Callable[[ClientEvent], None]) -> None:
         """Make an aborter.
@@ -53,12 +93,20 @@ class Aborter:
         self._transport = transport
         self._counters = counters
         self._tell = tell
+        self._queue: deque[tuple[_Batch, str]] = deque()
+        self._repeats: deque[tuple[float, Live]] = deque()  # when, and what
+        self._timer: asyncio.TimerHandle | None = None
+        self._workers = 0
+        self._taken = 0
+        self.again_after = _AGAIN_SECONDS
+        self._is_closed = False
         self._running: set[asyncio.Task[object]] = set()
 
     async def stop(self, live: Live) -> bool:
-        """Stop samples; takes 2 s at most and does not fail: they may have ended.
+        """Stop samples. It does not fail: they may have ended. It ends when the server takes no abort for 2 s.
 
         SGLang answers 200 whether or not an id is known, and matches by prefix: ids must not be prefixes of another.
+        It knows whole ids only, so that there is no way to stop many with one request.
 
         Args:
             live: the samples.
@@ -66,34 +114,12 @@ class Aborter:
         Returns:
             Whether none of them runs any more: the server took every abort, or it is gone.
         """
-        if not live.rids:
-            return True
-
-        url = f"{live.base}/abort_request"
-
-        async def stop_one(rid: str) -> bool:
-            body = json.dumps({"rid": rid}).encode()
-            try:
-                await self._transport.send(HttpRequest("POST", url, live.headers, body, "control"))
-            except TransportError as error:
-                return not error.was_sent
-            return True
-
-        self._counters.aborts += len(live.rids)
-        self._tell(SamplesAborted(live.base, live.rids))
-        try:
-            async with asyncio.timeout(ABORT_SECONDS):
-                return all(await asyncio.gather(*map(stop_one, live.rids)))
-        except TimeoutError:
-            _log.warning(
-                "%s did not take the abort of %d samples within %g s", live.base, len(live.rids), ABORT_SECONDS
-            )
-            return False
+        return not live.rids or await self._put(live)
 
     def stop_later(self, live: Live | None) -> None:
         """Stop samples in the background, if there are any."""
         if live is not None and live.rids:
-            self.detach(self.stop(live))
+            self._put(live)
 
     def detach(self, work: Coroutine[None, None, object]) -> None:
         """Let an end that needs aborts run on its own, whoever is cancelled meanwhile."""
@@ -102,6 +128,104 @@ class Aborter:
         task.add_done_callback(self._running.discard)
 
     async def finish(self) -> None:
-        """Wait for what was detached."""
-        while self._running:
-            await asyncio.wait(set(self._running))
+        """Wait for what was detached and for all aborts, 4 s at most, and take no more."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._running or self._repeats:
+                    while self._running:
+                        await asyncio.wait(set(self._running))
+                    self._repeat(until=math.inf)
+        except TimeoutError:
+            _log.warning("closed with %d aborts unsent: the server takes them too slowly", len(self._queue))
+            for batch, _ in self._queue:
+                batch.end(were_all_taken=False)
+            left = set(self._running)
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _put(self, live: Live) -> asyncio.Future[bool]:
+        loop = asyncio.get_running_loop()
+        if self._is_closed:
+            nothing = loop.create_future()
+            nothing.set_result(False)
+            return nothing
+        self._counters.aborts += len(live.rids)
+        self._tell(SamplesAborted(live.base, live.rids))
+        now = loop.time()
+        if now - live.sent < self.again_after:
+            self._repeats.append((now + self.again_after, live))
+            if self._timer is None:
+                self._timer = loop.call_later(self.again_after, self._repeat_due)
+        return self._enqueue(live)
+
+    def _repeat_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._repeat(until=loop.time())
+        self._timer = loop.call_at(self._repeats[0][0], self._repeat_due) if self._repeats else None
+
+    def _repeat(self, *, until: float) -> None:
+        while self._repeats and self._repeats[0][0] <= until:
+            self._enqueue(self._repeats.popleft()[1])
+
+    def _enqueue(self, live: Live) -> asyncio.Future[bool]:
+        batch = _Batch(live, len(live.rids), asyncio.get_running_loop().create_future())
+        self._queue.extend((batch, rid) for rid in live.rids)
+        for _ in range(min(_AT_ONCE - self._workers, len(live.rids))):
+            self._workers += 1
+            self.detach(self._work())
+        return batch.is_taken
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                batch, rid = self._queue.popleft()
+                if not batch.is_taken.done():  # nobody gave up, neither who waits for it nor we
+                    await self._send(batch, rid)
+        finally:
+            self._workers -= 1
+
+    async def _send(self, batch: _Batch, rid: str) -> None:
+        live = batch.live
+        request = HttpRequest(
+            "POST", f"{live.base}/abort_request", live.headers, json.dumps({"rid": rid}).encode(), "control"
+        )
+        taken_before = self._taken
+        try:
+            async with asyncio.timeout(ABORT_SECONDS):
+                was_taken = await self._is_taken(request)
+            self._taken += was_taken
+            batch.note(was_taken=was_taken)
+        except TimeoutError:
+            batch.note(was_taken=False)
+            if self._taken == taken_before:
+                self._give_up(live.base)
+        except asyncio.CancelledError:
+            batch.end(were_all_taken=False)
+            raise
+        except Exception:  # noqa: BLE001 - a transport of the user's may raise anything, and somebody waits
+            _log.exception("the abort of a sample at %s failed", live.base)
+            batch.note(was_taken=False)
+
+    async def _is_taken(self, request: HttpRequest) -> bool:
+        for _ in range(_TRIES):
+            try:
+                await self._transport.send(request)
+            except TransportError as error:
+                if not error.was_sent:
+                    return True  # there is no server
+            else:
+                return True
+        return False
+
+    def _give_up(self, base: str) -> None:
+        """No abort was taken for as long as one has: those that wait for this server would wait as long, each."""
+        count = 1
+        for batch, _ in self._queue:
+            if batch.live.base == base:
+                count += 1
+                batch.end(were_all_taken=False)
+        _log.warning("%s took no abort for %g s: %d samples may run on", base, ABORT_SECONDS, count)

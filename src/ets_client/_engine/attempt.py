@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from .._core.pace import Work
@@ -35,13 +36,28 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Try:
-    """One try: what goes out, where to, since when, and beside how much else."""
+    """One try.
+
+    Attributes:
+        outgoing: what goes out.
+        samples: what runs on the server once it has.
+        start: when it began, on the loop's clock.
+        in_flight: samples that it runs beside, its own included.
+        sent: when it got its connection and went out, or infinity.
+        opening: its stream, while that has not begun.
+    """
 
     outgoing: Outgoing
-    live: Live
+    samples: Live
     start: float
     in_flight: int
+    sent: float = math.inf
     opening: list[asyncio.Task[HttpStream]] = field(default_factory=list["asyncio.Task[HttpStream]"])
+
+    @property
+    def live(self) -> Live:
+        """The samples that may run: none before it went out."""
+        return replace(self.samples, sent=self.sent) if self.sent < math.inf else replace(self.samples, rids=())
 
 
 class Attempter:
@@ -80,7 +96,7 @@ class Attempter:
             raise self._failed(course, one, FailureKind.BAD_REPLY, message, reply.status, shown) from error
         if did is not None:
             self._answered_at = self._now()
-            self._server.pace.took(did(result), one.in_flight, self._answered_at - one.start)
+            self._server.pace.took(did(result), one.in_flight, self._answered_at - one.sent)
         self._server.gate.succeeded()
         return result
 
@@ -102,7 +118,7 @@ class Attempter:
             raise
         if 200 <= stream.status < 300:
             self._server.gate.succeeded()
-            return OpenCall(one.outgoing, one.live, stream, self._limit(course, one))
+            return OpenCall(one.outgoing, one.samples, stream, self._limit(course, one))
         try:
             body = b"".join([chunk async for chunk in stream.chunks()])
         except TransportError:
@@ -116,6 +132,10 @@ class Attempter:
         """An open call is over."""
         self._server.counters.in_flight -= 1
         self._server.counters.samples -= len(call.outgoing.rids)
+
+    def end_all(self) -> None:
+        """The client is closed: end all tries now and stop their samples."""
+        self._watchdog.end_all()
 
     async def _open(self, one: _Try, request: HttpRequest) -> HttpStream:
         # A cancelled wait leaves it to _give_up to close the connection: see OpenCall.chunk.
@@ -148,14 +168,18 @@ class Attempter:
 
     async def _exchange(self, course: Course, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
         server, outgoing, at = self._server, one.outgoing, course.deadline.at
-        url = one.live.base + outgoing.path
+        url = one.samples.base + outgoing.path
         headers = server.headers(is_admin=outgoing.is_admin)
         if outgoing.headers:
             headers.update(outgoing.headers)
-        request = HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane)
+
+        def sent() -> None:
+            one.sent = self._now()
+
+        request = HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane, sent)
         try:
             async with asyncio.timeout_at(at) as scope:
-                self._watchdog.watch(scope, lambda: one.start + self._limit(course, one))
+                self._watchdog.watch(scope, lambda: one.sent + self._limit(course, one))
                 try:
                     reply = await exchange(request)
                 finally:
@@ -169,6 +193,9 @@ class Attempter:
                 self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
                 self._give_up_in_background(one)
                 raise course.deadline.missed(course.attempts) from None
+            if server.is_closed:
+                self._give_up_in_background(one)
+                server.check_open()
             raise self._no_reply(course, one, url) from None
         except TransportError as error:
             raise self._broken(course, one, url, error) from error
@@ -176,8 +203,8 @@ class Attempter:
         return reply
 
     def _no_reply(self, course: Course, one: _Try, url: str) -> AttemptFailedError:
-        seconds = self._now() - one.start
-        if isinstance(course.work, Work) and self._answered_at < one.start:
+        seconds = self._now() - one.sent
+        if isinstance(course.work, Work) and self._answered_at < one.sent:
             # Nobody was answered meanwhile, so the server is slow (it would have taken longer), and not this one lost.
             self._server.pace.took(course.work, one.in_flight, seconds)
         self._server.lost()
@@ -188,10 +215,13 @@ class Attempter:
         return self._failed(course, one, FailureKind.NO_REPLY, message)
 
     def _broken(self, course: Course, one: _Try, url: str, error: TransportError) -> AttemptFailedError:
+        self._server.check_open()
         if not error.was_sent:
             self._server.lost()
             return self._failed(course, one, FailureKind.CONNECT, f"cannot connect to {url}: {error}")
-        course.live = one.live
+        course.live = one.samples if error.was_answered else one.live
+        if error.was_answered:
+            return self._failed(course, one, FailureKind.BAD_REPLY, f"{url}: {error}")
         if not error.was_idle:
             self._server.lost()
         message = f"the connection to {url} broke: {error}"
@@ -203,11 +233,11 @@ class Attempter:
         fault = read_fault(status, body)
         if status >= 500 and len(one.outgoing.rids) > 1:
             # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
-            course.live = one.live
+            course.live = one.samples
         if fault.kind is FailureKind.BUSY:
             self._server.refused()
         if status in {404, 405}:
-            message = f"{one.live.base} has no {one.outgoing.path}: is it the address of an SGLang server?"
+            message = f"{one.samples.base} has no {one.outgoing.path}: is it the address of an SGLang server?"
         else:
             message = f"the server says: {fault.message}"
         return self._failed(course, one, fault.kind, message, status, fault.body, asked_to_wait=retry_after(headers))
@@ -233,13 +263,14 @@ class Attempter:
         return AttemptFailedError(attempt, message, body, is_stale=is_stale, asked_to_wait=asked_to_wait)
 
     def _give_up_in_background(self, one: _Try) -> None:
-        if one.opening or (one.live.rids and not self._server.is_closed):
-            self._server.aborter.detach(self._give_up(one))
+        if one.opening:
+            self._server.aborter.detach(self._give_up_stream(one))
+        else:
+            self._server.aborter.stop_later(one.live)
 
-    async def _give_up(self, one: _Try) -> None:
+    async def _give_up_stream(self, one: _Try) -> None:
         try:
-            if not self._server.is_closed:
-                await self._server.aborter.stop(one.live)
+            await self._server.aborter.stop(one.live)
         finally:
             for opening in one.opening:
                 opening.cancel()

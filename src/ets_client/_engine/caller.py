@@ -34,6 +34,7 @@ __all__ = ["Caller"]
 _PLAIN_SECONDS = 60.0  # for a try that generates nothing
 _BUDGET_SECONDS = 0.1
 _ABORT_TRIES = 3
+_CLOSING_TURNS = 100
 _ONCE = RetryPolicy(attempts=1)
 _log = logging.getLogger("ets_client")
 T = TypeVar("T")
@@ -42,8 +43,8 @@ T = TypeVar("T")
 class Caller:
     """Sends calls to one server and repeats what may be repeated.
 
-    Cancelling a call tells the server to stop the samples of the running try, in the background and for at most 2 s,
-    and lets the cancellation through at once.
+    Cancelling a call tells the server to stop the samples of the running try, in the background, and lets the
+    cancellation through at once. An abort is given up when the server has taken none for 2 s.
     """
 
     def __init__(self, server: Server) -> None:
@@ -51,6 +52,7 @@ class Caller:
         self._server = server
         self._attempter = Attempter(server)
         self._opened: set[OpenCall] = set()
+        self._repeating: set[asyncio.Timeout] = set()  # of calls that wait or are on another try
 
     async def call(
         self,
@@ -142,23 +144,34 @@ class Caller:
         self._server.aborter.detach(stop())
 
     def lost(self, error: TransportError, rids: tuple[str, ...]) -> ServerUnreachableError:
-        """Note that a stream broke, and make the error for it."""
+        """Note that a stream broke, and make the error for it.
+
+        Raises:
+            ConfigurationError: the client is closed, which broke it.
+        """
+        self._server.check_open()
         self._server.lost()
         return ServerUnreachableError(f"the connection broke in the middle of a stream: {error}", rids=rids)
 
     async def abort(self, rids: tuple[str, ...]) -> None:
-        """Tell the server to stop these samples; at most 2 s, and errors are ignored: the samples may have ended."""
+        """Tell the server to stop these samples. Errors are ignored: they may have ended, or it takes no aborts."""
         await self._server.aborter.stop(self._server.live(rids))
 
     async def aclose(self) -> None:
-        """End all streams and take no more calls, after the aborts that are on their way (each has at most 2 s)."""
-        try:
-            for call in list(self._opened):
-                await self.close(call)
-            await self._server.gate.aclose()
-            await self._server.aborter.finish()
-        finally:
-            self._server.is_closed = True
+        """Take no more calls, end those that run or wait, and stop their samples; 4 s at most."""
+        server = self._server
+        server.is_closed = True
+        for call in list(self._opened):
+            await self.close(call)
+        await server.gate.aclose()
+        self._attempter.end_all()
+        for scope in self._repeating:
+            scope.reschedule(asyncio.get_running_loop().time())
+        for _ in range(_CLOSING_TURNS):
+            if not (server.counters.in_flight or self._repeating):
+                break
+            await asyncio.sleep(0)  # they see their end a turn of the loop later, and leave their aborts
+        await server.aborter.finish()
 
     async def _run(self, course: Course, attempt: Callable[[], Awaitable[T]]) -> T:
         server = self._server
@@ -200,8 +213,10 @@ class Caller:
     @contextlib.asynccontextmanager
     async def _explained(self, course: Course) -> AsyncGenerator[None]:
         """Hold the deadline; turn what the engine raises into what callers know; leave nothing running."""
+        scope = asyncio.timeout_at(course.deadline.at)
+        self._repeating.add(scope)
         try:
-            async with asyncio.timeout_at(course.deadline.at):
+            async with scope:
                 yield
         except AttemptFailedError as failure:
             raise final_error(failure, course.attempts) from failure.__cause__
@@ -210,10 +225,11 @@ class Caller:
         except DeadlineExceededError:
             raise  # of the last try or of what stood before it, which know more
         except TimeoutError:
+            self._server.check_open()
             raise course.deadline.missed(course.attempts) from None
         finally:
-            if not self._server.is_closed:
-                self._server.aborter.stop_later(course.live)
+            self._repeating.discard(scope)
+            self._server.aborter.stop_later(course.live)
 
     def _wait(self, course: Course) -> Callable[[float], Awaitable[None]]:
         """What tenacity does between tries: wait for the time, the server, or room."""

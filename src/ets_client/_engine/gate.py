@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from .._core.breaker import Breaker
+from ..errors import ConfigurationError
 from ..stats import ServerState
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Gate:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._watch: asyncio.Task[None] | None = None
         self._outages = 0
+        self._is_closed = False
         self.has_answered = False
 
     @property
@@ -91,7 +93,10 @@ class Gate:
 
         Raises:
             GateClosedError: it did not for too long.
+            ConfigurationError: the client is closed.
         """
+        if self._is_closed:
+            raise _closed()
         state = self._breaker.state
         if state is ServerState.UP:
             return
@@ -127,9 +132,11 @@ class Gate:
             self._on_change(ServerState.FULL)
 
     async def aclose(self) -> None:
-        """Stop looking; those that wait are cancelled."""
+        """Stop looking; for those that wait, and for all that come, it is an error."""
+        self._is_closed = True
         for waiter in self._waiting:
-            waiter.cancel()
+            if not waiter.done():
+                waiter.set_exception(_closed())
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
@@ -177,3 +184,7 @@ class Gate:
         """Drop those that were cancelled; whether anybody waits."""
         self._waiting = deque(waiter for waiter in self._waiting if not waiter.done())
         return bool(self._waiting)
+
+
+def _closed() -> ConfigurationError:
+    return ConfigurationError("this client was closed: make a new one")

@@ -44,7 +44,7 @@ class OpenCall:
         that was closed, so that nothing could abort its samples any more.
 
         Raises:
-            TransportError: the connection broke, or nothing came for too long.
+            TransportError: the connection broke, nothing came for too long, or the client was closed meanwhile.
         """
         if self._reading is None:
             self._reading = asyncio.get_running_loop().create_task(self._next())
@@ -52,7 +52,9 @@ class OpenCall:
         if not done:
             message = f"nothing came for {self.limit:.3g} s, much longer than it should take"
             raise TransportError(message, was_sent=True)
-        reading, self._reading = self._reading, None
+        (reading,), self._reading = done, None
+        if reading.cancelled():  # by aclose(): nobody cancelled the caller
+            raise TransportError("the stream was closed", was_sent=True)
         return reading.result()
 
     async def aclose(self) -> None:

@@ -45,6 +45,13 @@ class Watchdog:
         """The attempt has ended."""
         self._watched.pop(scope, None)
 
+    def end_all(self) -> None:
+        """Make all scopes time out now."""
+        now = asyncio.get_running_loop().time()
+        for scope in self._watched:
+            scope.reschedule(now)
+        self._watched.clear()
+
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()

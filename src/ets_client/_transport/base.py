@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 __all__ = ["HttpReply", "HttpRequest", "HttpStream", "Transport", "TransportError", "TransportStats"]
 
@@ -21,6 +21,7 @@ class HttpRequest:
         headers: besides those that HTTP itself needs. They may hold a key, so they are not shown.
         body: sent as it is.
         lane: ``work`` for generation, ``control`` for what must never queue behind it (aborts, health).
+        on_sent: called when it has a connection and goes out, at the latest: from then on the server may see it.
     """
 
     method: Literal["GET", "POST"]
@@ -28,6 +29,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     body: bytes = field(default=b"", repr=False)
     lane: Literal["work", "control"] = "work"
+    on_sent: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,14 @@ class TransportError(Exception):
         was_sent: whether the server may have seen the request.
         was_idle: whether the connection had been used before and broke before a byte of the reply: most likely the
             server closed it for being idle just then, and never read the request.
+        was_answered: whether something came that is no reply, or one that is too large: another try will not mend it.
     """
 
-    def __init__(self, message: str, *, was_sent: bool, was_idle: bool = False) -> None:
+    def __init__(self, message: str, *, was_sent: bool, was_idle: bool = False, was_answered: bool = False) -> None:
         super().__init__(message)
         self.was_sent = was_sent
         self.was_idle = was_idle
+        self.was_answered = was_answered
 
 
 @dataclass(frozen=True, slots=True)

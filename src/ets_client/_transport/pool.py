@@ -81,6 +81,8 @@ class Pool:
         try:
             if connection is None:
                 connection = await lane.connect()
+            if request.on_sent is not None:
+                request.on_sent()
             self._requests += 1
             self._sent += len(request.body)
             exchange = connection.send(head, request.body, self._most_body)
@@ -109,6 +111,8 @@ class Pool:
         try:
             if connection is None:
                 connection = await lane.connect()
+            if request.on_sent is not None:
+                request.on_sent()
             return await self.stream(lane, connection, head, request.body, self._most_body)
         except BaseException:
             if connection is not None:

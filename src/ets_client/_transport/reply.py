@@ -88,13 +88,13 @@ class ReplyReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            raise _broken(f"the server wants another protocol (status {self._parser.get_status_code()})") from None
+            raise _unusable(f"the server wants another protocol (status {self._parser.get_status_code()})") from None
         except httptools.HttpParserError as error:
             if self.is_complete:  # more bytes than one reply: it is good, the connection is not
                 self.keeps_alive = False
                 return
             if self._error is None:
-                raise _broken(_not_http(bytes(data[:24]) if is_first else b"", error)) from error
+                raise _unusable(_not_http(bytes(data[:24]) if is_first else b"", error)) from error
         if self._error is not None:
             raise self._error
         if self.is_complete:
@@ -105,7 +105,7 @@ class ReplyReader:
             # llhttp keeps a header until it is whole, trailers too: without a bound one header could fill the memory.
             self._overhead += len(data)
             if self._overhead > _MOST_HEAD:
-                raise _broken(f"the reply's headers are larger than {_MOST_HEAD} bytes: is it an SGLang server?")
+                raise _unusable(f"the reply's headers are larger than {_MOST_HEAD} bytes: is it an SGLang server?")
 
     def feed_eof(self) -> None:
         """Take the end of the connection, with which a reply without a length is complete.
@@ -117,9 +117,9 @@ class ReplyReader:
             self.is_complete = True
             self.keeps_alive = False
         elif self.has_begun:
-            raise _broken("the server closed the connection in the middle of the reply")
+            raise TransportError("the server closed the connection in the middle of the reply", was_sent=True)
         else:
-            raise _broken("the server closed the connection before it answered")
+            raise TransportError("the server closed the connection before it answered", was_sent=True)
 
     def headers(self) -> dict[str, str]:
         """The headers by name in lower case; what came twice is joined with a comma."""
@@ -147,7 +147,7 @@ class ReplyReader:
     def on_message_begin(self) -> None:
         """A reply begins."""
         if self.is_complete:
-            raise _broken("more bytes than one reply")  # feed() takes it from llhttp
+            raise _unusable("more bytes than one reply")  # feed() takes it from llhttp
         self.raw_headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -192,14 +192,14 @@ class ReplyReader:
     def _check_size(self, size: int) -> None:
         if size > self._most_body:
             self.pieces.clear()
-            self._error = _broken(
+            self._error = _unusable(
                 f"the reply's body has {size} bytes or more, the most is {self._most_body:.0f}: ask for fewer samples, "
                 "tokens or log-probabilities at once"
             )
 
 
-def _broken(message: str) -> TransportError:
-    return TransportError(message, was_sent=True)
+def _unusable(message: str) -> TransportError:
+    return TransportError(message, was_sent=True, was_answered=True)
 
 
 def _not_http(start: bytes, error: Exception) -> str:

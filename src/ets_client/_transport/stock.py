@@ -61,6 +61,7 @@ class StockTransport:
             TransportError: there was none.
         """
         pool = self._pools[request.lane]
+        _tell_sent(request)
         with _transport_errors():
             reply = await pool.request(request.method, request.url, headers=request.headers, content=request.body)
         self._requests += 1
@@ -75,6 +76,7 @@ class StockTransport:
             TransportError: there was none.
         """
         pool = self._pools[request.lane]
+        _tell_sent(request)
         with _transport_errors():
             outgoing = pool.build_request(request.method, request.url, headers=request.headers, content=request.body)
             return _StockStream(await pool.send(outgoing, stream=True))
@@ -120,6 +122,11 @@ class _Borrowed(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._transport.handle_async_request(request)
+
+
+def _tell_sent(request: HttpRequest) -> None:
+    if request.on_sent is not None:
+        request.on_sent()  # httpx does not tell when a request has got its connection
 
 
 @contextmanager

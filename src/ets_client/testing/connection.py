@@ -166,6 +166,12 @@ class Exchange:
         self._is_ended = True
         self._connection.close()
 
+    def raw(self, data: bytes) -> None:
+        """Send bytes that need be no reply, and close the connection."""
+        self._is_ended = True
+        self._connection.write(data)
+        self._connection.close()
+
     def reset(self) -> None:
         """Reset the connection."""
         self._is_ended = True

@@ -19,6 +19,7 @@ __all__ = [
     "Late",
     "NeverAnswer",
     "QueueFull",
+    "Raw",
     "Refuse",
     "Reset",
     "Rule",
@@ -95,6 +96,13 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """These bytes instead of a reply, header and all, and the connection closes; the request is not carried out."""
+
+    data: bytes = b"\x15\x03\x01\x00\x02\x02\x46"  # what a server that speaks TLS says to HTTP
+
+
+@dataclass(frozen=True, slots=True)
 class Slow:
     """The reply comes in pieces of so many bytes, with a pause after each."""
 
@@ -109,7 +117,7 @@ class Late:
     seconds: float = 1.0
 
 
-Fault = Refuse | Reset | Stall | NeverAnswer | Answer | ServerError | QueueFull | Garbage | Cut | Slow | Late
+Fault = Refuse | Reset | Stall | NeverAnswer | Answer | ServerError | QueueFull | Garbage | Raw | Cut | Slow | Late
 
 
 @dataclass(slots=True)

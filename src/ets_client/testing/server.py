@@ -17,7 +17,7 @@ from .connection import Connection
 from .dialect import dialect_of
 from .engine import Engine
 from .errors import RejectedError, http_error
-from .faults import Answer, FaultPlan, Late, NeverAnswer, QueueFull, Refuse, Reset, ServerError
+from .faults import Answer, FaultPlan, Late, NeverAnswer, QueueFull, Raw, Refuse, Reset, ServerError
 from .model import SeededModel
 from .options import FakeOptions
 from .replies import Replies
@@ -276,6 +276,8 @@ class FakeServer:
             self.clock.call_later(fault.seconds, self._listen_again)
         elif isinstance(fault, Answer):
             exchange.reply(fault.status, fault.body, fault.content_type)
+        elif isinstance(fault, Raw):
+            exchange.raw(fault.data)
         elif isinstance(fault, ServerError):
             exchange.reply(500, b"Internal Server Error", _PLAIN, closes=True)
         elif isinstance(fault, QueueFull):

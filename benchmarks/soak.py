@@ -1,0 +1,168 @@
+"""A long run with faults: `ETS_SOAK_SECONDS=600 python benchmarks/soak.py [OUT.json]`.
+
+128 expands in flight for as long as it says, 1 % of the requests meet a fault (reset, stall, 503, 500, garbage, silence, late), and
+one expand in twenty is cancelled. Memory, file descriptors, tasks and the loop's lag are sampled each second; memory that grows,
+descriptors or tasks that are left, an expand that is lost, or a lag of 20 ms and more at p99 make it fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faulty_server import faulty_server
+
+from ets_client import AsyncPolicyClient, RetryPolicy, SamplingParams
+
+if TYPE_CHECKING:
+    from ets_client import Expansion
+
+SECONDS = float(os.environ.get("ETS_SOAK_SECONDS", "600"))
+IN_FLIGHT = 128
+STEP = SamplingParams(max_new_tokens=32, ignore_eos=True, stop="never")
+COSTS = {"decode_step": 0.02}  # a step of a large model; the 128 wait for the server, not for this machine
+RULES = [
+    ("Reset", {}, 0.002),
+    ("Reset", {"after": 100}, 0.002),
+    ("Stall", {"after": 60}, 0.001),
+    ("QueueFull", {}, 0.001),
+    ("ServerError", {}, 0.0),  # the request's fault, nearly always: an error for the caller, so not here
+    ("Garbage", {}, 0.002),
+    ("NeverAnswer", {}, 0.001),
+    ("Late", {"seconds": 0.5}, 0.001),
+]
+MOST_GROWTH_MB = 10.0
+MOST_LAG_MS = 20.0
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class Lag:
+    """How late the loop wakes what sleeps 10 ms."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def watch(self) -> None:
+        while True:
+            due = time.perf_counter() + 0.01
+            await asyncio.sleep(0.01)
+            self.seconds.append(time.perf_counter() - due)
+
+
+async def soak(url: str) -> dict[str, Any]:
+    chance = random.Random(3)
+    done: Counter[str] = Counter()
+    samples: list[dict[str, float]] = []
+    end = time.perf_counter() + SECONDS
+    policy = RetryPolicy(least_attempt=3.0, first_wait=0.05)
+    async with AsyncPolicyClient(url, "tiny", retry=policy, timeout=60.0) as client:
+        lag = Lag()
+        watch = asyncio.create_task(lag.watch())
+
+        async def one() -> Expansion:
+            return await client.expand([chance.randrange(256) for _ in range(64)], chance.choice([1, 2, 4]), STEP)
+
+        async def work() -> None:
+            while time.perf_counter() < end:
+                call = asyncio.ensure_future(one())
+                if chance.random() < 0.05:
+                    await asyncio.wait([call], timeout=chance.random())
+                    call.cancel()
+                try:
+                    await call
+                    done["succeeded"] += 1
+                except asyncio.CancelledError:
+                    done["cancelled"] += 1
+                except Exception as error:  # noqa: BLE001 - counted, whatever it is
+                    done[f"{type(error).__name__}: {error}"[:120]] += 1
+
+        tasks_before = len(asyncio.all_tasks())
+        workers = [asyncio.create_task(work()) for _ in range(IN_FLIGHT)]
+        while time.perf_counter() < end:
+            await asyncio.sleep(1.0)
+            if len(samples) % 10 == 0:
+                gc.collect()
+            samples.append(
+                {"rss_mb": resident_mb(), "descriptors": descriptors(), "tasks": len(asyncio.all_tasks())}
+            )
+        await asyncio.gather(*workers)
+        await asyncio.sleep(2.0)
+        watch.cancel()
+        stats = client.stats
+        tasks_left = len(asyncio.all_tasks()) - tasks_before
+        warm = client._warmth
+    third = max(1, len(samples) // 3)
+    late = sorted(lag.seconds)
+    rss = [sample["rss_mb"] for sample in samples]
+    return {
+        "seconds": SECONDS,
+        "in flight": IN_FLIGHT,
+        "expands": dict(done),
+        "failed tries": dict(stats.failures),
+        "sent again": stats.resends,
+        "aborts": stats.aborts,
+        "connections opened": stats.connections_opened,
+        "rss MB: median of the first, second, last third": [
+            round(statistics.median(rss[place * third : (place + 1) * third]), 1) for place in range(3)
+        ],
+        "descriptors, most": max(sample["descriptors"] for sample in samples),
+        "descriptors at the end": descriptors(),
+        "tasks, most": max(sample["tasks"] for sample in samples),
+        "tasks left": tasks_left,
+        "connections left busy": stats.connections_busy,
+        "prefixes remembered as warm": len(warm),
+        "lag of the loop, ms: p50, p99, most": [
+            round(late[int(share * (len(late) - 1))] * 1e3, 2) for share in (0.5, 0.99, 1.0)
+        ],
+    }
+
+
+def main(out: str | None) -> None:
+    faults = [(name, fields, {"probability": share}) for name, fields, share in RULES if share]
+    with faulty_server(COSTS, max_running_requests=512, max_total_tokens=262_144) as server:
+        before = descriptors()
+        server.faults(*faults)
+        found = asyncio.run(soak(server.url))
+    report = {
+        "benchmark": "soak",
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}",
+        "load of the machine": round(os.getloadavg()[0], 1),
+        **found,
+    }
+    print(json.dumps(report, indent=1))
+    if out is not None:
+        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    first, _, last = found["rss MB: median of the first, second, last third"]
+    checks = {
+        "memory grows": last - first > MOST_GROWTH_MB,
+        "descriptors are left": found["descriptors at the end"] > before + 4,
+        "tasks are left": found["tasks left"] > 0,
+        "expands were lost": bool(found["expands"].keys() - {"succeeded", "cancelled"}),
+        "the loop lags": found["lag of the loop, ms: p50, p99, most"][1] >= MOST_LAG_MS,
+    }
+    failed = [what for what, is_so in checks.items() if is_so]
+    if failed:
+        sys.exit("soak failed: " + ", ".join(failed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)

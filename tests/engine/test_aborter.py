@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ets_client._engine.aborter import Aborter, Live
+from ets_client._engine.counters import Counters
+from ets_client._transport.base import HttpReply, HttpRequest, TransportError
+from tests.fakes import Clock, FakeTransport, eventually, never
+
+if TYPE_CHECKING:
+    from ets_client.events import ClientEvent
+
+RESET = TransportError("reset", was_sent=True)
+IDLE = TransportError("reset", was_sent=True, was_idle=True)
+
+
+class Site:
+    """A server that takes the aborts which are let through."""
+
+    def __init__(self) -> None:
+        self.transport = FakeTransport()
+        self.transport.send = self._send  # type: ignore[method-assign]
+        self.events: list[ClientEvent] = []
+        self.counters = Counters()
+        self.aborter = Aborter(self.transport, self.counters, self.events.append)
+        self.open: list[asyncio.Future[None]] = []
+        self.taken: list[str] = []
+
+    async def _send(self, request: HttpRequest) -> HttpReply:
+        gate = asyncio.get_running_loop().create_future()
+        self.open.append(gate)
+        try:
+            await gate
+        finally:
+            self.open.remove(gate)
+        self.taken.append(json.loads(request.body)["rid"])
+        return HttpReply(200, b"")
+
+    def let(self, count: int) -> None:
+        for gate in self.open[:count]:
+            gate.set_result(None)
+
+
+def live(count: int, base: str = "http://a", **more: float) -> Live:
+    return Live(base, {}, tuple(f"{base[-1]}{place}" for place in range(count)), **more)
+
+
+async def test_thousands_at_once_go_out_six_at_a_time_and_none_is_lost_while_the_server_takes_them() -> None:
+    site, clock = Site(), Clock()
+    stops = [asyncio.ensure_future(site.aborter.stop(live(20))) for _ in range(6)]
+    for done in range(0, 120, 6):
+        await eventually(lambda done=done: len(site.taken) == done and len(site.open) == 6)  # type: ignore[misc]
+        await clock.jump(1.9, when=lambda: True)  # 38 s in all
+        site.let(6)
+    assert await asyncio.gather(*stops) == [True] * 6
+    assert (len(site.taken), site.counters.aborts, len(site.events)) == (120, 120, 6)
+
+
+async def test_a_server_that_takes_none_gets_none_of_those_that_wait_and_another_gets_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site, clock = Site(), Clock()
+    silent, other = (asyncio.ensure_future(site.aborter.stop(each)) for each in (live(50), live(2, "http://b")))
+    await clock.jump(2.0, when=lambda: len(site.open) == 6)
+    assert await silent is False
+    await eventually(lambda: len(site.open) == 2)
+    site.let(2)
+    assert await other is True
+    assert site.taken == ["b0", "b1"]
+    assert "http://a took no abort for 2 s: 45 samples may run on" in caplog.text
+
+
+async def test_one_abort_that_is_lost_does_not_stop_the_others() -> None:
+    site, clock = Site(), Clock()
+    stopping = asyncio.ensure_future(site.aborter.stop(live(8)))
+    await eventually(lambda: len(site.open) == 6)
+    lost = site.open[0]
+    for gate in site.open[1:]:
+        gate.set_result(None)
+    await eventually(lambda: len(site.taken) == 5 and len(site.open) == 3)
+    for gate in [gate for gate in site.open if gate is not lost]:
+        gate.set_result(None)
+    await eventually(lambda: len(site.taken) == 7)
+    await clock.jump(2.0, when=lambda: True)
+    assert await stopping is False
+
+
+async def test_what_nobody_waits_for_any_more_is_not_sent() -> None:
+    site = Site()
+    stopping = asyncio.ensure_future(site.aborter.stop(live(50)))
+    await eventually(lambda: len(site.open) == 6)
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    site.let(6)
+    await site.aborter.finish()
+    assert len(site.taken) == 6
+
+
+@pytest.mark.parametrize(("error", "aborts"), [(RESET, 2), (IDLE, 2), (TransportError("refused", was_sent=False), 1)])
+async def test_an_abort_whose_connection_breaks_is_sent_once_more(error: TransportError, aborts: int) -> None:
+    transport = FakeTransport()
+    transport.abort_script = [error]
+    assert await Aborter(transport, Counters(), lambda _: None).stop(live(1))
+    assert len(transport.aborts) == aborts
+
+
+async def test_a_transport_that_raises_anything_is_an_abort_that_was_not_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    transport = FakeTransport()
+    transport.abort_script = [ZeroDivisionError()]
+    assert await Aborter(transport, Counters(), lambda _: None).stop(live(1)) is False
+    assert "the abort of a sample at http://a failed" in caplog.text
+
+
+async def test_the_abort_of_a_request_that_went_out_just_now_is_repeated_after_a_second() -> None:
+    transport, clock = FakeTransport(), Clock()
+    aborter, now = Aborter(transport, Counters(), lambda _: None), asyncio.get_running_loop().time
+    aborter.stop_later(live(1, "http://a", sent=now() - 2.0))
+    aborter.stop_later(live(1, "http://b", sent=now() - 0.5))
+    await clock.jump(0.5, when=lambda: transport.aborted == ["a0", "b0"])
+    aborter.stop_later(live(1, "http://c", sent=now()))
+    await clock.jump(0.5, when=lambda: len(transport.aborts) == 3)
+    await clock.jump(0.5, when=lambda: transport.aborted == ["a0", "b0", "c0", "b0"])
+    await eventually(lambda: transport.aborted == ["a0", "b0", "c0", "b0", "c0"])
+    await aborter.finish()
+    assert len(transport.aborts) == 5
+
+
+async def test_closing_repeats_at_once_what_would_be_repeated_later_and_takes_no_more() -> None:
+    transport = FakeTransport()
+    aborter = Aborter(transport, Counters(), lambda _: None)
+    aborter.stop_later(live(2, sent=asyncio.get_running_loop().time()))
+    await aborter.finish()
+    assert transport.aborted == ["a0", "a1", "a0", "a1"]
+    assert await aborter.stop(live(1)) is False
+    aborter.stop_later(live(1))
+    assert len(transport.aborts) == 4
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_closing_does_not_wait_for_a_slow_server_for_long(caplog: pytest.LogCaptureFixture) -> None:
+    site, clock = Site(), Clock()
+    stopping = asyncio.ensure_future(site.aborter.stop(live(50)))
+    await eventually(lambda: len(site.open) == 6)
+    finishing = asyncio.ensure_future(site.aborter.finish())
+    for done in (0, 6):
+        await clock.jump(1.5, when=lambda done=done: len(site.taken) == done and len(site.open) == 6)  # type: ignore[misc]
+        site.let(6)
+    await clock.jump(1.5, when=lambda: len(site.taken) == 12)
+    await finishing
+    assert await stopping is False
+    assert "aborts unsent" in caplog.text
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_silent_abort_is_given_up() -> None:
+    transport, clock = FakeTransport(), Clock()
+    transport.abort_script = [never]
+    stopping = asyncio.ensure_future(Aborter(transport, Counters(), lambda _: None).stop(live(1)))
+    await clock.jump(2.0, when=lambda: len(transport.aborts) == 1)
+    assert await stopping is False
