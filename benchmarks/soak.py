@@ -100,9 +100,7 @@ async def soak(url: str) -> dict[str, Any]:
             await asyncio.sleep(1.0)
             if len(samples) % 10 == 0:
                 gc.collect()
-            samples.append(
-                {"rss_mb": resident_mb(), "descriptors": descriptors(), "tasks": len(asyncio.all_tasks())}
-            )
+            samples.append({"rss_mb": resident_mb(), "descriptors": descriptors(), "tasks": len(asyncio.all_tasks())})
         await asyncio.gather(*workers)
         await asyncio.sleep(2.0)
         watch.cancel()
