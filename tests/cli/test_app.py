@@ -87,7 +87,7 @@ def test_what_was_done_is_shown_and_written_when_the_server_is_lost(
     status, text, err = run("search", str(QUESTIONS), *options, "--out", str(out))
     assert status == 1
     assert err.startswith("error: ")
-    assert "[1] answer None: wrong" in text
+    assert "[1] answer none: wrong" in text
     assert json.loads(out.read_text())["questions"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -71,6 +72,13 @@ def test_plain_lines_tell_start_levels_and_answer() -> None:
         "[1] level 2: 1 step, answers 8; best -0.20: The answer is 8",
         "[1] answer 8: right, 1.5 s",
     ]
+
+
+def test_a_search_that_had_no_time_to_answer_is_not_called_wrong() -> None:
+    console = screen()
+    with PlainView(console) as view:
+        view.observe(SearchEnded(0, replace(story()[1], answer=None, is_correct=False, is_complete=False)))
+    assert written(console) == "[1] answer none: unfinished, 1.5 s\n"
 
 
 def test_the_tree_shows_what_lives_and_counts_what_was_pruned() -> None:

@@ -43,7 +43,9 @@ class PlainView:
                 self._print(f"[{number + 1}] level {depth}: {steps}{told}; best {best.score:.2f}: {text}")
             case SearchEnded(number, result):
                 verdict = {True: "right", False: "wrong", None: "not graded"}[result.is_correct]
-                self._print(f"[{number + 1}] answer {result.answer}: {verdict}, {result.seconds:.1f} s")
+                if result.answer is None and not result.is_complete:
+                    verdict = "unfinished"  # as in the table at the end
+                self._print(f"[{number + 1}] answer {result.answer or 'none'}: {verdict}, {result.seconds:.1f} s")
             case _:
                 return
 
