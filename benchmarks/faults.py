@@ -159,7 +159,9 @@ async def lost_replies(deadline: float | None) -> dict[str, Any]:
                 "expands": 64 * 40,
                 "deadline, seconds": deadline,
                 "succeeded": len(took),
-                "replies lost": server.ask()["generate"] - 1 - len(took) - len(missed) if deadline is None else len(missed),
+                "replies lost": server.ask()["generate"] - 1 - len(took) - len(missed)
+                if deadline is None
+                else len(missed),
                 "sent again": stats.resends,
                 "p50 of those that succeeded, ms": milliseconds(took, 0.5),
                 "p99, ms": milliseconds(took, 0.99),

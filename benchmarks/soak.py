@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 SECONDS = float(os.environ.get("ETS_SOAK_SECONDS", "600"))
 IN_FLIGHT = 128
-STEP = SamplingParams(max_new_tokens=32, ignore_eos=True, stop="never")
+STEP = SamplingParams(max_new_tokens=32, temperature=0.0, ignore_eos=True, stop="never")
+PROMPTS = 500  # few, and greedy: what the client remembers of prefixes must not look like a leak
 COSTS = {"decode_step": 0.02}  # a step of a large model; the 128 wait for the server, not for this machine
 RULES = [
     ("Reset", {}, 0.002),
@@ -69,6 +70,7 @@ class Lag:
 
 async def soak(url: str) -> dict[str, Any]:
     chance = random.Random(3)
+    prompts = [[chance.randrange(256) for _ in range(64)] for _ in range(PROMPTS)]
     done: Counter[str] = Counter()
     samples: list[dict[str, float]] = []
     end = time.perf_counter() + SECONDS
@@ -78,7 +80,7 @@ async def soak(url: str) -> dict[str, Any]:
         watch = asyncio.create_task(lag.watch())
 
         async def one() -> Expansion:
-            return await client.expand([chance.randrange(256) for _ in range(64)], chance.choice([1, 2, 4]), STEP)
+            return await client.expand(prompts[chance.randrange(PROMPTS)], chance.choice([1, 2, 4]), STEP)
 
         async def work() -> None:
             while time.perf_counter() < end:
@@ -100,9 +102,7 @@ async def soak(url: str) -> dict[str, Any]:
             await asyncio.sleep(1.0)
             if len(samples) % 10 == 0:
                 gc.collect()
-            samples.append(
-                {"rss_mb": resident_mb(), "descriptors": descriptors(), "tasks": len(asyncio.all_tasks())}
-            )
+            samples.append({"rss_mb": resident_mb(), "descriptors": descriptors(), "tasks": len(asyncio.all_tasks())})
         await asyncio.gather(*workers)
         await asyncio.sleep(2.0)
         watch.cancel()

@@ -144,7 +144,7 @@ class AsyncPolicyClient(ServerCalls):
             ConfigurationError: the server's model generates no text.
             RequestError: the call failed; which subclass says why.
 
-        Cancelling it stops its samples on the server (2 s at most, in the background).
+        Cancelling it stops its samples on the server in the background.
         """
         request = await self._step_request(prefix, n, sampling, logprobs=logprobs, timeout=timeout)
         return await self._ready().expander.expand(request)
@@ -201,7 +201,7 @@ class AsyncPolicyClient(ServerCalls):
             ConfigurationError: the server's model generates no text.
             RequestError: the call failed; which subclass says why.
 
-        Cancelling it stops the sample on the server (2 s at most, in the background).
+        Cancelling it stops the sample on the server in the background.
         """
         request = await self._path_request(prefix, sampling, logprobs=logprobs, timeout=timeout)
         expansion = await self._ready().expander.expand(request)
@@ -283,7 +283,7 @@ class AsyncPolicyClient(ServerCalls):
             ConfigurationError: the server's model generates no tokens.
             RequestError: the call failed.
 
-        Cancelling it stops its samples on the server (2 s at most, in the background).
+        Cancelling it stops its samples on the server in the background.
         """
         connection = self._ready()
         check_generates(connection.info)
@@ -334,7 +334,7 @@ class AsyncPolicyClient(ServerCalls):
             ConfigurationError: the server's model has no such head; nothing was sent.
             RequestError: the call failed.
 
-        Cancelling it stops what still waits on the server (2 s at most, in the background).
+        Cancelling it stops what still waits on the server in the background.
         """
         connection = self._ready()
         check_reward_head(connection.info)

@@ -128,7 +128,7 @@ class PolicyClient:
         self.close()
 
     def close(self) -> None:
-        """Cancel the calls of other threads, and close all connections after the aborts (2 s at most).
+        """Cancel the calls of other threads, and close all connections after the aborts (4 s at most).
 
         Raises:
             ConfigurationError: it was called on the client's own loop thread.

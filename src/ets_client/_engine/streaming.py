@@ -66,7 +66,7 @@ class SampleStream:
         return None
 
     async def aclose(self) -> None:
-        """End the stream; samples that have not ended are aborted in the background, for at most 2 s."""
+        """End the stream; samples that have not ended are aborted in the background."""
         self._is_closed = True
         await self._caller.close(self._call)
 
