@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ets_client import Prefix
-    from ets_client.testing import Job
+    from ets_client.testing.job import Job
     from tests.survival.cutting import Way
 
 N = 2
