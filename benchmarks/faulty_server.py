@@ -1,7 +1,7 @@
 """A fake server in a process of its own, whose faults are changed while it runs; for `faults.py` and `soak.py`.
 
-It reads lines of JSON: `{"faults": [["Reset", {"after": 30}, {"probability": 0.01}], ...]}` puts those in the place of the
-faults so far, and each line is answered with one that tells what the server has seen.
+It reads lines of JSON: `{"faults": [["Reset", {"after": 30}, {"probability": 0.01}], ...]}` puts those in the
+place of the faults so far, and each line is answered with one that tells what the server has seen.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class Connected:
         def __exit__(self, *_: object) -> None: ...
 
     async def aclose(self) -> None:
-        """Close all connections, after the aborts that are on their way (2 s at most)."""
+        """End what runs or waits, stop its samples, and close all connections; 4 s at most."""
         connection, self._connection = self._connection, None
         try:
             if connection is not None and connection.admitter is not None:

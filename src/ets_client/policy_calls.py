@@ -152,7 +152,7 @@ class PolicyCalls(ABC):
             ConfigurationError: the server's model generates no text.
             RequestError: the call failed; which subclass says why.
 
-        Cancelling it stops its samples on the server (2 s at most, in the background).
+        Cancelling it stops its samples on the server in the background.
         """
         connection, deadline = self._ready(), self._deadline(timeout)
         run = expand_partly if check_partial(partial) == "return" else Expander.expand
@@ -216,7 +216,7 @@ class PolicyCalls(ABC):
             ConfigurationError: the server's model generates no text.
             RequestError: the call failed; which subclass says why.
 
-        Cancelling it stops the sample on the server (2 s at most, in the background).
+        Cancelling it stops the sample on the server in the background.
         """
         connection, deadline = self._ready(), self._deadline(timeout)
 
@@ -303,7 +303,7 @@ class PolicyCalls(ABC):
             ConfigurationError: the server's model generates no tokens.
             RequestError: the call failed.
 
-        Cancelling it stops its samples on the server (2 s at most, in the background).
+        Cancelling it stops its samples on the server in the background.
         """
         connection = self._ready()
         check_generates(connection.info)
@@ -330,7 +330,7 @@ class PolicyCalls(ABC):
             ConfigurationError: the server's model has no such head; nothing was sent.
             RequestError: the call failed.
 
-        Cancelling it stops what still waits on the server (2 s at most, in the background).
+        Cancelling it stops what still waits on the server in the background.
         """
         connection = self._ready()
         check_reward_head(connection.info)

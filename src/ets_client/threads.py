@@ -109,7 +109,7 @@ class PolicyClient(SyncPolicyCalls):
         self.close()
 
     def close(self) -> None:
-        """Cancel the calls of other threads, and close all connections after the aborts (2 s at most).
+        """Cancel the calls of other threads, and close all connections after the aborts (4 s at most).
 
         Raises:
             ConfigurationError: it was called on the client's own loop thread.

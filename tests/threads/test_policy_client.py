@@ -220,7 +220,7 @@ class TestTheEnd:
         with pytest.raises(KeyboardInterrupt), PolicyClient(slow.base_url, "tiny") as client:
             client.expand("x", 4, ENDLESS)
         until(is_quiet(slow))
-        assert slow.count("/abort_request") == 4
+        assert slow.count("/abort_request") in {4, 8}  # closing repeats those of requests that went out just now
         until(lambda: slow.open_connections == 0)
         assert "ets_client" not in [thread.name for thread in threading.enumerate()]
 

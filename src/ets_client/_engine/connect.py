@@ -113,7 +113,10 @@ async def connect(
         ConfigurationError: there is no such profile, it is of another model than the server's, or what answers is a
             router that cannot be served as asked.
     """
-    given = profile if isinstance(profile, Profile) or profile is None else load_profile(profile)
+    if profile is None or isinstance(profile, Profile):
+        given = profile
+    else:
+        given = await asyncio.to_thread(load_profile, profile)  # it reads files
     info = await fetch_server_info(caller, timeout)
     if (warning := untried(info.version)) is not None:
         _log.warning("%s", warning)

@@ -78,7 +78,7 @@ class SampleStream:
         return None
 
     async def aclose(self) -> None:
-        """End the stream; samples that have not ended are aborted in the background, for at most 2 s."""
+        """End the stream; samples that have not ended are aborted in the background."""
         self._is_closed = True
         try:
             await self._caller.close(self._call)

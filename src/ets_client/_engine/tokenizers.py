@@ -235,7 +235,7 @@ async def find_local_tokenizer(tokenizer_path: str, server: Remote) -> LocalToke
         it gives other ids than the server (some models' tokenizers change theirs after loading).
     """
     path = Path(tokenizer_path) / "tokenizer.json"
-    if not path.is_file():
+    if not await asyncio.to_thread(path.is_file):  # on a network's disk it may take a while
         return None
     try:
         local = await load_local_tokenizer(path)

@@ -109,7 +109,7 @@ class Lane:
         self._dials.add(timeout)
         try:
             async with timeout:
-                context = self._tls() if scheme == "https" else None
+                context = await asyncio.to_thread(self._tls) if scheme == "https" else None  # the first reads files
                 await self._loop.create_connection(lambda: connection, host, port, ssl=context)
         except BaseException as error:
             connection.close()
