@@ -82,7 +82,12 @@ class _Opened:
         if part.sample is not None:
             async with request.deadline.limit("the text after a step's end was not decoded", stream.rids):
                 branch = await self._branches.make(
-                    request.prefix, request.sampling, request.limit, part.sample, part.logprobs
+                    request.prefix,
+                    request.sampling,
+                    request.limit,
+                    part.sample,
+                    part.logprobs,
+                    stream.predicted(part.index),
                 )
         self._part = None
         return part, branch

@@ -10,7 +10,6 @@ from .tokenizers import TokenTexts
 
 if TYPE_CHECKING:
     from .._core.limits import StepLimit
-    from .._core.warmth import Warmth
     from .._wire.generate import WireSample
     from ..logprobs import Logprobs
     from ..prefix import Prefix
@@ -21,15 +20,20 @@ __all__ = ["BranchMaker", "usage_of"]
 
 
 class BranchMaker:
-    """Knows how a step ended, which characters its tokens carry, and what the cache holds after it."""
+    """Knows how a step ended and which characters its tokens carry."""
 
-    def __init__(self, tokenizer: Tokenizer, warmth: Warmth) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._token_texts = TokenTexts(tokenizer)
-        self._warmth = warmth
 
     async def make(
-        self, prefix: Prefix, sampling: SamplingParams, limit: StepLimit, sample: WireSample, logprobs: Logprobs | None
+        self,
+        prefix: Prefix,
+        sampling: SamplingParams,
+        limit: StepLimit,
+        sample: WireSample,
+        logprobs: Logprobs | None,
+        predicted: int | None = None,
     ) -> Branch:
         """Make the branch of one sample that has ended.
 
@@ -39,6 +43,7 @@ class BranchMaker:
             limit: where its ``max_new_tokens`` came from.
             sample: what came back.
             logprobs: of the sample, when they were asked for and came.
+            predicted: tokens that it should have found in the cache.
 
         Raises:
             RequestError: the server was asked for the text of a token and failed.
@@ -58,7 +63,7 @@ class BranchMaker:
         if end is EndReason.DELIMITER:
             stop = str(matched)
             overshoot = await self._overshoot(sample, stop)
-        branch = Branch(
+        return Branch(
             text=sample.text,
             token_ids=tuple(sample.output_ids),
             prefix=prefix.child(sample.output_ids, sample.text + stop + overshoot),
@@ -68,11 +73,8 @@ class BranchMaker:
             usage=usage_of(sample),
             rid=sample.meta_info.id,
             logprobs=logprobs,
+            predicted_cached_tokens=predicted,
         )
-        if branch.token_ids or branch.end is not EndReason.ABORTED:  # aborted in the queue: nothing was computed
-            self._warmth.add(prefix)
-            self._warmth.add(branch.prefix)
-        return branch
 
     async def _overshoot(self, sample: WireSample, stop: str) -> str:
         if not sample.output_ids or surely_ends_at(stop, await self._token_texts.text(sample.output_ids[-1])):

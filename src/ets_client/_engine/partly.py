@@ -38,7 +38,12 @@ async def expand_partly(expander: Expander, request: ExpandRequest) -> Expansion
                 if part.sample is not None:
                     async with request.deadline.limit("the text after a step's end was not decoded", stream.rids):
                         branches[part.index] = await expander.branches.make(
-                            request.prefix, request.sampling, request.limit, part.sample, part.logprobs
+                            request.prefix,
+                            request.sampling,
+                            request.limit,
+                            part.sample,
+                            part.logprobs,
+                            stream.predicted(part.index),
                         )
             except RequestError as error:
                 failed = [place for place in range(request.n) if place not in branches and place not in failures]

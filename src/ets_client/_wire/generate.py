@@ -53,6 +53,7 @@ class WireMeta(BaseModel):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    weight_version: str | None = None
 
 
 class WireSample(BaseModel):
