@@ -81,10 +81,10 @@ def test_the_value_of_another_token_is_a_broken_reply() -> None:
     [
         (b"<html>", "the body"),
         (b"{}", "the body"),
-        (b'[{"text": "x"}]', "0.meta_info"),
-        (answer([["x", PLUS, None]]), "0.meta_info.input_token_logprobs.0.0"),
-        (answer([[-1.0, PLUS]]), "0.meta_info.input_token_logprobs.0.2"),
-        (answer("x"), "0.meta_info.input_token_logprobs"),
+        (b'[{"text": "x"}]', "[0]: Object missing required field `meta_info`"),
+        (answer([["x", PLUS, None]]), "[0].meta_info.input_token_logprobs[0][0]"),
+        (answer([[-1.0, PLUS]]), "[0].meta_info.input_token_logprobs[0]"),
+        (answer("x"), "[0].meta_info.input_token_logprobs"),
     ],
 )
 def test_garbage_is_a_broken_reply_that_says_where(body: bytes, where: str) -> None:
