@@ -376,7 +376,8 @@ class AsyncPolicyClient(ServerCalls):
     ) -> ExpandRequest:
         connection = self._ready()
         wanted = check_logprobs(logprobs, connection.info, connection.info.vocab_size)
-        prefix = await self._as_prefix(source, deadline)
+        async with deadline.limit("the text was not tokenised"):
+            prefix = await self._as_prefix(source)
         check_generates(connection.info)
         check_origin(prefix, connection.info.tokenizer_path)
         # With deterministic inference every request without a seed uses seed 42: all siblings would be equal.
@@ -397,13 +398,10 @@ class AsyncPolicyClient(ServerCalls):
             stacklevel=5,  # the line that called expand or generate
         )
 
-    async def _as_prefix(self, source: Prefix | Branch | str | Sequence[int], deadline: Deadline) -> Prefix:
+    async def _as_prefix(self, source: Prefix | Branch | str | Sequence[int]) -> Prefix:
         if isinstance(source, Branch):
             return source.prefix
-        if isinstance(source, Prefix):
-            return source
-        async with deadline.limit("the text was not tokenised"):
-            return await self.prefix(source)
+        return source if isinstance(source, Prefix) else await self.prefix(source)
 
     def _root_of(self, encoded: tuple[Sequence[int], str], namespace: str | None) -> Prefix:
         info = self._ready().info

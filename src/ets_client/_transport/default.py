@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .mocks import MockWatch
 from .pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     import httpx
 
     from .base import HttpReply, HttpRequest, HttpStream, Transport, TransportStats
@@ -48,13 +46,15 @@ class DefaultTransport:
         self._sizes = connections, keep_alive_seconds
         self._mocked: StockTransport | None = None
 
-    def send(self, request: HttpRequest) -> Coroutine[Any, Any, HttpReply]:
+    async def send(self, request: HttpRequest) -> HttpReply:
         """Send one request and wait for the whole reply: see :meth:`Pool.send`."""
-        return self._now().send(request)
+        sending = self._now().send(request)
+        del request  # see there
+        return await sending
 
-    def open(self, request: HttpRequest) -> Coroutine[Any, Any, HttpStream]:
+    async def open(self, request: HttpRequest) -> HttpStream:
         """Send one request and wait for the header of the reply: see :meth:`Pool.open`."""
-        return self._now().open(request)
+        return await self._now().open(request)
 
     def stats(self) -> TransportStats:
         """The pool's; what went through a mock is not in it."""
