@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from .._core.pace import Work
@@ -36,14 +35,13 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Try:
-    """One try: of which call, what goes out, where to, since when, and beside how much else."""
+    """One try: what goes out, where to, since when, and beside how much else."""
 
-    course: Course
     outgoing: Outgoing
     live: Live
     start: float
     in_flight: int
-    opening: asyncio.Task[HttpStream] | None = None
+    opening: list[asyncio.Task[HttpStream]] = field(default_factory=list["asyncio.Task[HttpStream]"])
 
 
 class Attempter:
@@ -52,16 +50,16 @@ class Attempter:
     def __init__(self, server: Server) -> None:
         """Make tries on that server."""
         self._server = server
-        self._watchdog = Watchdog(server.policy.least_attempt, self._due)
+        self._watchdog = Watchdog(server.policy.least_attempt)
         self._answered_at = 0.0
 
-    async def send(self, course: Course, read: Callable[[bytes], T], did: Callable[[T], Work] | None = None) -> T:
+    async def send(self, course: Course, read: Callable[[bytes], T], did: Callable[[T], Work] | None) -> T:
         """Try once, for a whole reply.
 
         Args:
             course: the call.
             read: reads the reply's body.
-            did: what a reply shows to have been done, or None to learn nothing of the server's speed.
+            did: what a reply shows to have been done.
 
         Raises:
             AttemptFailedError: it failed.
@@ -69,17 +67,17 @@ class Attempter:
         """
         one = self._begin(course)
         try:
-            reply = await self._exchange(one, self._server.transport.send)
+            reply = await self._exchange(course, one, self._server.transport.send)
         finally:
             self._end(one)
         if not 200 <= reply.status < 300:
-            raise self._refused(one, reply.status, reply.body, reply.headers)
+            raise self._refused(course, one, reply.status, reply.body, reply.headers)
         try:
             result = read(reply.body)
         except BrokenReplyError as error:
             shown = "" if one.outgoing.hides_reply else reply.body[:300].decode(errors="replace")
             message = f"the reply to {one.outgoing.path} is not what SGLang sends: {error}"
-            raise self._failed(one, FailureKind.BAD_REPLY, message, reply.status, shown) from error
+            raise self._failed(course, one, FailureKind.BAD_REPLY, message, reply.status, shown) from error
         if did is not None:
             self._answered_at = self._now()
             self._server.pace.took(did(result), one.in_flight, self._answered_at - one.start)
@@ -98,13 +96,13 @@ class Attempter:
         """
         one = self._begin(course)
         try:
-            stream = await self._exchange(one, partial(self._open, one))
+            stream = await self._exchange(course, one, lambda request: self._open(one, request))
         except BaseException:
             self._end(one)
             raise
         if 200 <= stream.status < 300:
             self._server.gate.succeeded()
-            return OpenCall(one.outgoing, one.live, stream, self._limit(one))
+            return OpenCall(one.outgoing, one.live, stream, self._limit(course, one))
         try:
             body = b"".join([chunk async for chunk in stream.chunks()])
         except TransportError:
@@ -112,7 +110,7 @@ class Attempter:
         finally:
             self._end(one)
             await stream.aclose()
-        raise self._refused(one, stream.status, body, stream.headers)
+        raise self._refused(course, one, stream.status, body, stream.headers)
 
     def ended(self, call: OpenCall) -> None:
         """An open call is over."""
@@ -122,9 +120,9 @@ class Attempter:
     async def _open(self, one: _Try, request: HttpRequest) -> HttpStream:
         # A cancelled wait leaves it to _give_up to close the connection: see OpenCall.chunk.
         opening = asyncio.get_running_loop().create_task(self._server.transport.open(request))
-        one.opening = opening
+        one.opening.append(opening)
         await asyncio.wait([opening])
-        one.opening = None
+        one.opening.clear()
         return opening.result()
 
     def _begin(self, course: Course) -> _Try:
@@ -135,26 +133,21 @@ class Attempter:
         counters.in_flight += 1
         counters.samples += len(outgoing.rids)
         live = server.live(outgoing.rids if outgoing.is_abortable else ())
-        return _Try(course, outgoing, live, self._now(), counters.samples)
+        return _Try(outgoing, live, self._now(), counters.samples)
 
-    def _limit(self, one: _Try) -> float:
+    def _limit(self, course: Course, one: _Try) -> float:
         """Seconds after which a try is given up, by what is known now."""
-        work = one.course.work
-        if not isinstance(work, Work):
-            return work
+        if not isinstance(course.work, Work):
+            return course.work
         in_flight = max(one.in_flight, self._server.counters.samples)
-        return self._server.pace.limit(work, in_flight, one.course.unanswered)
-
-    def _due(self, one: _Try) -> float:
-        return one.start + self._limit(one)
+        return self._server.pace.limit(course.work, in_flight, course.unanswered)
 
     def _end(self, one: _Try) -> None:
         self._server.counters.in_flight -= 1
         self._server.counters.samples -= len(one.outgoing.rids)
 
-    async def _exchange(self, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
-        server, outgoing, course = self._server, one.outgoing, one.course
-        at = course.deadline.at
+    async def _exchange(self, course: Course, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
+        server, outgoing, at = self._server, one.outgoing, course.deadline.at
         url = one.live.base + outgoing.path
         headers = server.headers(is_admin=outgoing.is_admin)
         if outgoing.headers:
@@ -162,64 +155,66 @@ class Attempter:
         request = HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane)
         try:
             async with asyncio.timeout_at(at) as scope:
-                self._watchdog.watch(scope, one)
+                self._watchdog.watch(scope, lambda: one.start + self._limit(course, one))
                 try:
                     reply = await exchange(request)
                 finally:
                     self._watchdog.forget(scope)
         except asyncio.CancelledError:
-            self._failed(one, FailureKind.GIVEN_UP, "given up before the reply came")
+            self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
             self._give_up_in_background(one)
             raise
         except TimeoutError:
             if at is not None and self._now() >= at:
-                self._failed(one, FailureKind.GIVEN_UP, "given up before the reply came")
+                self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
                 self._give_up_in_background(one)
                 raise course.deadline.missed(course.attempts) from None
-            raise self._no_reply(one, url) from None
+            raise self._no_reply(course, one, url) from None
         except TransportError as error:
-            raise self._broken(one, url, error) from error
+            raise self._broken(course, one, url, error) from error
         server.gate.has_answered = True
         return reply
 
-    def _no_reply(self, one: _Try, url: str) -> AttemptFailedError:
+    def _no_reply(self, course: Course, one: _Try, url: str) -> AttemptFailedError:
         seconds = self._now() - one.start
-        work = one.course.work
-        if isinstance(work, Work) and self._answered_at < one.start:
+        if isinstance(course.work, Work) and self._answered_at < one.start:
             # Nobody was answered meanwhile, so the server is slow (it would have taken longer), and not this one lost.
-            self._server.pace.took(work, one.in_flight, seconds)
+            self._server.pace.took(course.work, one.in_flight, seconds)
         self._server.lost()
-        if one.opening is not None:
+        if one.opening:
             self._give_up_in_background(one)
-        one.course.live = one.live
+        course.live = one.live
         message = f"{url} took the request and gave no reply for {seconds:.3g} s, much longer than it should take"
-        return self._failed(one, FailureKind.NO_REPLY, message)
+        return self._failed(course, one, FailureKind.NO_REPLY, message)
 
-    def _broken(self, one: _Try, url: str, error: TransportError) -> AttemptFailedError:
+    def _broken(self, course: Course, one: _Try, url: str, error: TransportError) -> AttemptFailedError:
         if not error.was_sent:
             self._server.lost()
-            return self._failed(one, FailureKind.CONNECT, f"cannot connect to {url}: {error}")
-        one.course.live = one.live
+            return self._failed(course, one, FailureKind.CONNECT, f"cannot connect to {url}: {error}")
+        course.live = one.live
         if not error.was_idle:
             self._server.lost()
         message = f"the connection to {url} broke: {error}"
-        return self._failed(one, FailureKind.DISCONNECT, message, is_stale=error.was_idle)
+        return self._failed(course, one, FailureKind.DISCONNECT, message, is_stale=error.was_idle)
 
-    def _refused(self, one: _Try, status: int, body: bytes, headers: Mapping[str, str]) -> AttemptFailedError:
+    def _refused(
+        self, course: Course, one: _Try, status: int, body: bytes, headers: Mapping[str, str]
+    ) -> AttemptFailedError:
         fault = read_fault(status, body)
         if status >= 500 and len(one.outgoing.rids) > 1:
             # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
-            one.course.live = one.live
+            course.live = one.live
         if fault.kind is FailureKind.BUSY:
             self._server.gate.refused()
         if status in {404, 405}:
             message = f"{one.live.base} has no {one.outgoing.path}: is it the address of an SGLang server?"
         else:
             message = f"the server says: {fault.message}"
-        return self._failed(one, fault.kind, message, status, fault.body, asked_to_wait=retry_after(headers))
+        return self._failed(course, one, fault.kind, message, status, fault.body, asked_to_wait=retry_after(headers))
 
     def _failed(
         self,
+        course: Course,
         one: _Try,
         kind: FailureKind,
         message: str,
@@ -231,14 +226,14 @@ class Attempter:
     ) -> AttemptFailedError:
         """Write the failure down and make the exception for it."""
         attempt = Attempt(one.outgoing.rids, kind, f"{kind}: {message}", status, self._now() - one.start)
-        one.course.attempts.append(attempt)
+        course.attempts.append(attempt)
         self._server.counters.failures[kind] += 1
         self._server.tell(AttemptFailed(one.outgoing.path, attempt))
-        _log.debug("attempt %d of %s failed: %s", len(one.course.attempts), one.outgoing.path, attempt.outcome)
+        _log.debug("attempt %d of %s failed: %s", len(course.attempts), one.outgoing.path, attempt.outcome)
         return AttemptFailedError(attempt, message, body, is_stale=is_stale, asked_to_wait=asked_to_wait)
 
     def _give_up_in_background(self, one: _Try) -> None:
-        if one.opening is not None or (one.live.rids and not self._server.is_closed):
+        if one.opening or (one.live.rids and not self._server.is_closed):
             self._server.aborter.detach(self._give_up(one))
 
     async def _give_up(self, one: _Try) -> None:
@@ -246,9 +241,9 @@ class Attempter:
             if not self._server.is_closed:
                 await self._server.aborter.stop(one.live)
         finally:
-            if one.opening is not None:
-                one.opening.cancel()
-                (stream,) = await asyncio.gather(one.opening, return_exceptions=True)
+            for opening in one.opening:
+                opening.cancel()
+                (stream,) = await asyncio.gather(opening, return_exceptions=True)
                 if not isinstance(stream, BaseException):
                     await stream.aclose()
 

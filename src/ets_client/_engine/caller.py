@@ -96,7 +96,7 @@ class Caller:
             ConfigurationError: the client is closed.
         """
         course = Course(make, deadline, _ONCE, deadline.seconds)
-        return await self._run(course, partial(self._attempter.send, read=read))
+        return await self._run(course, partial(self._attempter.send, read=read, did=None))
 
     async def open(
         self,

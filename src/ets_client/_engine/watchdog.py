@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,36 +11,33 @@ if TYPE_CHECKING:
 __all__ = ["Watchdog"]
 
 _MOST_SECONDS = 1.0
-T = TypeVar("T")
 
 
-class Watchdog(Generic[T]):
+class Watchdog:
     """Looks at all attempts every now and then, with what is known by then.
 
     An attempt's time is not fixed when it begins: nothing is known of a server's speed while its first requests run,
     and those that get no reply must not wait as long as the slowest of all servers would need.
     """
 
-    def __init__(self, least: float, due: Callable[[T], float]) -> None:
+    def __init__(self, least: float) -> None:
         """Watch nothing yet.
 
         Args:
             least: seconds, the shortest time that any attempt has; four looks fit in it.
-            due: when an attempt is overdue, on the running loop's clock, by what is known now.
         """
         self._interval = min(_MOST_SECONDS, least / 4)
-        self._due = due
-        self._watched: dict[asyncio.Timeout, T] = {}
+        self._watched: dict[asyncio.Timeout, Callable[[], float]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, scope: asyncio.Timeout, attempt: T) -> None:
+    def watch(self, scope: asyncio.Timeout, due: Callable[[], float]) -> None:
         """Make a scope time out when its attempt is overdue.
 
         Args:
             scope: round the attempt.
-            attempt: what ``due`` is asked about.
+            due: when it is, on the running loop's clock, by what is known now.
         """
-        self._watched[scope] = attempt
+        self._watched[scope] = due
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._interval, self._look)
 
@@ -51,7 +48,7 @@ class Watchdog(Generic[T]):
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for scope in [scope for scope, attempt in self._watched.items() if self._due(attempt) <= now]:
+        for scope in [scope for scope, due in self._watched.items() if due() <= now]:
             del self._watched[scope]
             scope.reschedule(now)
         self._timer = loop.call_later(self._interval, self._look) if self._watched else None
