@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..logprobs import Logprobs
     from ..prefix import Prefix
     from ..sampling import SamplingParams
+    from .deadline import Deadline
     from .tokenizers import Tokenizer
 
 __all__ = ["BranchMaker", "usage_of"]
@@ -29,7 +30,13 @@ class BranchMaker:
         self._warmth = warmth
 
     async def make(
-        self, prefix: Prefix, sampling: SamplingParams, limit: StepLimit, sample: WireSample, logprobs: Logprobs | None
+        self,
+        prefix: Prefix,
+        sampling: SamplingParams,
+        limit: StepLimit,
+        sample: WireSample,
+        logprobs: Logprobs | None,
+        deadline: Deadline,
     ) -> Branch:
         """Make the branch of one sample that has ended.
 
@@ -39,9 +46,10 @@ class BranchMaker:
             limit: where its ``max_new_tokens`` came from.
             sample: what came back.
             logprobs: of the sample, when they were asked for and came.
+            deadline: until when the server may be asked for text, which is seldom needed.
 
         Raises:
-            RequestError: the server was asked for the text of a token and failed.
+            RequestError: the server was asked for the text of a token and failed, or the time was over.
         """
         finish = sample.meta_info.finish_reason
         matched = finish.matched if finish is not None else None
@@ -57,7 +65,7 @@ class BranchMaker:
         stop, overshoot = "", ""
         if end is EndReason.DELIMITER:
             stop = str(matched)
-            overshoot = await self._overshoot(sample, stop)
+            overshoot = await self._overshoot(sample, stop, deadline)
         branch = Branch(
             text=sample.text,
             token_ids=tuple(sample.output_ids),
@@ -74,10 +82,17 @@ class BranchMaker:
             self._warmth.add(branch.prefix)
         return branch
 
-    async def _overshoot(self, sample: WireSample, stop: str) -> str:
-        if not sample.output_ids or surely_ends_at(stop, await self._token_texts.text(sample.output_ids[-1])):
+    async def _overshoot(self, sample: WireSample, stop: str, deadline: Deadline) -> str:
+        if not sample.output_ids:
             return ""
-        return overshoot_in(await self._tokenizer.decode(sample.output_ids), sample.text, stop)
+        last = sample.output_ids[-1]
+        known = self._token_texts.known(last)
+        if known is not None and surely_ends_at(stop, known):
+            return ""
+        async with deadline.limit("the text after the step's end was not decoded", (sample.meta_info.id,)):
+            if known is None and surely_ends_at(stop, await self._token_texts.text(last)):
+                return ""
+            return overshoot_in(await self._tokenizer.decode(sample.output_ids), sample.text, stop)
 
 
 def usage_of(sample: WireSample) -> Usage:

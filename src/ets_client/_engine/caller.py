@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from .._core.retry import AwaitRoom, AwaitServer, Resend, Stop
@@ -82,7 +83,7 @@ class Caller:
             ConfigurationError: the client is closed, or another model is served there now.
         """
         course = Course(make, deadline, self._server.policy, work, before_resend)
-        return await self._run(course, lambda: self._attempter.send(course, read, did))
+        return await self._run(course, partial(self._attempter.send, read=read, did=did))
 
     async def once(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], deadline: Deadline) -> T:
         """Make one call without retries, now, whatever is known of the server: a question whether it is there.
@@ -97,7 +98,7 @@ class Caller:
             ConfigurationError: the client is closed.
         """
         course = Course(make, deadline, _ONCE, deadline.seconds)
-        return await self._run(course, lambda: self._attempter.send(course, read, None))
+        return await self._run(course, partial(self._attempter.send, read=read, did=None))
 
     async def open(
         self,
@@ -120,7 +121,7 @@ class Caller:
             ConfigurationError: the client is closed, or another model is served there now.
         """
         course = Course(make, deadline, self._server.policy, work, before_resend)
-        call = await self._run(course, lambda: self._attempter.open(course))
+        call = await self._run(course, self._attempter.open)
         self._opened.add(call)
         return call
 
@@ -173,7 +174,7 @@ class Caller:
             await asyncio.sleep(0)  # they see their end a turn of the loop later, and leave their aborts
         await server.aborter.finish()
 
-    async def _run(self, course: Course, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _run(self, course: Course, attempt: Callable[[Course], Awaitable[T]]) -> T:
         server = self._server
         server.check_open()
         server.counters.calls += 1
@@ -182,13 +183,13 @@ class Caller:
             if not server.gate.is_open and course.policy is not _ONCE:
                 async with self._explained(course):
                     await server.gate.enter()
-            return await attempt()  # straight: tenacity costs 35 µs a call, and nearly every first try succeeds
+            return await attempt(course)  # straight: tenacity costs 35 µs a call, and nearly every first try succeeds
         except AttemptFailedError as failure:
             first = failure
         async with self._explained(course):
             return await self._repeat(course, attempt, first)
 
-    async def _repeat(self, course: Course, attempt: Callable[[], Awaitable[T]], first: AttemptFailedError) -> T:
+    async def _repeat(self, course: Course, attempt: Callable[[Course], Awaitable[T]], first: AttemptFailedError) -> T:
         from tenacity import AsyncRetrying, retry_if_exception_type
 
         failed = [first]
@@ -197,7 +198,7 @@ class Caller:
             if failed:
                 raise failed.pop()
             await self._prepare(course)
-            return await attempt()
+            return await attempt(course)
 
         def gives_up(state: RetryCallState) -> bool:
             failure = state.outcome.exception() if state.outcome is not None else None

@@ -107,11 +107,10 @@ class Expander:
             did=_done,
             before_resend=warm_again,
         )
-        async with request.deadline.limit("the text after the steps' ends was not decoded"):
-            branches = [
-                await self._branches.make(prefix, request.sampling, request.limit, sample, logprobs)
-                for sample, logprobs in samples
-            ]
+        branches = [
+            await self._branches.make(prefix, request.sampling, request.limit, sample, logprobs, request.deadline)
+            for sample, logprobs in samples
+        ]
         seconds, warm_usage = time.monotonic() - start, sum(warmed, start=Usage())
         return Expansion(prefix, tuple(branches), plan.reason, warm_usage, seconds, request.sampling)
 

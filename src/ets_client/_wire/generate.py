@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
 
 from .broken import BrokenReplyError
+from .codec import read_json, to_json
 from .logprobs import logprob_fields
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ __all__ = [
 _RENAMED = {"seed": "sampling_seed"}
 
 
-class WireFinish(BaseModel):
+class WireFinish(Struct, kw_only=True):
     """``meta_info.finish_reason``. Kinds that are not known pass through."""
-
-    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     type: str
     matched: Any = None
@@ -40,13 +39,11 @@ class WireFinish(BaseModel):
     status_code: int | None = None
 
 
-class WireMeta(BaseModel):
+class WireMeta(Struct, kw_only=True):
     """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required.
 
     Log-probabilities are left where they are: :mod:`.logprobs` reads them when somebody looks.
     """
-
-    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     id: str
     finish_reason: WireFinish | None = None
@@ -55,17 +52,15 @@ class WireMeta(BaseModel):
     completion_tokens: int = 0
 
 
-class WireSample(BaseModel):
+class WireSample(Struct, kw_only=True):
     """One element of a reply."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
     text: str = ""
-    output_ids: list[int] = Field(default_factory=list[int])
+    output_ids: list[int] = field(default_factory=list[int])
     meta_info: WireMeta
 
 
-_SAMPLES = TypeAdapter(list[WireSample], config=ConfigDict(defer_build=True))
+_SAMPLES = Decoder(list[WireSample])
 
 
 def sampling_fields(params: SamplingParams) -> dict[str, Any]:
@@ -95,8 +90,9 @@ def generate_body(
         namespace: cache namespace, or None.
         stream: whether the reply shall come piece by piece.
     """
+    prompt = Raw(to_json(token_ids))  # written once, however many samples there are
     body: dict[str, Any] = {
-        "input_ids": [token_ids] * len(rids),
+        "input_ids": [prompt] * len(rids),
         "rid": list(rids),
         "sampling_params": list(sampling),
         **logprob_fields(logprobs, len(rids)),
@@ -188,12 +184,7 @@ def read_samples(body: bytes, expected: int) -> list[WireSample]:
     Raises:
         BrokenReplyError: it is not JSON of that shape.
     """
-    try:
-        samples = _SAMPLES.validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BrokenReplyError(f"{where or 'the body'}: {first['msg']}") from None
+    samples = read_json(_SAMPLES, body)
     if len(samples) != expected:
         raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected}")
     return samples
