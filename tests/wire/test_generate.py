@@ -160,7 +160,7 @@ def test_sglangs_own_n_has_its_request_id_in_a_list_of_one() -> None:
 
 def test_a_batch_for_a_router_has_no_list_but_the_prompts() -> None:
     body = json.loads(
-        router_body([[5, 6], [5, 6]], "a", {"top_k": 2}, namespace="tree", logprobs=LogprobOptions(), stream=True)
+        router_body([5, 6], 2, "a", {"top_k": 2}, namespace="tree", logprobs=LogprobOptions(), stream=True)
     )
     assert body == {
         "input_ids": [[5, 6], [5, 6]],
@@ -170,4 +170,4 @@ def test_a_batch_for_a_router_has_no_list_but_the_prompts() -> None:
         "stream": True,
         "extra_key": "tree",
     }
-    assert json.loads(router_body([[5]], "a", {}, namespace=None)).keys() == {"input_ids", "rid", "sampling_params"}
+    assert json.loads(router_body([5], 1, "a", {}, namespace=None)).keys() == {"input_ids", "rid", "sampling_params"}

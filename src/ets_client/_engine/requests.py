@@ -142,14 +142,15 @@ class RouterRequests:
         """Samples of one prefix; all have the sampling of the first."""
         _refuse_chosen(logprobs, "router")
         rid, namespace = new_rid(), prefix.origin.namespace
-        prompts = [prefix.token_ids] * len(sampling)
-        body = router_body(prompts, rid, sampling[0], namespace=namespace, logprobs=logprobs, stream=stream)
+        body = router_body(
+            prefix.token_ids, len(sampling), rid, sampling[0], namespace=namespace, logprobs=logprobs, stream=stream
+        )
         return _routed(body, _numbered(rid, len(sampling)), [prefix])
 
     def prefill(self, prefix: Prefix) -> Outgoing:
         """A request that only puts a prefix into the cache."""
         rid = new_rid()
-        body = router_body([prefix.token_ids], rid, {"max_new_tokens": 0}, namespace=prefix.origin.namespace)
+        body = router_body(prefix.token_ids, 1, rid, {"max_new_tokens": 0}, namespace=prefix.origin.namespace)
         return _routed(body, _numbered(rid, 1), [prefix])
 
     def together(self, prefix: Prefix) -> Hashable:

@@ -90,9 +90,8 @@ def generate_body(
         namespace: cache namespace, or None.
         stream: whether the reply shall come piece by piece.
     """
-    prompt = Raw(to_json(token_ids))  # written once, however many samples there are
     body: dict[str, Any] = {
-        "input_ids": [prompt] * len(rids),
+        "input_ids": _repeated(token_ids, len(rids)),
         "rid": list(rids),
         "sampling_params": list(sampling),
         **logprob_fields(logprobs, len(rids)),
@@ -132,7 +131,8 @@ def server_n_body(
 
 
 def router_body(
-    prompts: Sequence[Sequence[int]],
+    token_ids: Sequence[int],
+    samples: int,
     rid: str,
     sampling: dict[str, Any],
     *,
@@ -140,10 +140,11 @@ def router_body(
     logprobs: LogprobOptions | None = None,
     stream: bool = False,
 ) -> bytes:
-    """A batch as SGLang's routers take it: everything but the prompts is given once, for all samples.
+    """A batch of samples of one prompt as SGLang's routers take it: all but the prompt is given once, for all samples.
 
     Args:
-        prompts: token ids, one list a sample.
+        token_ids: the prompt.
+        samples: how many.
         rid: request id of the batch; the server calls its samples ``rid_0``, ``rid_1``, …
         sampling: :func:`sampling_fields` of all of them.
         namespace: cache namespace, or None.
@@ -151,10 +152,10 @@ def router_body(
         stream: whether the reply shall come piece by piece.
     """
     body: dict[str, Any] = {
-        "input_ids": list(prompts),
+        "input_ids": _repeated(token_ids, samples),
         "rid": rid,
         "sampling_params": sampling,
-        **logprob_fields(logprobs, len(prompts)),
+        **logprob_fields(logprobs, samples),
     }
     if stream:
         body["stream"] = True
@@ -172,6 +173,11 @@ def warm_body(token_ids: Sequence[int], rid: str, namespace: str | None) -> byte
         namespace: cache namespace, or None.
     """
     return generate_body(token_ids, [rid], [{"max_new_tokens": 0}], logprobs=None, namespace=namespace)
+
+
+def _repeated(token_ids: Sequence[int], samples: int) -> list[Raw]:
+    """A prompt for each sample, written once, however many there are."""
+    return [Raw(to_json(token_ids))] * samples
 
 
 def read_samples(body: bytes, expected: int) -> list[WireSample]:
