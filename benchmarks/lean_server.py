@@ -21,6 +21,7 @@ import uvloop
 from ets_client.testing import BareResponder, FakeServer
 
 JSON = {"Content-Type": "application/json"}
+GENERATION = {b"/generate", b"/v1/completions"}
 TOKENS = [101, 102, 103, 104]
 HEAD = b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
@@ -79,7 +80,7 @@ class Lean(asyncio.Protocol):
     def on_message_complete(self) -> None:
         Lean.served += 1
         reply = self._reply(b"".join(self._body))
-        wait = self._bare.wait_before_reply()
+        wait = self._bare.wait_before_reply() if self._url in GENERATION else 0.0  # questions are answered at once
         self._bare.served += 1  # the draws of its jitter follow this
         if wait > 0:
             asyncio.get_running_loop().call_later(wait, self._transport.write, HEAD % len(reply) + reply)

@@ -1,9 +1,9 @@
 """A long run with faults: `ETS_SOAK_SECONDS=600 python benchmarks/soak.py [OUT.json]`.
 
-128 expands in flight for as long as it says, 1 % of the requests meet a fault (reset, stall, 503, garbage, silence, late),
-and one expand in twenty is cancelled. Memory, descriptors and tasks are sampled each second. Memory that grows, descriptors
-or tasks that are left, an expand that is lost, or a lag of the loop of 20 ms and more at p99 make it fail. The lag of a
-loop that does nothing, in a process of its own, tells how much of that is the machine's.
+128 expands in flight for as long as it says, 1 % of the requests meet a fault (reset, stall, 503, garbage, silence,
+late), and one expand in twenty is cancelled. Memory that grows, descriptors or tasks that are left, an expand that is
+lost, or a lag of the loop of 20 ms and more at p99 make it fail. The lag of a loop that does nothing, in a process of
+its own, tells how much of that is the machine's.
 """
 
 from __future__ import annotations

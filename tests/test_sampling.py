@@ -126,9 +126,26 @@ def test_given_holds_exactly_the_fields_that_are_set(fields: dict[str, Any]) -> 
     assert SamplingParams(**fields).given() == fields
 
 
-def test_two_that_do_not_fit_together_are_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="min_new_tokens"):
-        SamplingParams(min_new_tokens=10).over(SamplingParams(max_new_tokens=5))
+@pytest.mark.parametrize(
+    ("upper", "lower", "words"),
+    [
+        ({"min_new_tokens": 10}, {"max_new_tokens": 5}, "min_new_tokens = 10 is more than max_new_tokens = 5"),
+        ({"regex": "a"}, {"ebnf": "b"}, "regex and ebnf"),
+        ({"json_schema": "{}"}, {"min_new_tokens": 1}, "min_new_tokens = 1 with json_schema"),
+    ],
+)
+def test_two_that_do_not_fit_together_are_refused(upper: Any, lower: Any, words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        SamplingParams(**upper).over(SamplingParams(**lower))
+    assert (caught.value.argument, caught.value.given) == ("sampling", lower | upper)
+
+
+def test_changed_fields_leave_the_others_and_the_original() -> None:
+    params = SamplingParams(temperature=1, max_new_tokens=5)
+    changed = params.changed({"max_new_tokens": 3, "seed": 0})
+    assert changed.given() == {"temperature": 1.0, "max_new_tokens": 3, "seed": 0}
+    assert params.given() == {"temperature": 1.0, "max_new_tokens": 5}
+    assert params.changed({}) == params
 
 
 def test_parameters_do_not_change() -> None:

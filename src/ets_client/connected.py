@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import warnings
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pydantic import SecretStr
@@ -216,6 +217,11 @@ class Connected:
                 "this client belongs to another event loop: make one for each loop, or one PolicyClient for all threads"
             )
         return self._connection
+
+    def __del__(self) -> None:
+        if getattr(self, "_connection", None) is not None:  # no such attribute when the arguments were wrong
+            message = f"{type(self).__name__} was not closed: use `async with`"
+            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         connection = self._connection

@@ -67,7 +67,10 @@ class Prefix:
     @property
     def root(self) -> Prefix:
         """The prefix at the top of this path."""
-        return self.path[0]
+        node = self
+        while node._parent is not None:
+            node = node._parent
+        return node
 
     @property
     def path(self) -> tuple[Prefix, ...]:
@@ -82,7 +85,10 @@ class Prefix:
     @property
     def token_ids(self) -> list[int]:
         """The token ids of the whole path, as a new list."""
-        return [token for node in self.path for token in node._ids]
+        ids: list[int] = []
+        for node in self.path:
+            ids += node._ids
+        return ids
 
     @property
     def step_token_ids(self) -> tuple[int, ...]:

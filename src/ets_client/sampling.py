@@ -145,25 +145,8 @@ class SamplingParams(BaseModel):
                 raise _as_invalid_request(error) from None
 
     @model_validator(mode="after")
-    def _check_fields_that_depend_on_each_other(self) -> Self:
-        if self.top_k is not None and self.top_k != -1 and not 1 <= self.top_k <= MOST_TOP_K:
-            raise ValueError(f"top_k = {self.top_k}: -1 (off) or from 1 to {MOST_TOP_K}")
-        least, most = self.min_new_tokens, self.max_new_tokens
-        if least is not None and most is not None and least > most:
-            raise ValueError(f"min_new_tokens = {least} is more than max_new_tokens = {most}")
-        for pattern in self.stop_regex or ():
-            if len(pattern.encode()) > MOST_PATTERN_BYTES:
-                raise ValueError(f"stop_regex = {pattern[:40]!r}…: at most {MOST_PATTERN_BYTES} bytes a pattern")
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"stop_regex = {pattern!r} is no pattern: {error}") from None
-        grammars = [name for name in GRAMMARS if getattr(self, name) is not None]
-        if len(grammars) > 1:
-            raise ValueError(f"{' and '.join(grammars)} are given: SGLang takes at most one of them")
-        if grammars and least:
-            # Where the grammar wants the end and min_new_tokens forbids it, no token is left: SGLang 0.5.18 dies.
-            raise ValueError(f"min_new_tokens = {least} with {grammars[0]}: let the grammar say how long the text is")
+    def _check_after(self) -> Self:
+        _check_fields_that_depend_on_each_other(self)
         return self
 
     def over(self, other: SamplingParams | None) -> SamplingParams:
@@ -173,7 +156,7 @@ class SamplingParams(BaseModel):
             other: the parameters underneath, or None.
 
         Returns:
-            A new object; what counts is decided field by field.
+            What counts, decided field by field.
 
         Raises:
             InvalidRequestError: the two do not fit together (``min_new_tokens`` of one above ``max_new_tokens`` of
@@ -181,11 +164,51 @@ class SamplingParams(BaseModel):
         """
         if other is None:
             return self
-        return SamplingParams(**{**other.given(), **self.given()})
+        mine = self.__dict__
+        return self.changed({name: value for name, value in other.given().items() if mine[name] is None})
+
+    def changed(self, fields: Mapping[str, Any]) -> SamplingParams:
+        """These parameters with some fields changed. Not for users: only how they fit together is checked again.
+
+        Args:
+            fields: values that other parameters have, or that are known to be in range.
+
+        Raises:
+            InvalidRequestError: they do not fit together.
+        """
+        if not fields:
+            return self
+        changed = self.model_copy(update=fields)
+        try:
+            _check_fields_that_depend_on_each_other(changed)
+        except ValueError as error:
+            raise InvalidRequestError("sampling", changed.given(), str(error)) from None
+        return changed
 
     def given(self) -> dict[str, Any]:
         """The fields that are set, by name."""
-        return {name: value for name, value in self if value is not None}
+        return {name: value for name, value in self.__dict__.items() if value is not None}
+
+
+def _check_fields_that_depend_on_each_other(params: SamplingParams) -> None:
+    if params.top_k is not None and params.top_k != -1 and not 1 <= params.top_k <= MOST_TOP_K:
+        raise ValueError(f"top_k = {params.top_k}: -1 (off) or from 1 to {MOST_TOP_K}")
+    least, most = params.min_new_tokens, params.max_new_tokens
+    if least is not None and most is not None and least > most:
+        raise ValueError(f"min_new_tokens = {least} is more than max_new_tokens = {most}")
+    for pattern in params.stop_regex or ():
+        if len(pattern.encode()) > MOST_PATTERN_BYTES:
+            raise ValueError(f"stop_regex = {pattern[:40]!r}…: at most {MOST_PATTERN_BYTES} bytes a pattern")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"stop_regex = {pattern!r} is no pattern: {error}") from None
+    grammars = [name for name in GRAMMARS if getattr(params, name) is not None]
+    if len(grammars) > 1:
+        raise ValueError(f"{' and '.join(grammars)} are given: SGLang takes at most one of them")
+    if grammars and least:
+        # Where the grammar wants the end and min_new_tokens forbids it, no token is left: SGLang 0.5.18 dies.
+        raise ValueError(f"min_new_tokens = {least} with {grammars[0]}: let the grammar say how long the text is")
 
 
 def _as_invalid_request(error: ValidationError) -> InvalidRequestError:

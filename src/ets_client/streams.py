@@ -80,15 +80,15 @@ class _Opened:
             return None
         branch = None
         if part.sample is not None:
-            async with request.deadline.limit("the text after a step's end was not decoded", stream.rids):
-                branch = await self._branches.make(
-                    request.prefix,
-                    request.sampling,
-                    request.limit,
-                    part.sample,
-                    part.logprobs,
-                    stream.predicted(part.index),
-                )
+            branch = await self._branches.make(
+                request.prefix,
+                request.sampling,
+                request.limit,
+                part.sample,
+                part.logprobs,
+                request.deadline,
+                stream.predicted(part.index),
+            )
         self._part = None
         return part, branch
 

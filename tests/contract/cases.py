@@ -289,7 +289,6 @@ def _classify(section: str, **body: Any) -> WireCase:
 
 
 ALL_CASES: list[WireCase] = [*CASES, *LABEL_CASES, *LATER_CASES]
-"""0.5.14 was recorded before the labels and the later cases were thought of."""
 
 REWARD_CASES: list[WireCase] = [
     WireCase("endpoint: /model_info", "GET", "/model_info"),

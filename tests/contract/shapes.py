@@ -70,6 +70,10 @@ _EXACT = frozenset(
     | {"num_retractions", "index", "count", "code", "object", "type", "param", "version", "retryable"}
     | {"prompt_token_ids"}
 )
+_GROWING = frozenset(
+    {"output_ids", "completion_tokens", "output_token_logprobs", "output_token_logprobs_length"}
+    | {"output_top_logprobs", "output_token_ids_logprobs"}
+)
 _FAULT = re.compile(r"'type': '(\w+)', 'loc': (\(.*?\)), 'msg': (['\"])(.*?)\3, 'input'")
 
 
@@ -157,7 +161,7 @@ def _sample(events: list[Any], loose: frozenset[str]) -> dict[str, Any]:
     grows = all(len(ids) == count for ids, count in told) and all(
         len(ids) < len(more) and more[: len(ids)] == ids for (ids, _), (more, _) in pairwise(told)
     )
-    begins = _value("", before[0], loose | {"output_ids", "completion_tokens"}) if before else None
+    begins = _value("", before[0], loose | _GROWING) if before else None
     return {"begins": begins, "grows": grows, "ends": _value("", end, loose)}
 
 

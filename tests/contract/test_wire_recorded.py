@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .cases import ALL_CASES, CASES, WireCase
+from .cases import ALL_CASES, WireCase
 from .imitated import imitate
 from .shapes import TYPES_ONLY, between_of, merged_like, shape_of
 
@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from ets_client.testing import Version
 
 VERSIONS: tuple[Version, ...] = ("0.5.14", "0.5.18", "0.5.23")
-RECORDED = {version: CASES if version == "0.5.14" else ALL_CASES for version in VERSIONS}
+# 0.5.14 was recorded on a server with a context of 8,192 tokens, to which these prompts for one of 2,048 are short.
+OTHER_CONTEXT = frozenset(
+    {
+        "later: a prompt as long as the context",
+        "later: a prompt and an output longer than the context",
+        "later: a prompt longer than the longest input",
+        "later: an output that is cut to the room",
+        "later: a prompt too long in a stream",
+    }
+)
+RECORDED = {
+    version: [case for case in ALL_CASES if version != "0.5.14" or case.section not in OTHER_CONTEXT]
+    for version in VERSIONS
+}
 PAIRS = [
     pytest.param(version, case, id=f"{version}-{case.section}") for version in VERSIONS for case in RECORDED[version]
 ]
@@ -63,7 +76,7 @@ def test_sections_are_unique_and_every_exception_names_one() -> None:
 
 
 def test_a_shape_tells_apart_what_clients_rely_on() -> None:
-    case = next(case for case in CASES if case.section == "ending: length")
+    case = next(case for case in ALL_CASES if case.section == "ending: length")
     reply = recorded("0.5.18")[case.section]
     shape = shape_of(case, reply)
     for change in (
@@ -82,7 +95,7 @@ def test_a_shape_tells_apart_what_clients_rely_on() -> None:
 
 
 def test_a_stream_may_be_merged_but_not_lose_tokens() -> None:
-    case = next(case for case in CASES if case.section == "stream: frames")
+    case = next(case for case in ALL_CASES if case.section == "stream: frames")
     reply = recorded("0.5.18")[case.section]
     shape = shape_of(case, reply)
     frames = reply["body"].split("\n\n")

@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ets_client import EndReason, SamplingParams, Usage
 from ets_client._core.limits import StepLimit
 from ets_client._engine.branches import BranchMaker, usage_of
+from ets_client._engine.deadline import Deadline
 from ets_client._engine.tokenizers import ServerTokenizer
 from ets_client._wire.generate import WireSample
 from tests.fakes import Rig, reply, root, sample, text_of
@@ -28,13 +31,13 @@ class Bench:
         self.maker = BranchMaker(ServerTokenizer(self.rig.caller, 60))
 
     async def make(self, *arguments: Any, stop: str = "\n\n", **meta: Any) -> Branch:
-        one = WireSample.model_validate(sample("r", *arguments, **meta))
+        one = msgspec.convert(sample("r", *arguments, **meta), WireSample)
         limit = StepLimit(20, "step")
-        return await self.maker.make(ROOT, SamplingParams(stop=stop), limit, one, None)
+        return await self.maker.make(ROOT, SamplingParams(stop=stop), limit, one, None, Deadline.after(None))
 
 
 def test_usage_is_what_the_server_counted() -> None:
-    assert usage_of(WireSample.model_validate(sample("r", (97,), prompt=9))) == Usage(9, 8, 1)
+    assert usage_of(msgspec.convert(sample("r", (97,), prompt=9), WireSample)) == Usage(9, 8, 1)
 
 
 async def test_the_text_of_a_token_is_asked_for_once_in_a_makers_life() -> None:

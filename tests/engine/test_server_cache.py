@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from ets_client import DeadlineExceededError, ReuseShortfallWarning
@@ -51,7 +52,7 @@ class Kitchen:
 def wire(ids: tuple[int, ...] = (7, 8), *, cached: int = 0, prompt: int = 100, **meta: Any) -> WireSample:
     one = sample("r", ids, prompt=prompt)
     one["meta_info"] |= {"cached_tokens": cached, **meta}
-    return WireSample.model_validate(one)
+    return msgspec.convert(one, WireSample)
 
 
 class TestWaiting:

@@ -46,9 +46,10 @@ async def test_expands_cancelled_at_random_moments_leave_nothing_running(live_en
                 assert task.cancelled()
 
         await asyncio.gather(*(worker() for _ in range(20)))
-        async with asyncio.timeout(2):
-            while await load(client):  # noqa: ASYNC110 - of another process
-                await asyncio.sleep(0.1)
+        # How long it takes is the machine's: two CPU cores that also run the server may need many seconds.
+        async with asyncio.timeout(120):
+            while await load(client):  # noqa: ASYNC110 - only the server knows
+                await asyncio.sleep(0.2)
         assert client.stats.in_flight == client.stats.samples_in_flight == 0
         healthy = await asyncio.gather(*(client.expand("Healthy?", 1, STEP) for _ in range(100)))
         assert len(healthy) == 100

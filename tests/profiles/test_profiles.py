@@ -104,6 +104,7 @@ def test_a_missing_file_is_named(own_folder: Path) -> None:
         (OWN + 'answer: {pattern: "x"}', "a group around the answer"),
         (OWN + "sampling: {temperature: -1}", r"sampling\.temperature"),
         (OWN.replace('["\\n"]', "[]"), r"steps\.delimiters"),
+        (OWN.replace('["\\n"]', str(["x"] * 33)), r"steps\.delimiters"),
         (OWN.replace("completion", "poem"), "prompt"),
         ("name: x", r"and 1 more"),
     ],

@@ -50,5 +50,5 @@ async def test_a_pruned_branch_costs_nothing_more_at_once() -> None:
         await eventually(lambda: client.stats.samples_in_flight == 64)
         for expand in expands:
             expand.cancel()
-        await eventually(lambda: server.count("/abort_request") == 64)
+        await eventually(lambda: server.count("/abort_request") >= 64)
         await eventually(lambda: server.scheduler.is_idle)

@@ -57,7 +57,8 @@ async def site(costs: Costs = FAST, **options: Any) -> AsyncIterator[Site]:
             await found.expand()
             yield found
             assert found.most_at_once == N
-            assert client.stats.in_flight == client.stats.connections_busy == 0
+            assert client.stats.in_flight == 0
+            await eventually(lambda: client.stats.connections_busy == 0)  # aborts are repeated
         await eventually(lambda: server.scheduler.is_idle)
 
 
@@ -81,7 +82,7 @@ async def test_a_cut_after_the_whole_request_stops_its_samples_before_they_are_s
         for place in range(10):
             here.proxy.cut("request", size, resets=place % 2 == 0)
             assert await here.expand(long) == N
-        assert here.server.count("/abort_request") == 10 * N
+        assert here.client.stats.aborts == 10 * N
 
 
 @pytest.mark.parametrize("resets", [False, True])

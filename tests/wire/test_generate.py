@@ -122,13 +122,14 @@ def test_a_server_without_tokenizer_sends_no_text() -> None:
         (b'[{"text": "cut', "the body"),
         (b"null", "the body"),
         (b'{"text": "a", "output_ids": [5], "meta_info": {"id": "r"}}', "the body"),
-        (b'[{"text": "a"}]', "0.meta_info"),
-        (b'[{"text": "a", "meta_info": {}}]', "0.meta_info.id"),
-        (b'[{"text": "a", "output_ids": ["x"], "meta_info": {"id": "r"}}]', "0.output_ids.0"),
-        (b'[{"text": "a", "output_ids": [1.5], "meta_info": {"id": "r"}}]', "0.output_ids.0"),
+        (b'[{"text": "a"}]', "[0]: Object missing required field `meta_info`"),
+        (b'[{"text": "a", "meta_info": {}}]', "[0].meta_info: Object missing required field `id`"),
+        (b'[{"text": "a", "output_ids": ["x"], "meta_info": {"id": "r"}}]', "[0].output_ids[0]"),
+        (b'[{"text": "a", "output_ids": [1.5], "meta_info": {"id": "r"}}]', "[0].output_ids[0]"),
         (b'[{"text": "\xff", "output_ids": [1], "meta_info": {"id": "r"}}]', "the body"),
-        (b'[{"meta_info": {"id": "r", "finish_reason": "stop"}}]', "0.meta_info.finish_reason"),
-        (b"[" * 10_000, "the body"),
+        (b'[{"meta_info": {"id": "r", "finish_reason": "stop"}}]', "[0].meta_info.finish_reason"),
+        (b"[" * 10_000, "[0]"),
+        (b'[{"new": ' + b"[" * 10_000, "the body: it is nested too deeply"),
     ],
 )
 def test_garbage_is_a_broken_reply_that_says_where(body: bytes, where: str) -> None:
@@ -159,7 +160,7 @@ def test_sglangs_own_n_has_its_request_id_in_a_list_of_one() -> None:
 
 def test_a_batch_for_a_router_has_no_list_but_the_prompts() -> None:
     body = json.loads(
-        router_body([[5, 6], [5, 6]], "a", {"top_k": 2}, namespace="tree", logprobs=LogprobOptions(), stream=True)
+        router_body([5, 6], 2, "a", {"top_k": 2}, namespace="tree", logprobs=LogprobOptions(), stream=True)
     )
     assert body == {
         "input_ids": [[5, 6], [5, 6]],
@@ -169,4 +170,4 @@ def test_a_batch_for_a_router_has_no_list_but_the_prompts() -> None:
         "stream": True,
         "extra_key": "tree",
     }
-    assert json.loads(router_body([[5]], "a", {}, namespace=None)).keys() == {"input_ids", "rid", "sampling_params"}
+    assert json.loads(router_body([5], 1, "a", {}, namespace=None)).keys() == {"input_ids", "rid", "sampling_params"}

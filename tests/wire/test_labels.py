@@ -88,10 +88,10 @@ def test_the_last_id_of_the_vocabulary_may_be_called_0() -> None:
     [
         (b"<html>", "the body"),
         (b"{}", "the body"),
-        (b'[{"text": "x"}]', "0.meta_info"),
-        (answer([["x", PLUS, None]]), "0.meta_info.input_token_logprobs.0.0"),
-        (answer([[-1.0, PLUS]]), "0.meta_info.input_token_logprobs.0.2"),
-        (answer("x"), "0.meta_info.input_token_logprobs"),
+        (b'[{"text": "x"}]', "[0]: Object missing required field `meta_info`"),
+        (answer([["x", PLUS, None]]), "[0].meta_info.input_token_logprobs[0][0]"),
+        (answer([[-1.0, PLUS]]), "[0].meta_info.input_token_logprobs[0]"),
+        (answer("x"), "[0].meta_info.input_token_logprobs"),
     ],
 )
 def test_garbage_is_a_broken_reply_that_says_where(body: bytes, where: str) -> None:

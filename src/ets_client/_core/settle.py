@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequestError
-from ..sampling import SamplingParams
 from .guard import check_fits
 from .limits import StepLimit, step_limit
 
 if TYPE_CHECKING:
     from ..prefix import Prefix
     from ..profiles import Profile
+    from ..sampling import SamplingParams
     from ..server_info import ServerInfo
 
 __all__ = ["StepSettings", "path_settings", "settle", "step_settings"]
@@ -43,7 +43,9 @@ def step_settings(profile: Profile, asked: SamplingParams) -> StepSettings:
     sampling = asked.over(profile.sampling)
     length = sampling.max_new_tokens or profile.steps.max_step_tokens
     path = None if asked.max_new_tokens else profile.steps.max_path_tokens
-    return StepSettings(sampling.over(SamplingParams(stop=profile.steps.delimiters)), length, path)
+    if sampling.stop is None:
+        sampling = sampling.changed({"stop": profile.steps.delimiters})
+    return StepSettings(sampling, length, path)
 
 
 def path_settings(profile: Profile, asked: SamplingParams) -> StepSettings:
@@ -86,10 +88,10 @@ def settle(
             f"there is no room for another step: the profile allows {settings.path_tokens or window} tokens after the "
             f"root (sampling.max_new_tokens overrides it), the server {window or 'an unknown number'} in all",
         )
-    least = settings.sampling.min_new_tokens
-    changed = SamplingParams(
-        max_new_tokens=limit.tokens,
-        min_new_tokens=None if least is None else min(least, limit.tokens),
-        seed=settings.sampling.seed if settings.sampling.seed is not None else spare_seed,
-    )
-    return changed.over(settings.sampling), limit
+    sampling = settings.sampling
+    fields: dict[str, Any] = {"max_new_tokens": limit.tokens}
+    if sampling.min_new_tokens is not None:
+        fields["min_new_tokens"] = min(sampling.min_new_tokens, limit.tokens)
+    if sampling.seed is None and spare_seed is not None:
+        fields["seed"] = spare_seed
+    return sampling.changed(fields), limit

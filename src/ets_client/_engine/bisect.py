@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from .._together import together
 from ..errors import RequestRejectedError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 async def outcomes_of(
     prefixes: Sequence[Prefix],
-    together: Callable[[Prefix], Hashable],
+    group_of: Callable[[Prefix], Hashable],
     ask: Callable[[Sequence[Prefix]], Awaitable[Sequence[T]]],
 ) -> list[T | RequestRejectedError]:
     """Ask for all of them in as few requests as can be.
@@ -29,7 +29,7 @@ async def outcomes_of(
 
     Args:
         prefixes: what to ask for.
-        together: those with the same key can go in one request.
+        group_of: those with the same key can go in one request.
         ask: makes one request.
 
     Returns:
@@ -41,7 +41,7 @@ async def outcomes_of(
     """
     groups: dict[Hashable, list[int]] = {}
     for place, prefix in enumerate(prefixes):
-        groups.setdefault(together(prefix), []).append(place)
+        groups.setdefault(group_of(prefix), []).append(place)
     outcomes: dict[int, T | RequestRejectedError] = {}
 
     async def settle(places: Sequence[int]) -> None:
@@ -57,12 +57,7 @@ async def outcomes_of(
         else:
             outcomes.update(zip(places, found, strict=True))
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for places in groups.values():
-                tasks.create_task(settle(places))
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+    await together(settle(places) for places in groups.values())
     in_order = [outcomes[place] for place in range(len(prefixes))]
     refused = [outcome for outcome in in_order if isinstance(outcome, RequestRejectedError)]
     if len(refused) == len(prefixes):

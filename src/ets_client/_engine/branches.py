@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..logprobs import Logprobs
     from ..prefix import Prefix
     from ..sampling import SamplingParams
+    from .deadline import Deadline
     from .tokenizers import Tokenizer
 
 __all__ = ["BranchMaker", "usage_of"]
@@ -33,6 +34,7 @@ class BranchMaker:
         limit: StepLimit,
         sample: WireSample,
         logprobs: Logprobs | None,
+        deadline: Deadline,
         predicted: int | None = None,
     ) -> Branch:
         """Make the branch of one sample that has ended.
@@ -43,10 +45,11 @@ class BranchMaker:
             limit: where its ``max_new_tokens`` came from.
             sample: what came back.
             logprobs: of the sample, when they were asked for and came.
+            deadline: until when the server may be asked for text, which is seldom needed.
             predicted: tokens that it should have found in the cache.
 
         Raises:
-            RequestError: the server was asked for the text of a token and failed.
+            RequestError: the server was asked for the text of a token and failed, or the time was over.
         """
         finish = sample.meta_info.finish_reason
         matched = finish.matched if finish is not None else None
@@ -62,7 +65,7 @@ class BranchMaker:
         stop, overshoot = "", ""
         if end is EndReason.DELIMITER:
             stop = str(matched)
-            overshoot = await self._overshoot(sample, stop)
+            overshoot = await self._overshoot(sample, stop, deadline)
         return Branch(
             text=sample.text,
             token_ids=tuple(sample.output_ids),
@@ -76,10 +79,17 @@ class BranchMaker:
             predicted_cached_tokens=predicted,
         )
 
-    async def _overshoot(self, sample: WireSample, stop: str) -> str:
-        if not sample.output_ids or surely_ends_at(stop, await self._token_texts.text(sample.output_ids[-1])):
+    async def _overshoot(self, sample: WireSample, stop: str, deadline: Deadline) -> str:
+        if not sample.output_ids:
             return ""
-        return overshoot_in(await self._tokenizer.decode(sample.output_ids), sample.text, stop)
+        last = sample.output_ids[-1]
+        known = self._token_texts.known(last)
+        if known is not None and surely_ends_at(stop, known):
+            return ""
+        async with deadline.limit("the text after the step's end was not decoded", (sample.meta_info.id,)):
+            if known is None and surely_ends_at(stop, await self._token_texts.text(last)):
+                return ""
+            return overshoot_in(await self._tokenizer.decode(sample.output_ids), sample.text, stop)
 
 
 def usage_of(sample: WireSample) -> Usage:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from .._core.pace import Work
@@ -85,7 +86,7 @@ class Caller:
             ConfigurationError: the client is closed, or another model is served there now.
         """
         course = Course(make, deadline, self._server.policy, work, before_resend)
-        return await self._run(course, lambda: self._attempter.send(course, read, did, first))
+        return await self._run(course, partial(self._attempter.send, read=read, did=did, first=first))
 
     async def once(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], deadline: Deadline) -> T:
         """Make one call without retries, now, whatever is known of the server: a question whether it is there.
@@ -100,7 +101,7 @@ class Caller:
             ConfigurationError: the client is closed.
         """
         course = Course(make, deadline, _ONCE, deadline.seconds)
-        return await self._run(course, lambda: self._attempter.send(course, read, None))
+        return await self._run(course, partial(self._attempter.send, read=read, did=None))
 
     async def open(
         self,
@@ -123,7 +124,7 @@ class Caller:
             ConfigurationError: the client is closed, or another model is served there now.
         """
         course = Course(make, deadline, self._server.policy, work, before_resend)
-        call = await self._run(course, lambda: self._attempter.open(course))
+        call = await self._run(course, self._attempter.open)
         self._opened.add(call)
         return call
 
@@ -187,7 +188,7 @@ class Caller:
         """What was done so far."""
         return self._server.counters
 
-    async def _run(self, course: Course, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _run(self, course: Course, attempt: Callable[[Course], Awaitable[T]]) -> T:
         server = self._server
         server.check_open()
         server.counters.calls += 1
@@ -198,13 +199,13 @@ class Caller:
                     await server.gate.enter()
                     if course.before_resend is not None:
                         await course.before_resend()
-            return await attempt()  # straight: tenacity costs 35 µs a call, and nearly every first try succeeds
+            return await attempt(course)  # straight: tenacity costs 35 µs a call, and nearly every first try succeeds
         except AttemptFailedError as failure:
             first = failure
         async with self._explained(course):
             return await self._repeat(course, attempt, first)
 
-    async def _repeat(self, course: Course, attempt: Callable[[], Awaitable[T]], first: AttemptFailedError) -> T:
+    async def _repeat(self, course: Course, attempt: Callable[[Course], Awaitable[T]], first: AttemptFailedError) -> T:
         from tenacity import AsyncRetrying, retry_if_exception_type
 
         failed = [first]
@@ -213,7 +214,7 @@ class Caller:
             if failed:
                 raise failed.pop()
             await self._prepare(course)
-            return await attempt()
+            return await attempt(course)
 
         def gives_up(state: RetryCallState) -> bool:
             failure = state.outcome.exception() if state.outcome is not None else None

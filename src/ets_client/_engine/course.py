@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Course"]
 
+_STOP = Stop()
+
 
 @dataclass(slots=True)
 class Course:
@@ -52,7 +54,7 @@ class Course:
     counted: int = 0
     stale: int = 0
     unanswered: int = 0
-    decision: Decision = field(default_factory=Stop)
+    decision: Decision = _STOP
     asked_to_wait: float | None = None
     was_gone: bool = False
     live: Live | None = None

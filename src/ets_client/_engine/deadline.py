@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import DeadlineExceededError
+from .failure import error_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -42,9 +43,7 @@ class Deadline:
         Args:
             attempts: its tries.
         """
-        rids, status = (attempts[-1].rids, attempts[-1].status) if attempts else ((), None)
-        message = f"no answer within {self.seconds:g} s"
-        return DeadlineExceededError(message, rids=rids, status=status, attempts=tuple(attempts))
+        return error_after(DeadlineExceededError, f"no answer within {self.seconds:g} s", attempts)
 
     @contextlib.asynccontextmanager
     async def limit(self, missed: str, rids: tuple[str, ...] = ()) -> AsyncGenerator[None, None]:

@@ -112,13 +112,12 @@ class Expander:
         check_shape(self._requests.shape, request.sampling, request.n)
         prefix, tally = request.prefix, _Tally()
         found = await self._sample(request, _sampling_of_each(request), tally)
-        async with request.deadline.limit("the text after the steps' ends was not decoded"):
-            branches = [
-                await self._branches.make(
-                    prefix, request.sampling, request.limit, each.sample, each.logprobs, each.predicted
-                )
-                for each in found
-            ]
+        branches = [
+            await self._branches.make(
+                prefix, request.sampling, request.limit, one.sample, one.logprobs, request.deadline, one.predicted
+            )
+            for one in found
+        ]
         seconds, reason = time.monotonic() - start, tally.plans[0].reason
         return Expansion(prefix, tuple(branches), reason, tally.warmed, seconds, request.sampling)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import (
     AuthenticationError,
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from ..errors import Attempt
 
-__all__ = ["ERRORS", "AttemptFailedError", "final_error"]
+__all__ = ["ERRORS", "AttemptFailedError", "error_after", "final_error"]
+
+E = TypeVar("E", bound=RequestError)
 
 ERRORS: dict[FailureKind, type[RequestError]] = {
     FailureKind.CONNECT: ServerUnreachableError,
@@ -75,3 +77,15 @@ def final_error(failure: AttemptFailedError, attempts: Sequence[Attempt]) -> Req
     if last.kind is FailureKind.CONNECT:
         message += ". Is a server up there? `ets-server status` shows what runs, `ets-server up` starts one"
     return ERRORS[last.kind](message, rids=last.rids, status=last.status, body=failure.body, attempts=tuple(attempts))
+
+
+def error_after(kind: type[E], message: str, attempts: Sequence[Attempt]) -> E:
+    """The error of a call that ends between tries, or for another reason than the last one's failure.
+
+    Args:
+        kind: its class.
+        message: one line for people.
+        attempts: all tries, perhaps none.
+    """
+    rids, status = (attempts[-1].rids, attempts[-1].status) if attempts else ((), None)
+    return kind(message, rids=rids, status=status, attempts=tuple(attempts))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import TYPE_CHECKING
 
 from .._core.guard import check_ids, check_text, is_items
 from .._core.sharing import cold_parts
+from .._together import together
 from .._wire.labels import read_label_logprobs
 from ..errors import InvalidRequestError, RequestRejectedError
 from ..scores import LabelProbs, ScoreFailure
@@ -15,7 +15,7 @@ from .bisect import outcomes_of
 from .requests import BatchRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from ..prefix import Prefix
     from .caller import Caller
@@ -39,7 +39,7 @@ class Labels:
         vocab_size: int | None,
         max_input_tokens: int | None,
         cache: ServerCache,
-        warm: Callable[[Prefix, Deadline], Awaitable[object]],
+        warm: Callable[[Prefix, Deadline], Coroutine[None, None, object]],
         requests: Requests | None = None,
     ) -> None:
         """Make it.
@@ -78,7 +78,7 @@ class Labels:
         if not places:
             return outcomes
         fitting = [prefixes[place] for place in places]
-        await self._warm_all(cold_parts(fitting, len(ids), self._cache.held), deadline)
+        await together(self._warm(part, deadline) for part in cold_parts(fitting, len(ids), self._cache.held))
         found = await outcomes_of(fitting, self._requests.together, lambda some: self._logprobs(some, ids, deadline))
         for place, logprobs in zip(places, found, strict=True):
             if isinstance(logprobs, RequestRejectedError):
@@ -100,17 +100,6 @@ class Labels:
             if logprobs is not None:
                 self._cache.saw(prefix)
         return found
-
-    async def _warm_all(self, prefixes: Sequence[Prefix], deadline: Deadline) -> None:
-        async def warm(prefix: Prefix) -> None:
-            await self._warm(prefix, deadline)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for prefix in prefixes:
-                    group.create_task(warm(prefix))
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
 
     async def _ids(self, labels: Sequence[str | int]) -> tuple[int, ...]:
         if not is_items(labels) or not 1 <= len(labels) <= _MOST_LABELS:

@@ -36,15 +36,15 @@ async def expand_partly(expander: Expander, request: ExpandRequest) -> Expansion
                 if part is None:
                     break
                 if part.sample is not None:
-                    async with request.deadline.limit("the text after a step's end was not decoded", stream.rids):
-                        branches[part.index] = await expander.branches.make(
-                            request.prefix,
-                            request.sampling,
-                            request.limit,
-                            part.sample,
-                            part.logprobs,
-                            stream.predicted(part.index),
-                        )
+                    branches[part.index] = await expander.branches.make(
+                        request.prefix,
+                        request.sampling,
+                        request.limit,
+                        part.sample,
+                        part.logprobs,
+                        request.deadline,
+                        stream.predicted(part.index),
+                    )
             except RequestError as error:
                 failed = [place for place in range(request.n) if place not in branches and place not in failures]
                 alone = [place for place in failed if stream.rids and stream.rids[place] in error.rids]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._wire.generate import generate_body, router_body, server_n_body, warm_body
 from .._wire.labels import label_body, router_label_body
 from ..errors import UnsupportedError
 from .outgoing import Outgoing
+from .rids import new_rid, new_rids
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -75,7 +75,7 @@ class BatchRequests:
         stream: bool = False,
     ) -> Outgoing:
         """Samples of one prefix."""
-        rids = tuple(uuid.uuid4().hex for _ in sampling)
+        rids = new_rids(len(sampling))
         body = generate_body(
             prefix.token_ids, rids, sampling, logprobs=logprobs, namespace=prefix.origin.namespace, stream=stream
         )
@@ -83,7 +83,7 @@ class BatchRequests:
 
     def prefill(self, prefix: Prefix) -> Outgoing:
         """A request that only puts a prefix into the cache."""
-        rid = uuid.uuid4().hex
+        rid = new_rid()
         return Outgoing("POST", "/generate", warm_body(prefix.token_ids, rid, prefix.origin.namespace), (rid,))
 
     def together(self, prefix: Prefix) -> Hashable:
@@ -92,7 +92,7 @@ class BatchRequests:
 
     def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
         """The log-probabilities of labels after each prefix."""
-        rids = tuple(uuid.uuid4().hex for _ in prefixes for _ in labels)
+        rids = new_rids(len(prefixes) * len(labels))
         prompts = [prefix.token_ids for prefix in prefixes]
         namespaces = [prefix.origin.namespace for prefix in prefixes if prefix.origin.namespace is not None]
         body = label_body(prompts, rids, labels, namespaces or None)
@@ -116,7 +116,7 @@ class ServerNRequests(BatchRequests):
         if len(sampling) == 1:
             return super().samples(prefix, sampling, logprobs=logprobs, stream=stream)
         _refuse_chosen(logprobs, "n=")
-        rid, namespace = uuid.uuid4().hex, prefix.origin.namespace
+        rid, namespace = new_rid(), prefix.origin.namespace
         body = server_n_body(
             prefix.token_ids, rid, len(sampling), sampling[0], logprobs=logprobs, namespace=namespace, stream=stream
         )
@@ -141,15 +141,16 @@ class RouterRequests:
     ) -> Outgoing:
         """Samples of one prefix; all have the sampling of the first."""
         _refuse_chosen(logprobs, "router")
-        rid, namespace = uuid.uuid4().hex, prefix.origin.namespace
-        prompts = [prefix.token_ids] * len(sampling)
-        body = router_body(prompts, rid, sampling[0], namespace=namespace, logprobs=logprobs, stream=stream)
+        rid, namespace = new_rid(), prefix.origin.namespace
+        body = router_body(
+            prefix.token_ids, len(sampling), rid, sampling[0], namespace=namespace, logprobs=logprobs, stream=stream
+        )
         return _routed(body, _numbered(rid, len(sampling)), [prefix])
 
     def prefill(self, prefix: Prefix) -> Outgoing:
         """A request that only puts a prefix into the cache."""
-        rid = uuid.uuid4().hex
-        body = router_body([prefix.token_ids], rid, {"max_new_tokens": 0}, namespace=prefix.origin.namespace)
+        rid = new_rid()
+        body = router_body(prefix.token_ids, 1, rid, {"max_new_tokens": 0}, namespace=prefix.origin.namespace)
         return _routed(body, _numbered(rid, 1), [prefix])
 
     def together(self, prefix: Prefix) -> Hashable:
@@ -158,7 +159,7 @@ class RouterRequests:
 
     def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
         """The log-probabilities of labels after each prefix."""
-        rid, first = uuid.uuid4().hex, prefixes[0]
+        rid, first = new_rid(), prefixes[0]
         rows = [[*prefix.token_ids, label] for prefix in prefixes for label in labels]
         body = router_label_body(rows, rid, namespace=first.origin.namespace)
         return _routed(body, _numbered(rid, len(rows)), prefixes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import uuid
 from typing import TYPE_CHECKING
 
 from .._wire.reward import read_rewards, reward_body
@@ -11,6 +10,7 @@ from ..errors import RequestRejectedError
 from ..scores import RewardScore, ScoreFailure
 from .bisect import outcomes_of
 from .outgoing import Outgoing
+from .rids import new_rids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Rewards:
         prompts = [prefix.token_ids for prefix in prefixes]
 
         def make() -> Outgoing:
-            rids = tuple(uuid.uuid4().hex for _ in prompts)
+            rids = new_rids(len(prompts))
             return Outgoing("POST", "/classify", reward_body(prompts, rids), rids)
 
         return await self._caller.call(make, lambda body: read_rewards(body, len(prompts)), deadline)

@@ -16,6 +16,7 @@ from ..events import ServerStateChanged
 from ..stats import ClientStats, ServerState
 from .aborter import Aborter, Live
 from .counters import Counters
+from .failure import error_after
 from .gate import Gate
 
 if TYPE_CHECKING:
@@ -158,13 +159,12 @@ class Server:
             closed: what the gate said.
             attempts: the call's tries.
         """
-        rids, status = (attempts[-1].rids, attempts[-1].status) if attempts else ((), None)
         is_full = closed.state is ServerState.FULL
         what = f"has been {'full' if is_full else 'gone'} for {closed.seconds:g} s (RetryPolicy.patience)"
         if attempts:
             what += f"; the last try: {attempts[-1].outcome}"
         kind: type[RequestError] = ServerBusyError if is_full else ServerUnreachableError
-        return kind(f"{self.address.base_url} {what}", rids=rids, status=status, attempts=tuple(attempts))
+        return error_after(kind, f"{self.address.base_url} {what}", attempts)
 
     def stats(self, admitter: Admitter | None) -> ClientStats:
         """What was done so far, and what is known now.

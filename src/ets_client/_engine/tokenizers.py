@@ -262,6 +262,10 @@ class TokenTexts:
         self._tokenizer = tokenizer
         self._known: dict[int, str] = {}
 
+    def known(self, token: int) -> str | None:
+        """The text of a token that was asked for before, or None."""
+        return self._known.get(token)
+
     async def text(self, token: int) -> str:
         """The text of one token; it may hold replacement characters where a character is cut."""
         if token not in self._known:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
 
 from .broken import BrokenReplyError
+from .codec import read_json, to_json
 from .logprobs import logprob_fields
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ __all__ = [
 _RENAMED = {"seed": "sampling_seed"}
 
 
-class WireFinish(BaseModel):
+class WireFinish(Struct, kw_only=True):
     """``meta_info.finish_reason``. Kinds that are not known pass through."""
-
-    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     type: str
     matched: Any = None
@@ -40,13 +39,11 @@ class WireFinish(BaseModel):
     status_code: int | None = None
 
 
-class WireMeta(BaseModel):
+class WireMeta(Struct, kw_only=True):
     """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required.
 
     Log-probabilities are left where they are: :mod:`.logprobs` reads them when somebody looks.
     """
-
-    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     id: str
     finish_reason: WireFinish | None = None
@@ -56,17 +53,15 @@ class WireMeta(BaseModel):
     weight_version: str | None = None
 
 
-class WireSample(BaseModel):
+class WireSample(Struct, kw_only=True):
     """One element of a reply."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
     text: str = ""
-    output_ids: list[int] = Field(default_factory=list[int])
+    output_ids: list[int] = field(default_factory=list[int])
     meta_info: WireMeta
 
 
-_SAMPLES = TypeAdapter(list[WireSample], config=ConfigDict(defer_build=True))
+_SAMPLES = Decoder(list[WireSample])
 
 
 def sampling_fields(params: SamplingParams) -> dict[str, Any]:
@@ -97,7 +92,7 @@ def generate_body(
         stream: whether the reply shall come piece by piece.
     """
     body: dict[str, Any] = {
-        "input_ids": [token_ids] * len(rids),
+        "input_ids": _repeated(token_ids, len(rids)),
         "rid": list(rids),
         "sampling_params": list(sampling),
         **logprob_fields(logprobs, len(rids)),
@@ -137,7 +132,8 @@ def server_n_body(
 
 
 def router_body(
-    prompts: Sequence[Sequence[int]],
+    token_ids: Sequence[int],
+    samples: int,
     rid: str,
     sampling: dict[str, Any],
     *,
@@ -145,10 +141,11 @@ def router_body(
     logprobs: LogprobOptions | None = None,
     stream: bool = False,
 ) -> bytes:
-    """A batch as SGLang's routers take it: everything but the prompts is given once, for all samples.
+    """A batch of samples of one prompt as SGLang's routers take it: all but the prompt is given once, for all samples.
 
     Args:
-        prompts: token ids, one list a sample.
+        token_ids: the prompt.
+        samples: how many.
         rid: request id of the batch; the server calls its samples ``rid_0``, ``rid_1``, …
         sampling: :func:`sampling_fields` of all of them.
         namespace: cache namespace, or None.
@@ -156,10 +153,10 @@ def router_body(
         stream: whether the reply shall come piece by piece.
     """
     body: dict[str, Any] = {
-        "input_ids": list(prompts),
+        "input_ids": _repeated(token_ids, samples),
         "rid": rid,
         "sampling_params": sampling,
-        **logprob_fields(logprobs, len(prompts)),
+        **logprob_fields(logprobs, samples),
     }
     if stream:
         body["stream"] = True
@@ -179,6 +176,11 @@ def warm_body(token_ids: Sequence[int], rid: str, namespace: str | None) -> byte
     return generate_body(token_ids, [rid], [{"max_new_tokens": 0}], logprobs=None, namespace=namespace)
 
 
+def _repeated(token_ids: Sequence[int], samples: int) -> list[Raw]:
+    """A prompt for each sample, written once, however many there are."""
+    return [Raw(to_json(token_ids))] * samples
+
+
 def read_samples(body: bytes, expected: int) -> list[WireSample]:
     """Read the reply to a batch.
 
@@ -189,12 +191,7 @@ def read_samples(body: bytes, expected: int) -> list[WireSample]:
     Raises:
         BrokenReplyError: it is not JSON of that shape.
     """
-    try:
-        samples = _SAMPLES.validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BrokenReplyError(f"{where or 'the body'}: {first['msg']}") from None
+    samples = read_json(_SAMPLES, body)
     if len(samples) != expected:
         raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected}")
     return samples

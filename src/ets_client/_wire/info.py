@@ -26,7 +26,7 @@ def _as_fields(value: object) -> object:
 
 
 class _WireState(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     effective_max_running_requests_per_dp: int | None = None
 

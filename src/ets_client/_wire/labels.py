@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from msgspec import Struct
+from msgspec.json import Decoder
 
 from .broken import BrokenReplyError
+from .codec import read_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,19 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["label_body", "read_label_logprobs", "router_label_body"]
 
 
-class _Meta(BaseModel):
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
+class _Meta(Struct):
     input_token_logprobs: list[tuple[float | None, int, str | None]] | None = None
 
 
-class _Sample(BaseModel):
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
+class _Sample(Struct):
     meta_info: _Meta
 
 
-_SAMPLES = TypeAdapter(list[_Sample], config=ConfigDict(defer_build=True))
+_SAMPLES = Decoder(list[_Sample])
 
 
 def label_body(
@@ -92,11 +89,7 @@ def read_label_logprobs(body: bytes, expected: int, labels: Sequence[int]) -> li
     Raises:
         BrokenReplyError: it is not JSON of that shape.
     """
-    try:
-        samples = _SAMPLES.validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise BrokenReplyError(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from None
+    samples = read_json(_SAMPLES, body)
     if len(samples) != expected * len(labels):
         raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected * len(labels)}")
     each = len(labels)

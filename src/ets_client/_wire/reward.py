@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import to_json
 
 from .broken import BrokenReplyError
+from .codec import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,25 +17,25 @@ __all__ = ["read_rewards", "reward_body"]
 
 
 class _Finish(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     type: str
 
 
 class _Meta(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     finish_reason: _Finish | None = None
 
 
 class _Sample(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     embedding: list[float | None] | None = None  # SGLang's name for the outputs of whatever head there is
     meta_info: _Meta
 
 
-_SAMPLES = TypeAdapter(list[_Sample])
+_SAMPLES = TypeAdapter(list[_Sample], config=ConfigDict(defer_build=True))
 
 
 def reward_body(prompts: Sequence[Sequence[int]], rids: Sequence[str]) -> bytes:

@@ -24,14 +24,14 @@ _CACHE_SIZE = re.compile(rb"^sglang[:_]max_total_num_tokens(?:\{.*\})?[ \t]+(\S+
 
 
 class _WireReadiness(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True, defer_build=True)
 
     healthy_workers: int
     total_workers: int
 
 
 class _WireServed(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     context_length: int | None = None
 
@@ -39,7 +39,7 @@ class _WireServed(BaseModel):
 class Worker(BaseModel):
     """One server behind a router. ``sglang-router`` has ``metadata``, ``smg`` has ``labels`` and ``models``."""
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", protected_namespaces=(), defer_build=True)
 
     url: str
     model_id: str = ""
@@ -73,7 +73,7 @@ class Worker(BaseModel):
 
 
 class _WireWorkers(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     workers: list[Worker]
 
@@ -81,7 +81,7 @@ class _WireWorkers(BaseModel):
 class RouterTokenizerEntry(BaseModel):
     """A tokenizer that a router holds."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     name: str
     source: str = ""
@@ -89,7 +89,7 @@ class RouterTokenizerEntry(BaseModel):
 
 
 class _WireTokenizers(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     tokenizers: list[RouterTokenizerEntry]
 

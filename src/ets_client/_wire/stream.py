@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Struct
+from msgspec.json import Decoder
 
 from .broken import BrokenReplyError
+from .codec import read_json
 from .faults import Fault, failure_kind, read_fault
-from .generate import WireMeta, WireSample
+from .generate import WireSample
 from .logprobs import holds_logprobs, logprobs_of_stream
 from .sse import SseReader
 
@@ -56,25 +58,19 @@ class StreamedPart:
     logprobs: Logprobs | None = None
 
 
-class _Chunk(BaseModel):
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
+class _Chunk(WireSample, kw_only=True):
     index: int = 0
-    text: str = ""
-    output_ids: list[int] = Field(default_factory=list[int])
-    meta_info: WireMeta
 
 
-class _Error(BaseModel):
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
+class _Error(Struct):
     code: int = 400  # 0.5.10 sends the message alone
 
 
-class _ErrorFrame(BaseModel):
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
+class _ErrorFrame(Struct):
     error: _Error
+
+
+_CHUNK, _ERROR_FRAME = Decoder(_Chunk), Decoder(_ErrorFrame)
 
 
 @dataclass(slots=True)
@@ -119,10 +115,9 @@ class StreamReader:
         if payload.startswith(b'{"error"'):
             raise self._error_frame(payload)
         try:
-            chunk = _Chunk.model_validate_json(payload)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise BrokenReplyError(f"a chunk: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            chunk = read_json(_CHUNK, payload)
+        except BrokenReplyError as error:
+            raise BrokenReplyError(f"a chunk: {error}") from None
         if not 0 <= chunk.index < len(self._samples) or self._samples[chunk.index].is_finished:
             raise BrokenReplyError(f"a chunk for sample {chunk.index} of {len(self._samples)} that is not expected")
         finish = chunk.meta_info.finish_reason
@@ -160,8 +155,8 @@ class StreamReader:
 
     def _error_frame(self, payload: bytes) -> StreamFaultError:
         try:
-            status = _ErrorFrame.model_validate_json(payload).error.code
-        except ValidationError:
+            status = read_json(_ERROR_FRAME, payload).error.code
+        except BrokenReplyError:
             status = 500
         return StreamFaultError(read_fault(status, payload), status)
 

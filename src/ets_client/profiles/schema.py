@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ..sampling import SamplingParams, Text
+from ..sampling import MOST_STOPS, SamplingParams, Text
 
 __all__ = [
     "Answer",
@@ -192,14 +192,14 @@ class Steps(_Section):
     """How the model's text is cut into steps.
 
     Attributes:
-        delimiters: strings that end a step.
+        delimiters: strings that end a step, at most 32.
         delimiter_ids: for each delimiter the id of the one token that it is after a step; empty to leave it open.
             Stated ids are compared with the server's when a client connects.
         max_step_tokens: longest step.
         max_path_tokens: longest path, all steps together, prompt not counted.
     """
 
-    delimiters: tuple[Text, ...] = Field(min_length=1)
+    delimiters: tuple[Text, ...] = Field(min_length=1, max_length=MOST_STOPS)
     delimiter_ids: tuple[int, ...] = ()
     max_step_tokens: int = Field(default=256, ge=1)
     max_path_tokens: int = Field(default=1024, ge=1)

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._together import together
 from ..errors import ConfigurationError
-from .together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -136,10 +136,7 @@ class Admin:
         query = parse_qs(exchange.query)
         sections = frozenset(part for given in query.get("include", ()) for part in given.split(",") if part)
         if sections - SECTIONS:
-            if self._generator.dialect.bad_include == 500:
-                raise CrashError(f"include = {sorted(sections)}")
-            exchange.reply(400, http_error(400, f"Invalid include sections: {sorted(sections - SECTIONS)}"))
-            return
+            raise CrashError(f"include = {sorted(sections)}")
         entries = [load_of(self._options, self._scheduler, self._generator.clock.now(), sections)]
         if query.get("dp_rank", ["0"]) != ["0"]:
             entries = []

@@ -37,7 +37,6 @@ class Dialect:
         more_sampling_fields: sampling fields of this version alone.
         takes_nan: JSON may hold NaN and infinities.
         ping_tells_state: ``/ping`` can be 503.
-        bad_include: status of ``/v1/loads`` with an unknown section.
         lists_faults: a body of the wrong types is refused with the bare list of what is wrong.
         running_times: what ``meta_info`` says of time in every event, with metrics.
         final_times: the same, of an ended sample alone.
@@ -66,7 +65,6 @@ class Dialect:
     more_sampling_fields: frozenset[str]
     ping_tells_state: bool
     takes_nan: bool
-    bad_include: Literal[400, 500]
     lists_faults: bool
     running_times: tuple[str, ...]
     final_times: tuple[str, ...]
@@ -101,7 +99,6 @@ DIALECTS = {
         more_sampling_fields=frozenset(),
         takes_nan=True,
         ping_tells_state=False,
-        bad_include=400,
         lists_faults=True,
         running_times=("queue_time",),
         final_times=_CALL_TIMES,
@@ -131,7 +128,6 @@ DIALECTS = {
         more_sampling_fields=frozenset(),
         takes_nan=False,
         ping_tells_state=False,
-        bad_include=500,
         lists_faults=False,
         running_times=_ENGINE_TIMES,
         final_times=_CALL_TIMES,
@@ -160,7 +156,6 @@ DIALECTS = {
         more_sampling_fields=frozenset({"beam_width", "watermark", "choice"}),
         takes_nan=False,
         ping_tells_state=True,
-        bad_include=500,
         lists_faults=False,
         running_times=("storage_prefetch_wait", "storage_staging_wait", *_ENGINE_TIMES),
         final_times=(*_CALL_TIMES, "first_token_latency"),

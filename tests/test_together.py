@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ets_client.search.together import together
+from ets_client._together import together
 
 
 async def echo(value: int) -> int:
