@@ -87,7 +87,7 @@ class _Opened:
                 part.sample,
                 part.logprobs,
                 request.deadline,
-                stream.predicted(part.index),
+                stream.running(part.index),
             )
         self._part = None
         return part, branch

@@ -79,20 +79,13 @@ def test_prefixes_that_end_in_one_page_take_turns_in_being_known() -> None:
     assert shadow.warm_length(PROMPT.child([1, 2], "").child([3, 4, 5, 6], "").child([7], "")) == 24
 
 
-def test_logprobs_of_the_prompt_are_computed_again() -> None:
+def test_namespaces_share_nothing() -> None:
     shadow = shadow_of()
     run(shadow, PROMPT)
-    assert shadow.begin(PROMPT, most=5).predicted == 5
-    assert shadow.begin(PROMPT, most=50).predicted == 19
-
-
-def test_namespaces_and_adapters_share_nothing() -> None:
-    shadow = shadow_of()
-    run(shadow, PROMPT)
-    assert shadow.warm_length(root(PROMPT.token_ids, namespace="other")) == 0
-    assert shadow.warm_length(PROMPT, "lora") == 0
-    shadow.finish(shadow.begin(PROMPT, adapter="lora"), [])
-    assert shadow.warm_length(PROMPT, "lora") == 19
+    other = root(PROMPT.token_ids, namespace="other")
+    assert shadow.warm_length(other) == 0
+    run(shadow, other)
+    assert shadow.warm_length(other) == 19
     assert shadow.stats.tokens == 40
 
 

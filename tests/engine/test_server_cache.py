@@ -41,7 +41,7 @@ class Kitchen:
         await self.cache.wait(prefix, deadline)
         if self.cache.cold(prefix):
             self.started.append(prefix)
-            self.sent[prefix] = self.cache.send(prefix, is_told=True)
+            self.sent[prefix] = self.cache.send(prefix)
 
     async def begun(self, count: int) -> None:
         await eventually(lambda: len(self.started) == count)
@@ -129,7 +129,7 @@ class TestWaiting:
 
     async def test_a_sample_whose_prefill_is_not_told_is_not_waited_for(self) -> None:
         kitchen = Kitchen()
-        kitchen.cache.send(WHOLE, 2, is_told=False)
+        kitchen.cache.send_batch(WHOLE, 2)
         await kitchen.ask(WHOLE)
         assert kitchen.started == [WHOLE]
 
@@ -178,13 +178,13 @@ class TestCounting:
     def test_predictions_are_frozen_before_sending_and_added_up(self) -> None:
         kitchen = Kitchen()
         kitchen.cache.saw(WHOLE)
-        sent = kitchen.cache.send(WHOLE, 2, is_told=False)
+        sent = kitchen.cache.send_batch(WHOLE, 2)
         kitchen.cache.clear()
-        assert [sent.predicted(place) for place in (0, 1)] == [99, 99]
+        assert [sent[place].predicted for place in (0, 1)] == [99, 99]
         sent.finish(0, wire(cached=0))  # it ran in a cache that was emptied: nobody was wrong
         assert (kitchen.counters.predicted, kitchen.counters.shortfall) == (0, 0)
         kitchen.cache.saw(WHOLE)
-        sent = kitchen.cache.send(WHOLE, 2, is_told=False)
+        sent = kitchen.cache.send_batch(WHOLE, 2)
         sent.finish(0, wire(cached=99))
         sent.finish(1, wire(cached=90))
         assert (kitchen.counters.predicted, kitchen.counters.shortfall) == (198, 9)
@@ -192,14 +192,14 @@ class TestCounting:
     def test_a_reply_that_does_not_tell_is_not_counted(self) -> None:
         kitchen = Kitchen()
         kitchen.cache.saw(WHOLE)
-        kitchen.cache.send(WHOLE, is_told=False).finish(0, wire(prompt=0))
+        kitchen.cache.send_batch(WHOLE, 1).finish(0, wire(prompt=0))
         assert kitchen.counters.predicted == 0
 
     def test_new_weights_make_everything_cold(self) -> None:
         kitchen = Kitchen()
         for version in ("one", "one", "two"):
-            sent = kitchen.cache.send(WHOLE, is_told=True)
-            sent.finish(0, wire(weight_version=version, cached=sent.predicted(0)))
+            sent = kitchen.cache.send(WHOLE)
+            sent.finish(0, wire(weight_version=version, cached=sent[0].predicted))
         assert kitchen.cache.cold(WHOLE) == 99
 
     def test_a_large_shortfall_is_told_once_with_the_place(self) -> None:
@@ -207,14 +207,14 @@ class TestCounting:
         long = root([ord("a")] * 900).child([ord("b")] * 200, "b" * 200)
         kitchen.cache.saw(long)
         with pytest.warns(ReuseShortfallWarning, match="from token 1000 on .near 'bbb") as caught:
-            kitchen.cache.send(long, is_told=False).finish(0, wire(cached=1000, prompt=1100))
+            kitchen.cache.send_batch(long, 1).finish(0, wire(cached=1000, prompt=1100))
         assert len(caught) == 1
         kitchen.cache.saw(long)
-        kitchen.cache.send(long, is_told=False).finish(0, wire(cached=0, prompt=1100))
+        kitchen.cache.send_batch(long, 1).finish(0, wire(cached=0, prompt=1100))
 
     def test_of_several_caches_nothing_is_told(self) -> None:
         kitchen = Kitchen(is_predictable=False)
         long = root(range(2000))
         kitchen.cache.saw(long)
-        kitchen.cache.send(long, is_told=False).finish(0, wire(cached=0, prompt=2000))
+        kitchen.cache.send_batch(long, 1).finish(0, wire(cached=0, prompt=2000))
         assert kitchen.counters.shortfall == 1999

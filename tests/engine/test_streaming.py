@@ -57,7 +57,7 @@ async def opened(
     rig, reply_stream = Rig(), FakeStream(*pieces)
     rig.transport.stream_script = [reply_stream]
     call = await rig.caller.open(lambda: OUTGOING, deadline)
-    sent = rig.cache.send(root([1, 2, 3]), len(RIDS), is_told=False)
+    sent = rig.cache.send_batch(root([1, 2, 3]), len(RIDS))
     return SampleStream(rig.caller, call, deadline, is_incremental=is_incremental, sent=sent), rig, reply_stream
 
 
@@ -256,7 +256,7 @@ class TestOpen:
     async def test_a_full_server_is_asked_again_until_a_stream_begins(self) -> None:
         rig = Rig(FULL, FULL, reply(events(*ENDS)))
         call = await rig.caller.open(lambda: OUTGOING, FOREVER)
-        sent = rig.cache.send(root([1, 2, 3]), len(RIDS), is_told=False)
+        sent = rig.cache.send_batch(root([1, 2, 3]), len(RIDS))
         stream = SampleStream(rig.caller, call, FOREVER, is_incremental=False, sent=sent)
         assert len(await all_of(stream)) == 3
         refused = rig.transport.streams[:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 __all__ = ["ExpandPlan", "Shape", "plan_expand"]
@@ -24,6 +25,7 @@ class ExpandPlan:
     reason: str
 
 
+@lru_cache  # most expands are of a few sizes and on warm prefixes
 def plan_expand(n: int, cold_tokens: int, shape: Shape = "batch") -> ExpandPlan:
     """Decide how to ask for ``n`` samples.
 

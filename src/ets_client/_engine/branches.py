@@ -10,6 +10,7 @@ from .tokenizers import TokenTexts
 
 if TYPE_CHECKING:
     from .._core.limits import StepLimit
+    from .._core.shadow_sample import RunningSample
     from .._wire.generate import WireSample
     from ..logprobs import Logprobs
     from ..prefix import Prefix
@@ -35,7 +36,7 @@ class BranchMaker:
         sample: WireSample,
         logprobs: Logprobs | None,
         deadline: Deadline,
-        predicted: int | None = None,
+        running: RunningSample | None = None,
     ) -> Branch:
         """Make the branch of one sample that has ended.
 
@@ -46,7 +47,7 @@ class BranchMaker:
             sample: what came back.
             logprobs: of the sample, when they were asked for and came.
             deadline: until when the server may be asked for text, which is seldom needed.
-            predicted: tokens that it should have found in the cache.
+            running: the sample as the shadow of the server's cache has it, ended.
 
         Raises:
             RequestError: the server was asked for the text of a token and failed, or the time was over.
@@ -66,17 +67,20 @@ class BranchMaker:
         if end is EndReason.DELIMITER:
             stop = str(matched)
             overshoot = await self._overshoot(sample, stop, deadline)
+        child = prefix.child(sample.output_ids, sample.text + stop + overshoot)
+        if running is not None:
+            running.mark(child)
         return Branch(
             text=sample.text,
             token_ids=tuple(sample.output_ids),
-            prefix=prefix.child(sample.output_ids, sample.text + stop + overshoot),
+            prefix=child,
             end=end,
             matched=matched if isinstance(matched, str | int) else None,
             overshoot=overshoot,
             usage=usage_of(sample),
             rid=sample.meta_info.id,
             logprobs=logprobs,
-            predicted_cached_tokens=predicted,
+            predicted_cached_tokens=None if running is None else running.predicted,
         )
 
     async def _overshoot(self, sample: WireSample, stop: str, deadline: Deadline) -> str:

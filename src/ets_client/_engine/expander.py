@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .._core.limits import StepLimit
     from .._core.plan import ExpandPlan
+    from .._core.shadow_sample import RunningSample
     from .._wire.generate import WireSample
     from ..logprobs import LogprobOptions, Logprobs
     from ..prefix import Prefix
@@ -59,11 +60,11 @@ class ExpandRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """One sample that came back, and what it should have found in the cache."""
+    """One sample that came back, and how the cache saw it."""
 
     sample: WireSample
     logprobs: Logprobs | None
-    predicted: int
+    running: RunningSample
 
 
 @dataclass(slots=True)
@@ -114,7 +115,7 @@ class Expander:
         found = await self._sample(request, _sampling_of_each(request), tally)
         branches = [
             await self._branches.make(
-                prefix, request.sampling, request.limit, one.sample, one.logprobs, request.deadline, one.predicted
+                prefix, request.sampling, request.limit, one.sample, one.logprobs, request.deadline, one.running
             )
             for one in found
         ]
@@ -128,10 +129,9 @@ class Expander:
             RequestError: it failed.
         """
         cache = self._cache
-        await cache.wait(prefix, deadline)
-        if not cache.cold(prefix):
+        if not await cache.wait(prefix, deadline):
             return Usage()
-        sent = cache.send(prefix, is_told=True)
+        sent = cache.send(prefix)
 
         async def again() -> None:
             sent.lost()
@@ -167,7 +167,7 @@ class Expander:
         plan = await self._plan(request, n, tally)
         if plan.first is not None and n > 1:
             await self.warm(prefix, request.deadline)
-        sent = self._cache.send(prefix, n, is_told=n == 1)
+        sent = self._cache.send(prefix) if n == 1 else self._cache.send_batch(prefix, n)
         sampling = _sampling_of_each(request)
         if not every_token:
             sampling = _at_their_ends(sampling, request.limit)
@@ -190,8 +190,10 @@ class Expander:
 
     async def _plan(self, request: ExpandRequest, n: int, tally: _Tally) -> ExpandPlan:
         """Wait for what others compute, and decide. What it says of the cache holds until the next await."""
-        await self._cache.wait(request.prefix, request.deadline)
-        plan = plan_expand(n, self._cache.cold(request.prefix), self._requests.shape)
+        cold = self._cache.cold(request.prefix)
+        if cold:
+            cold = await self._cache.wait(request.prefix, request.deadline)
+        plan = plan_expand(n, cold, self._requests.shape)
         tally.plans.append(plan)
         return plan
 
@@ -203,12 +205,12 @@ class Expander:
             return await self._lead(request, sampling, tally)
         if plan.first == "prefill":
             tally.warmed += await self.warm(request.prefix, request.deadline)
-        sent = self._cache.send(request.prefix, n, is_told=False)
+        sent = self._cache.send_batch(request.prefix, n)
         return await self._ask(request, sampling, sent, tally)
 
     async def _lead(self, request: ExpandRequest, sampling: _Sampling, tally: _Tally) -> list[_Found]:
         """The first sample computes the cold part and says so by its first token; the others are planned anew then."""
-        leader, seen = self._cache.send(request.prefix, is_told=True), asyncio.Event()
+        leader, seen = self._cache.send(request.prefix), asyncio.Event()
         alone = self._ask(request, _at_their_ends(sampling[:1], request.limit), leader, tally, seen)
         if len(sampling) == 1:
             return await alone
@@ -267,7 +269,7 @@ class Expander:
             sent.lost()
             if seen is not None:
                 seen.set()
-        return [_Found(sample, logprobs, sent.predicted(place)) for place, (sample, logprobs) in enumerate(found)]
+        return [_Found(sample, logprobs, sent[place]) for place, (sample, logprobs) in enumerate(found)]
 
     async def _again(self, request: ExpandRequest, n: int, sent: SentSamples, tally: _Tally) -> None:
         """Before a resend: the last try is lost, and the server may have been started again since."""

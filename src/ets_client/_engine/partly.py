@@ -43,7 +43,7 @@ async def expand_partly(expander: Expander, request: ExpandRequest) -> Expansion
                         part.sample,
                         part.logprobs,
                         request.deadline,
-                        stream.predicted(part.index),
+                        stream.running(part.index),
                     )
             except RequestError as error:
                 failed = [place for place in range(request.n) if place not in branches and place not in failures]

@@ -64,7 +64,7 @@ class ServerCache:
         """Tokens of a prefix that need not be computed ahead of several samples; all, when it is as warm as can be."""
         return len(prefix) if self.cold(prefix) == 0 else self._shadow.warm_length(prefix)
 
-    async def wait(self, prefix: Prefix, deadline: Deadline) -> None:
+    async def wait(self, prefix: Prefix, deadline: Deadline) -> int:
         """Wait while another sample computes a part of this prefix.
 
         A wait never lasts longer than computing the part would take, at the slowest pace seen lately: then whoever
@@ -75,15 +75,18 @@ class ServerCache:
             prefix: what will be sent.
             deadline: when to give up.
 
+        Returns:
+            Tokens that are cold then; see :meth:`cold`.
+
         Raises:
             DeadlineExceededError: it came first.
         """
-        shadow = self._shadow
-        while (found := shadow.computing(prefix)) is not None:
+        shadow, most = self._shadow, self._shadow.rules.reusable(len(prefix))
+        while (cold := self.cold(prefix)) and (found := shadow.computing(prefix)) is not None:
             sample, length = found
-            gained = length - shadow.warm_length(prefix)
-            if gained < _WORTH_WAITING_TOKENS and length < shadow.rules.reusable(len(prefix)):
-                return
+            gained = length - (most - cold)
+            if gained < _WORTH_WAITING_TOKENS and length < most:
+                break
             landing = self._landings.setdefault(sample, asyncio.Event())
             patience = max(_LEAST_PATIENCE, self._seconds_of_prefill(gained))
             async with deadline.limit("the prefix was not prefilled"):
@@ -93,16 +96,24 @@ class ServerCache:
                 except TimeoutError:
                     shadow.forgo(sample)
                     self.landed(sample)
+        return cold
 
-    def send(self, prefix: Prefix, samples: int = 1, *, is_told: bool) -> SentSamples:
-        """Samples of a prefix go out now; what they should reuse is predicted here.
+    def send(self, prefix: Prefix) -> SentSamples:
+        """A sample goes out whose first token will be told, so others can wait for it. Its reuse is predicted here.
+
+        Args:
+            prefix: its prompt.
+        """
+        return SentSamples(self, self._shadow, prefix, lambda: [self._shadow.begin(prefix)])
+
+    def send_batch(self, prefix: Prefix, samples: int) -> SentSamples:
+        """Samples go out together, of which nothing is told before their ends. Their reuse is predicted here.
 
         Args:
             prefix: their prompt.
             samples: how many.
-            is_told: whether the end of their prefill will be told, so that others can wait for it.
         """
-        return SentSamples(self, self._shadow, prefix, samples, is_told=is_told)
+        return SentSamples(self, self._shadow, prefix, lambda: self._shadow.begin_batch(prefix, samples))
 
     def saw(self, prefix: Prefix) -> None:
         """The server has computed a prefix."""
@@ -117,8 +128,7 @@ class ServerCache:
 
     def landed(self, sample: RunningSample) -> None:
         """Those that waited for a sample go on: its prompt is computed, or it is lost."""
-        landing = self._landings.pop(sample, None)
-        if landing is not None:
+        if self._landings and (landing := self._landings.pop(sample, None)) is not None:
             landing.set()
 
     def count(self, prefix: Prefix, reuse: Reuse) -> None:
@@ -142,27 +152,33 @@ class ServerCache:
 class SentSamples:
     """The samples of one request, from before its POST to its reply or its loss."""
 
-    def __init__(self, cache: ServerCache, shadow: Shadow, prefix: Prefix, samples: int, *, is_told: bool) -> None:
-        """Begin them; :meth:`ServerCache.send` explains the arguments."""
+    def __init__(
+        self, cache: ServerCache, shadow: Shadow, prefix: Prefix, begin: Callable[[], list[RunningSample]]
+    ) -> None:
+        """Begin them.
+
+        Args:
+            cache: who lets others wait for them.
+            shadow: the model of the server's cache.
+            prefix: their prompt.
+            begin: tells it of them, at each try.
+        """
         self._cache = cache
         self._shadow = shadow
         self._prefix = prefix
-        self._samples = samples
-        self._is_told = is_told
-        self._running: list[RunningSample] = []
-        self.begin()
+        self._begin = begin
+        self._running = begin()
+        self._left = len(self._running)
 
     def begin(self) -> None:
-        """They go out, perhaps again: then what was sent before counts as lost."""
+        """They go out again; what was sent before counts as lost."""
         self.lost()
-        self._running = [self._shadow.begin(self._prefix) for _ in range(self._samples)]
-        if not self._is_told:
-            for sample in self._running:
-                self._shadow.forgo(sample)
+        self._running = self._begin()
+        self._left = len(self._running)
 
-    def predicted(self, place: int) -> int:
-        """What a sample should find in the cache, as was thought before it was sent."""
-        return self._running[place].predicted
+    def __getitem__(self, place: int) -> RunningSample:
+        """A sample as the shadow of the cache has it."""
+        return self._running[place]
 
     def prefilled(self, place: int = 0) -> None:
         """The first token of a sample is here."""
@@ -173,21 +189,22 @@ class SentSamples:
 
     def finish(self, place: int, reply: WireSample) -> None:
         """A sample has ended and this is its reply."""
-        sample, meta = self._running[place], reply.meta_info
+        sample, meta, finish = self._running[place], reply.meta_info, reply.meta_info.finish_reason
+        self._left -= 1
         if meta.weight_version is not None:
             self._shadow.saw_weights(meta.weight_version)
-        finish = meta.finish_reason
         if finish is not None and finish.type == "abort" and not reply.output_ids:  # perhaps it never ran
             self._shadow.lost(sample)
         else:
             # A reply without prompt_tokens tells nothing of the cache either.
             reported = meta.cached_tokens if meta.prompt_tokens else None
-            reuse = self._shadow.finish(sample, reply.output_ids, reported)
-            self._cache.count(self._prefix, reuse)
+            self._cache.count(self._prefix, self._shadow.finish(sample, reply.output_ids, reported))
         self._cache.landed(sample)
 
     def lost(self) -> None:
         """What has not ended is lost. Others that waited for it go on."""
+        if not self._left:
+            return
         for sample in self._running:
             self._shadow.lost(sample)
             self._cache.landed(sample)

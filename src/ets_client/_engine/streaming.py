@@ -15,6 +15,7 @@ from .failure import ERRORS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._core.shadow_sample import RunningSample
     from .._wire.stream import StreamedPart
     from ..errors import RequestError
     from .caller import Caller
@@ -70,9 +71,9 @@ class SampleStream:
         """Whether it was closed, or all its samples have ended."""
         return self._is_closed or not self._call.unfinished
 
-    def predicted(self, place: int) -> int:
-        """Tokens that a sample should have found in the cache."""
-        return self._sent.predicted(place)
+    def running(self, place: int) -> RunningSample:
+        """A sample as the shadow of the cache has it."""
+        return self._sent[place]
 
     async def part(self) -> StreamedPart | None:
         """The next part, or None when every sample has ended. Cancelling it loses nothing: it can be called again.
