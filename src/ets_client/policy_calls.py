@@ -128,8 +128,9 @@ class PolicyCalls(ABC):
     ) -> Expansion:
         """Sample ``n`` next steps after a prefix.
 
-        All samples go in one POST, each with its own request id. A prefix that the server does not hold yet is
-        prefilled once before them; concurrent expands that share a cold part wait for one prefill of it.
+        All samples go in one POST, each with its own request id. On a prefix that the server does not hold yet the
+        first sample goes alone, and the others when its first token shows that the prefix is cached; concurrent expands
+        that share a cold part wait for one sample that computes it. ``Expansion.plan`` tells what was done.
 
         Args:
             prefix: where to go on. Text and ids are made a root first.

@@ -73,3 +73,11 @@ def test_a_limit_is_finite_and_never_under_the_least(
     for tokens, others, seconds in seen:
         pace.took(Work(1, tokens), others, seconds)
     assert least <= pace.limit(Work(1, asked), in_flight, tries) < float("inf")
+
+
+def test_what_is_expected_is_the_slowest_pace_seen_and_unknown_before() -> None:
+    pace = Pace(1.0)
+    assert pace.expected(Work(1, 1), 1) is None
+    pace.took(Work(1, 9), 1, 20.0)
+    assert pace.expected(Work(1, 1, 160), 1) == 2.0 * 12
+    assert pace.limit(Work(1, 1, 160), 1, 0) == 4 * 2.0 * 12

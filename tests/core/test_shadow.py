@@ -240,7 +240,7 @@ def test_a_flush_empties_it_and_what_ran_through_it_teaches_nothing() -> None:
     shadow.clear()
     shadow.prefilled(samples[0], 0)
     shadow.grown(samples[0], 100)
-    assert shadow.finish(samples[0], [1, 2], 0) == Reuse(19, 0)
+    assert shadow.finish(samples[0], [1, 2], 0) == Reuse(19, None)
     shadow.lost(samples[1])
     assert shadow.stats == shadow_of().stats
 
@@ -377,3 +377,17 @@ class NaiveMachine(RuleBasedStateMachine):
 
 TestNaive = NaiveMachine.TestCase
 TestNaive.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_sample_that_is_forgone_is_not_waited_for_and_teaches_all_the_same() -> None:
+    shadow = shadow_of()
+    sample = shadow.begin(PROMPT)
+    assert shadow.computing(PROMPT) is not None
+    shadow.forgo(sample)
+    assert shadow.computing(PROMPT) is None
+    shadow.prefilled(sample)
+    assert shadow.warm_length(PROMPT) == 19
+    shadow.clear()
+    other = shadow.begin(PROMPT)
+    shadow.forgo(sample)  # of the cache before
+    assert shadow.computing(PROMPT) == (other, 19)

@@ -58,12 +58,20 @@ class Pace:
             in_flight: samples of this client that the server has now, its own included.
             tries: attempts of the same call that were given up so far. Each doubles the limit: the server may be slow.
         """
-        if self._slowest is None:
-            seconds = _FIRST_SPARE + _FIRST_GUESS * work.steps
-        else:
-            rate = max(self._slowest, self._slowest_per_sample * in_flight)
-            seconds = _FACTOR * rate * work.steps
+        known = self.expected(work, in_flight)
+        seconds = _FIRST_SPARE + _FIRST_GUESS * work.steps if known is None else _FACTOR * known
         return max(self._least, seconds) * 2.0 ** min(tries, 10)
+
+    def expected(self, work: Work, in_flight: int) -> float | None:
+        """Seconds that an attempt takes at the slowest pace seen lately, or None before any was seen.
+
+        Args:
+            work: what it asks for.
+            in_flight: samples of this client that the server has now, its own included.
+        """
+        if self._slowest is None:
+            return None
+        return max(self._slowest, self._slowest_per_sample * in_flight) * work.steps
 
     def took(self, work: Work, in_flight: int, seconds: float) -> None:
         """Learn from an attempt that ended, or that was given up (it would have taken longer).

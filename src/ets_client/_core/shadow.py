@@ -26,7 +26,7 @@ class Reuse:
 
     Attributes:
         predicted: tokens that were thought to be in the cache, frozen when the sample was sent.
-        reported: its ``cached_tokens``, or None when the server did not say.
+        reported: its ``cached_tokens``, or None when the server did not say, or was flushed meanwhile.
     """
 
     predicted: int
@@ -141,6 +141,11 @@ class Shadow:
         self._hold(sample, self._tree.insert(sample.prefix, sample.adapter))
         self._occupy(sample, self.rules.ceil(len(sample.prefix)))
 
+    def forgo(self, sample: RunningSample) -> None:
+        """Nobody shall wait for this sample: the end of its prefill will not be told, or is late."""
+        if sample.epoch == self._epoch:
+            self._land(sample)
+
     def grown(self, sample: RunningSample, generated: int) -> None:
         """A running sample has so many tokens by now; they take room, but nobody can share them yet."""
         if sample.epoch == self._epoch:
@@ -154,9 +159,8 @@ class Shadow:
             output_ids: all that it generated; empty for a prefill alone (``max_new_tokens: 0``).
             cached_tokens: what the server found in its cache.
         """
-        reuse = Reuse(sample.predicted, cached_tokens)
         if sample.epoch != self._epoch:
-            return reuse
+            return Reuse(sample.predicted, None)
         if cached_tokens is not None:
             self._predicted += sample.predicted
             self._reported += cached_tokens
@@ -169,7 +173,7 @@ class Shadow:
         if len(output_ids) > 1:
             self._hold(sample, self._tree.insert(sample.prefix, sample.adapter, output_ids[:-1]))
         self._release(sample)
-        return reuse
+        return Reuse(sample.predicted, cached_tokens)
 
     def lost(self, sample: RunningSample) -> None:
         """A sample has ended and nobody knows how far it came, or it was aborted before it ran.

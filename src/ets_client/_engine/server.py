@@ -192,6 +192,8 @@ class Server:
             requests=wires.requests,
             sent_bytes=wires.sent_bytes,
             received_bytes=wires.received_bytes,
+            predicted_reuse=counters.predicted,
+            reuse_shortfall=counters.shortfall,
         )
 
     async def _probe(self) -> bool:
