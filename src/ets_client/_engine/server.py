@@ -201,7 +201,8 @@ class Server:
             ConfigurationError: another model is served there now.
         """
         await self.address.refresh()
-        request = HttpRequest("GET", f"{self.address.base_url}/model_info", self.headers(), lane="control")
+        url = f"{self.address.base_url}/model_info"
+        request = HttpRequest("GET", url, self.headers(), lane="control", is_fresh=True)
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 reply = await self.transport.send(request)
