@@ -52,9 +52,7 @@ class PolicyCalls(ABC):
     @abstractmethod
     def _tree_of(self, prefix: Prefix) -> Hashable: ...
 
-    def _in_turn(
-        self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]
-    ) -> Coroutine[Any, Any, Expansion]:
+    def _in_turn(self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]) -> Coroutine[Any, Any, Expansion]:
         admitter = self._ready().admitter
         return work if admitter is None else self._after_turn(admitter, request, work)
 
@@ -90,7 +88,16 @@ class PolicyCalls(ABC):
     def _ticket(self, request: ExpandRequest) -> Ticket:
         # A deeper prefix is a warmer one: its parent was generated there.
         prefix = request.prefix
-        return Ticket(request.n, self._tree_of(prefix), family=prefix.fingerprint, warm=len(prefix))
+        root = prefix.root
+        return Ticket(
+            request.n,
+            self._tree_of(prefix),
+            family=prefix.fingerprint,
+            warm=len(prefix),
+            root=root,
+            path=len(prefix) - len(root),
+            step=request.limit.tokens,
+        )
 
     async def root(self, question: str, *, namespace: str | None = None) -> Prefix:
         """The root of a search: a question in the profile's prompt format, worked examples included.
