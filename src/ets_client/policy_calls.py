@@ -13,9 +13,10 @@ from ._engine.partly import expand_partly
 from .streams import BranchStream, TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Hashable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
     from typing import Any, TypeVar
 
+    from ._engine.admitter import Admitter
     from ._engine.connect import Connection
     from ._engine.deadline import Deadline
     from ._engine.expander import ExpandRequest
@@ -51,10 +52,13 @@ class PolicyCalls(ABC):
     @abstractmethod
     def _tree_of(self, prefix: Prefix) -> Hashable: ...
 
-    async def _in_turn(self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]) -> Expansion:
+    def _in_turn(self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]) -> Coroutine[Any, Any, Expansion]:
         admitter = self._ready().admitter
-        if admitter is None:
-            return await work
+        return work if admitter is None else self._after_turn(admitter, request, work)
+
+    async def _after_turn(
+        self, admitter: Admitter, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]
+    ) -> Expansion:
         try:
             turn = await admitter.turn(self._ticket(request), request.deadline)
         except BaseException:
@@ -84,7 +88,16 @@ class PolicyCalls(ABC):
     def _ticket(self, request: ExpandRequest) -> Ticket:
         # A deeper prefix is a warmer one: its parent was generated there.
         prefix = request.prefix
-        return Ticket(request.n, self._tree_of(prefix), family=prefix.fingerprint, warm=len(prefix))
+        root = prefix.root
+        return Ticket(
+            request.n,
+            self._tree_of(prefix),
+            family=prefix.fingerprint,
+            warm=len(prefix),
+            root=root,
+            path=len(prefix) - len(root),
+            step=request.limit.tokens,
+        )
 
     async def root(self, question: str, *, namespace: str | None = None) -> Prefix:
         """The root of a search: a question in the profile's prompt format, worked examples included.
@@ -157,12 +170,17 @@ class PolicyCalls(ABC):
         """
         connection, deadline = self._ready(), self._deadline(timeout)
         run = expand_partly if check_partial(partial) == "return" else Expander.expand
+        preparing = connection.prepare.step(prefix, n, sampling, logprobs, deadline)
+        return await self._run(self._expand(preparing, run, connection.expander))
 
-        async def work() -> Expansion:
-            request = await connection.prepare.step(prefix, n, sampling, logprobs, deadline)
-            return await self._in_turn(request, run(connection.expander, request))
-
-        return await self._run(work())
+    async def _expand(
+        self,
+        preparing: Coroutine[Any, Any, ExpandRequest],
+        run: Callable[[Expander, ExpandRequest], Coroutine[Any, Any, Expansion]],
+        expander: Expander,
+    ) -> Expansion:
+        request = await preparing
+        return await self._in_turn(request, run(expander, request))
 
     def expand_iter(
         self,
@@ -220,12 +238,8 @@ class PolicyCalls(ABC):
         Cancelling it stops the sample on the server in the background.
         """
         connection, deadline = self._ready(), self._deadline(timeout)
-
-        async def work() -> Expansion:
-            request = await connection.prepare.path(prefix, sampling, logprobs, deadline)
-            return await self._in_turn(request, connection.expander.expand(request))
-
-        return (await self._run(work()))[0]
+        preparing = connection.prepare.path(prefix, sampling, logprobs, deadline)
+        return (await self._run(self._expand(preparing, Expander.expand, connection.expander)))[0]
 
     def stream(
         self,

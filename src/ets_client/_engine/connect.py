@@ -188,14 +188,17 @@ def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:
 
 
 def _admitter(caller: Caller, info: ServerInfo, admission: Literal["adaptive"] | int) -> Admitter:
+    kv_tokens = info.max_total_tokens
+    if kv_tokens is not None:
+        kv_tokens *= info.workers * (info.dp_size or 1)
     if admission != "adaptive":
-        return Admitter(Limits.fixed(admission), None)
+        return Admitter(Limits.fixed(admission), None, kv_tokens)
 
     async def loads() -> tuple[WorkerLoad, ...]:
         get = Outgoing("GET", "/v1/loads", lane="control")
         return await caller.once(lambda: get, read_loads, Deadline.after(_LOAD_SECONDS))
 
-    return Admitter(Limits(), loads if info.has_loads else None)
+    return Admitter(Limits.around(info.native_batch), loads if info.has_loads else None, kv_tokens)
 
 
 async def _remote(caller: Caller, info: ServerInfo, timeout: float | None) -> tuple[Remote, int | None]:

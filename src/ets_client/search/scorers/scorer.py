@@ -1,0 +1,66 @@
+"""What a search asks of whoever scores its paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ...branch import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...branch import Branch
+    from ...prefix import Prefix
+    from ...scores import ScoreFailure
+
+__all__ = ["PathScore", "ScoredPath", "Scorer"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPath:
+    """A path whose last step wants a score.
+
+    Attributes:
+        problem: the question's text, without template.
+        prefix: the path on the policy: token ids, text and step boundaries (``prefix.path``), matched stops included.
+            A reward model with another tokenizer reads its texts.
+        branch: the last step as it was sampled.
+    """
+
+    problem: str
+    prefix: Prefix
+    branch: Branch
+
+
+@dataclass(frozen=True, slots=True)
+class PathScore:
+    """The score of a path's last step.
+
+    Attributes:
+        value: higher is better.
+        usage: tokens that it cost on the reward server; of a batch, this path's.
+    """
+
+    value: float
+    usage: Usage = Usage()  # noqa: RUF009 - frozen
+
+
+class Scorer(Protocol):
+    """Scores paths. One scorer serves all searches of a run at once."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in records."""
+        ...
+
+    async def score(self, paths: Sequence[ScoredPath]) -> Sequence[PathScore | ScoreFailure]:
+        """One outcome a path, in their order.
+
+        Siblings come together, as they finish; calls of many searches run at once. A path that cannot be scored has a
+        :class:`~ets_client.ScoreFailure`; an exception ends the search. Cancelling stops what runs on the server.
+
+        Args:
+            paths: at least one.
+        """
+        ...
