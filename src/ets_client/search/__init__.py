@@ -5,7 +5,7 @@ from .driver import RebaseSearch, SearchResult
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
 from .prefill import least_prefill
 from .questions import Question, load_questions
-from .rebase import rebase_allocation
+from .methods import rebase_allocation
 from .run import RunResult, search_all
 from .tree import Node, SearchTree
 
