@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import fcluster, linkage  # type: ignore[import-untyped]
 
 from ets_client import ConfigurationError
 from ets_client.search.methods import CharNgrams, Ets, NodeView, SentenceEmbedder, TextClusters, TreeView

@@ -93,8 +93,13 @@ ROWS = st.lists(st.tuples(st.integers(0, 30), st.none() | st.floats(-5, 5)), max
 
 @given(ROWS, st.integers(1, 60), st.integers(1, 9), st.floats(0, 3), st.floats(0.5, 2), st.floats(0, 1))
 def test_it_asks_for_a_batch_of_open_and_scored_nodes(
-    rows: list[tuple[int, float | None]], simulations: int, batch: int, exploration: float, widening: float, exponent: float
-) -> None:  # fmt: skip
+    rows: list[tuple[int, float | None]],
+    simulations: int,
+    batch: int,
+    exploration: float,
+    widening: float,
+    exponent: float,
+) -> None:
     tree = view(*((parent % (place + 1), score) for place, (parent, score) in enumerate(rows)))
     method = Mcts(simulations, batch, exploration, widening, exponent)
     decision = method.decide(tree)
@@ -103,7 +108,9 @@ def test_it_asks_for_a_batch_of_open_and_scored_nodes(
     for number in decision.children:
         assert number == 0 or tree.nodes[number].score is not None or not scored
     assert decision == method.decide(tree)
-    assert all(math.isfinite(worth) for _, _, worth in decision.notes["visits_and_worth"])  # type: ignore[union-attr, misc]
+    visited = decision.notes["visits_and_worth"]
+    assert isinstance(visited, list)
+    assert all(math.isfinite(worth) for _, _, worth in visited)
 
 
 def test_where_nothing_has_a_score_all_steps_are_alike() -> None:
@@ -120,5 +127,6 @@ def test_parameters_out_of_range_are_refused(parameters: dict[str, int]) -> None
 
 
 def test_it_says_what_it_does() -> None:
+    assert Mcts().name == "mcts"
     assert "64 samples, as many as the width at once" in Mcts().describe()[0]
     assert "or until 3 paths have ended, 8 at once" in Mcts(batch=8, answers=3).describe()[0]

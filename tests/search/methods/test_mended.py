@@ -127,6 +127,7 @@ def test_a_merged_node_gets_what_its_samples_would_have_got_apart(
 
 def test_nothing_to_decide_ends_the_search() -> None:
     ended = TreeView([ROOT, NodeView(1, 0, 1, 5, 0.9, state=NodeState.ENDED)], 1, 1)
+    assert [method.name for method in (Beam(), BestOfN(), Dvts(), Ets())] == ["beam", "best_of_n", "dvts", "ets"]
     for method in [*FIXED, Rebase(variant="paper"), BestOfN()]:
         assert method.decide(ended).children == {}
 
@@ -154,7 +155,13 @@ def test_no_overshoot_alone() -> None:
     assert decision.notes["mends"] == {"no_overshoot": {"published": [[5, 4]]}}
     equal = level_of([0.5] * 5, 16)
     assert list(Rebase(variant="paper").decide(equal).children) == [5, 4, 3, 2, 1]
-    assert Rebase(variant="paper", mends=Mends(no_overshoot=True)).decide(equal).children == {1: 4, 2: 3, 3: 3, 4: 3, 5: 3}
+    assert Rebase(variant="paper", mends=Mends(no_overshoot=True)).decide(equal).children == {
+        1: 4,
+        2: 3,
+        3: 3,
+        4: 3,
+        5: 3,
+    }
     close = level_of([0.38, 0.46], 4)
     assert Rebase(variant="paper").decide(close).children == {2: 3, 1: 2}  # as with PyTorch: 5 of 4
     decision = Rebase(variant="paper", mends=Mends(no_overshoot=True)).decide(close)
@@ -210,6 +217,18 @@ def test_the_remainder_of_dvts_is_used() -> None:
     assert Dvts(2).decide(view).children == {1: 4, 3: 3}
 
 
+def test_no_overshoot_alone_cuts_dvts_where_the_width_ends() -> None:
+    decision = Dvts(2, variant="paper", mends=Mends(no_overshoot=True)).decide(dvts_tree())
+    assert decision.children == {8: 3, 12: 1}
+    assert decision.notes["mends"] == {"no_overshoot": {"published": 6}}
+
+
+def test_dvts_without_first_steps_to_choose_from_ends() -> None:
+    nodes = [ROOT, NodeView(1, 0, 1, 10, None), NodeView(2, 1, 2, 10, 0.5)]
+    mends = Mends(account_width=True)
+    assert Dvts(variant="paper", mends=mends).decide(TreeView(nodes, 2, 4)).children == {2: 4}
+
+
 def test_distinct_subtrees_alone() -> None:
     view = level_of([0.9, 0.8], 16)
     assert Dvts(variant="paper").decide(view).children == {1: 8, 2: 8}
@@ -239,6 +258,14 @@ def test_keep_clusters_alone() -> None:
 def test_with_too_little_width_the_best_clusters_get_a_child() -> None:
     assert with_each_cluster([2, 0, 0], [0, 1, 2], [0, 1, 2], [0.9, 0.1, 0.5]) == [1, 0, 1]
     assert with_each_cluster([1, 0], [0, 1], [0, 1], [0.9, 0.1]) == [1, 0]
+
+
+def test_scores_that_kill_the_published_allocation_do_not_harm_the_fixed_one() -> None:
+    decision = Ets().decide(level_of([-1e6, -2e6], 4))
+    assert decision.children == {1: 4}
+    high = Ets().decide(level_of([1e6, 1e5], 4))
+    assert high.children == {1: 4}
+    assert "published_fails" in str(high.notes["mends"])
 
 
 def test_free_at_zero_alone() -> None:

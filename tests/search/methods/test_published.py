@@ -141,7 +141,7 @@ def test_where_the_published_code_dies_the_fixed_rule_decides_and_the_notes_say_
     assert "published_fails" in decision.notes
 
 
-METHODS = {
+METHODS: dict[str, Method] = {
     "softmax": Rebase(variant="paper"),
     "beam_search": Beam(variant="paper"),
     "dvts": Dvts(variant="paper"),

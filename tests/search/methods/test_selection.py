@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-import pulp
+import pulp  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,10 +31,10 @@ def by_cbc(level: Level, price: float, clusters: Sequence[int] | None, cluster_v
         while above >= 0:
             below.setdefault(above, []).append(leaf)
             above = level.parents[above]
+    covered = {label: pulp.LpVariable(f"covered_{label}", cat="Binary") for label in set(clusters or ())}
     objective = pulp.lpSum(value * keep[leaf] for leaf, value in zip(level.leaves, level.values, strict=True))
     objective -= pulp.lpSum(price / len(nodes) * keep[node] for node in nodes)
     if clusters is not None:
-        covered = {label: pulp.LpVariable(f"covered_{label}", cat="Binary") for label in set(clusters)}
         objective += pulp.lpSum(cluster_value * each for each in covered.values())
     problem += objective
     for node, leaves in below.items():
@@ -78,7 +78,12 @@ def test_its_objective_is_cbcs_on_five_hundred_random_levels() -> None:
         clusters = labels if lambda_s else None
         value = lambda_s / len(set(labels))
         selection = select_leaves(
-            level.parents, level.leaves, level.values, [price / len(level.parents)] * len(level.parents), clusters, value
+            level.parents,
+            level.leaves,
+            level.values,
+            [price / len(level.parents)] * len(level.parents),
+            clusters,
+            value,
         )
         solvers.add(selection.solver)
         assert selection.kept
@@ -106,9 +111,7 @@ def test_its_objective_is_the_best_of_all_selections(
     assert _value(level, costs, labels, value, selection.kept) == pytest.approx(best, abs=1e-9)
 
 
-def _value(
-    level: Level, costs: Sequence[float], labels: Sequence[int], value: float, kept: Sequence[int]
-) -> float:
+def _value(level: Level, costs: Sequence[float], labels: Sequence[int], value: float, kept: Sequence[int]) -> float:
     held: set[int] = set()
     for place in kept:
         node = level.leaves[place]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ets_client.search.methods import NodeState, NodeView, TreeView
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Sequence
 
 ROOT = NodeView(0, -1, 0, 2, 1.0)
