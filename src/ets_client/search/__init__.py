@@ -3,9 +3,9 @@
 from .answers import find_answer, is_same_answer, weighted_vote
 from .driver import RebaseSearch, SearchResult
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
+from .methods import rebase_allocation
 from .prefill import least_prefill
 from .questions import Question, load_questions
-from .rebase import rebase_allocation
 from .run import RunResult, search_all
 from .tree import Node, SearchTree
 

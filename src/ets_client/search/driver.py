@@ -12,7 +12,7 @@ from ..branch import Usage
 from ..errors import ConfigurationError
 from .answers import find_answer, is_same_answer, weighted_vote
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
-from .rebase import rebase_allocation
+from .methods import rebase_allocation
 from .tree import Node, SearchTree
 
 if TYPE_CHECKING:
