@@ -120,11 +120,13 @@ class LoadedRun:
     """All that a run's folder tells.
 
     Attributes:
-        manifest: what ran.
+        manifest: what ran, as it began.
         questions: by number.
         cut: lines at the journal's end that were torn or damaged and left out.
+        sessions: the manifest of each session, in order; the first is ``manifest``.
     """
 
     manifest: Mapping[str, Any]
     questions: Mapping[int, LoadedQuestion]
     cut: int
+    sessions: tuple[Mapping[str, Any], ...] = ()

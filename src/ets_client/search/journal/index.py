@@ -49,7 +49,7 @@ class JournalIndex:
     """What a journal's bytes are.
 
     Attributes:
-        runs: lines that tell what ran: the first, and one of each session that ran elsewhere.
+        runs: lines that tell what ran, one of each session.
         questions: lines of each question, in order.
         size: bytes up to the first damaged line, or to the end.
         cut: lines from the first damaged one on, which are not in this index.
