@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,10 @@ import msgspec
 from .children import TreeRules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ..server_info import ServerInfo
+    from .methods.view import JsonValue
     from .questions import Question
 
 __all__ = ["Difference", "Machine", "Manifest", "QuestionSet", "ServerRecord", "differences"]
@@ -209,9 +211,9 @@ def differences(before: Manifest, now: Manifest) -> list[Difference]:
     ]
 
 
-def _leaves(value: object, name: str = "") -> Iterable[tuple[str, object]]:
-    if isinstance(value, dict) and (value or not name):
+def _leaves(value: JsonValue, name: str = "") -> Iterator[tuple[str, JsonValue]]:
+    if isinstance(value, Mapping) and (value or not name):
         for key, each in value.items():
-            yield from _leaves(each, f"{name}.{key}" if name else str(key))
+            yield from _leaves(each, f"{name}.{key}" if name else key)
     else:
         yield name, value

@@ -23,7 +23,7 @@ from .paid import Paid
 from .writer import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Generator
     from types import TracebackType
     from typing import Self
 
@@ -133,7 +133,7 @@ class RunFolder:
             return OpenRun(Journal(self.journal, lock=lock), Paid(file), begun, file.index.cut)
 
     @contextmanager
-    def _locked(self) -> Iterator[JournalLock]:
+    def _locked(self) -> Generator[JournalLock]:
         """The folder, locked; an error lets it go again."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
