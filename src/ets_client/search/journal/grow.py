@@ -33,7 +33,7 @@ class _Draft:
     step: StepEntry | None = None
     source: StepsEntry | None = None
     samples: list[str] = field(default_factory=list[str])  # ids of all that came out as this step, its own first
-    children: list[_Draft] = field(default_factory=list["_Draft"])
+    children: list[str] = field(default_factory=list[str])
 
 
 class _Sample(NamedTuple):
@@ -129,7 +129,7 @@ def _child(drafts: dict[str, _Draft], sample: _Sample) -> _Draft:
         raise JournalError(f"sample {sample.id} has no parent: {sample.parent} is no node of this journal")
     tokens = parent.path_tokens + len(sample.step.ids)
     child = _Draft(sample.id, parent.depth + 1, tokens, parent, sample.step, sample.source)
-    parent.children.append(child)
+    parent.children.append(sample.id)  # not the child: without cycles, what was read is freed at once
     return child
 
 
@@ -140,7 +140,7 @@ def _usage(step: StepEntry) -> Usage:
 def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: TreeRules) -> LoadedNode:
     root, step, source = paid.root, draft.step, draft.source
     assert root is not None  # noqa: S101 - load_question sees to it
-    children = tuple(child.id for child in draft.children)
+    children = tuple(draft.children)
     if step is None or source is None or draft.parent is None:
         ids, text = tuple(root.root_ids), root.root_text
         return LoadedNode(
