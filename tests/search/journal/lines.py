@@ -58,18 +58,33 @@ def journal(entries: Iterable[Entry]) -> bytes:
 TEXT = st.text(max_size=8)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 COUNT = st.integers(0, 5)
-JSON = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | NUMBER | TEXT, lambda values: st.lists(values, max_size=3) | st.dictionaries(TEXT, values, max_size=3), max_leaves=4)
+SCALAR = st.none() | st.booleans() | st.integers(-9, 9) | NUMBER | TEXT
+JSON = st.recursive(
+    SCALAR, lambda each: st.lists(each, max_size=3) | st.dictionaries(TEXT, each, max_size=3), max_leaves=4
+)
 OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
 STEP = st.builds(
-    StepEntry, ids=st.lists(st.integers(0, 200_000), max_size=4), text=TEXT, full_text=TEXT, end=st.sampled_from(["delimiter", "eos"]),
-    rid=TEXT, matched=st.none() | TEXT | COUNT, overshoot=TEXT, prompt=COUNT, cached=COUNT, generated=COUNT,
+    StepEntry, ids=st.lists(st.integers(0, 200_000), max_size=4), text=TEXT, full_text=TEXT, end=TEXT, rid=TEXT,
+    matched=st.none() | TEXT | COUNT, overshoot=TEXT, prompt=COUNT, cached=COUNT, generated=COUNT,
     logprob=st.none() | NUMBER, failed=st.none() | TEXT,
 )  # fmt: skip
 ENTRY: st.SearchStrategy[Entry] = st.one_of(
     st.builds(RunEntry, format=st.just(1), manifest=OBJECT),
-    st.builds(QuestionEntry, question=COUNT, problem=TEXT, root_ids=st.lists(COUNT, max_size=4), root_text=TEXT, answer=st.none() | TEXT, seed=st.none() | COUNT),
-    st.builds(DecisionEntry, question=COUNT, turn=COUNT, depth=COUNT, children=st.lists(st.tuples(TEXT, COUNT), max_size=3), memory=OBJECT, notes=OBJECT),
-    st.builds(StepsEntry, question=COUNT, parent=TEXT, first=COUNT, steps=st.lists(STEP, max_size=3), request=OBJECT, seconds=NUMBER, at=NUMBER),
-    st.builds(ScoresEntry, question=COUNT, nodes=st.lists(TEXT, max_size=3), values=st.lists(st.none() | NUMBER, max_size=3), reasons=st.dictionaries(COUNT, TEXT, max_size=2)),
+    st.builds(
+        QuestionEntry, question=COUNT, problem=TEXT, root_ids=st.lists(COUNT, max_size=4), root_text=TEXT,
+        answer=st.none() | TEXT, seed=st.none() | COUNT,
+    ),
+    st.builds(
+        DecisionEntry, question=COUNT, turn=COUNT, depth=COUNT,
+        children=st.lists(st.tuples(TEXT, COUNT), max_size=3), memory=OBJECT, notes=OBJECT,
+    ),
+    st.builds(
+        StepsEntry, question=COUNT, parent=TEXT, first=COUNT, steps=st.lists(STEP, max_size=3), request=OBJECT,
+        seconds=NUMBER, at=NUMBER,
+    ),
+    st.builds(
+        ScoresEntry, question=COUNT, nodes=st.lists(TEXT, max_size=3),
+        values=st.lists(st.none() | NUMBER, max_size=3), reasons=st.dictionaries(COUNT, TEXT, max_size=2),
+    ),
     st.builds(EndEntry, question=COUNT, answer=st.none() | TEXT, why=TEXT, seconds=NUMBER),
 )  # fmt: skip

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from ets_client.search.journal.file import JournalFile
 from ets_client.search.manifest import ServerRecord
 
 from .lines import MACHINE, manifest, question, steps
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
@@ -118,7 +118,9 @@ asyncio.run(main())
 
 def test_of_two_processes_one_writes_and_the_other_is_told_which(folder: RunFolder) -> None:
     def start() -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, "-c", TWO, str(folder.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [sys.executable, "-c", TWO, str(folder.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     with start() as one, start() as two:
         assert one.stdout is not None
@@ -147,7 +149,9 @@ async def test_a_damaged_line_in_the_middle_is_an_error_unless_the_cut_is_asked_
     await write_one(folder)
     lines = folder.journal.read_bytes().splitlines(keepends=True)
     folder.journal.write_bytes(lines[0] + b"x" + lines[1] + lines[2])
-    with pytest.raises(JournalDamagedError, match=r"line 2 is damaged although good lines follow it.*and the 1 lines") as told:
+    with pytest.raises(
+        JournalDamagedError, match=r"line 2 is damaged although good lines follow it.*and the 1 lines"
+    ) as told:
         folder.resume(manifest())
     assert told.value.line == 2
     async with folder.resume(manifest(), cut=True) as run:
@@ -157,7 +161,7 @@ async def test_a_damaged_line_in_the_middle_is_an_error_unless_the_cut_is_asked_
     assert JournalFile(folder.journal).index.damaged is None
 
 
-@pytest.mark.parametrize("left", [b"", b"12345678 {\"kind\":\"run\""])
+@pytest.mark.parametrize("left", [b"", b'12345678 {"kind":"run"'])
 async def test_a_run_whose_first_line_was_torn_begins_again(folder: RunFolder, left: bytes) -> None:
     folder.path.mkdir(parents=True)
     folder.journal.write_bytes(left)
@@ -218,7 +222,9 @@ def test_a_folder_that_may_not_be_written_is_told_with_advice(name: str) -> None
         Path(made).chmod(0o755)
         (Path(made) / "here").mkdir(mode=0o555)
         path = Path(made) / name
-        done = subprocess.run([sys.executable, "-c", UNPRIVILEGED, str(path)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, str(path)], capture_output=True, text=True, check=True
+        )
     assert "Permission denied; you may not write there: change its permissions, or choose another folder" in done.stdout
 
 
@@ -236,11 +242,11 @@ async def test_a_cancelled_close_gives_the_folder_back(folder: RunFolder) -> Non
     with pytest.raises(asyncio.CancelledError):
         await closing
     await run.close()
-    assert "journal.lock" not in os.listdir(folder.path)
+    assert not (folder.path / "journal.lock").exists()
     assert MACHINE.began in folder.manifest.read_text()
 
 
 def test_rules_are_part_of_what_must_be_the_same(folder: RunFolder) -> None:
     folder.begin(manifest()).journal.shut().result(10)
-    with pytest.raises(ConfigurationError, match="rules.max_path_tokens was 100, is 7"):
+    with pytest.raises(ConfigurationError, match=r"rules\.max_path_tokens was 100, is 7"):
         folder.resume(manifest(rules=TreeRules(max_path_tokens=7, answer=r"answer is (\d+)")))

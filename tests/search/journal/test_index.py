@@ -41,7 +41,13 @@ def found(data: bytes, index: JournalIndex) -> list[Entry]:
 
 
 def shape(index: JournalIndex) -> object:
-    return list(index.runs), {q: list(lines) for q, lines in index.questions.items()}, index.size, index.cut, index.damaged
+    return (
+        list(index.runs),
+        {q: list(lines) for q, lines in index.questions.items()},
+        index.size,
+        index.cut,
+        index.damaged,
+    )
 
 
 @given(st.lists(ENTRY, max_size=6), st.lists(st.integers(0, 90), max_size=9))
@@ -52,7 +58,9 @@ def test_the_pieces_in_which_a_journal_is_read_do_not_matter(entries: list[Entry
     assert found(data, index) == entries
     assert (index.size, index.cut, index.damaged) == (len(data), 0, None)
     for number, lines in index.questions.items():
-        assert [decode_line(data[at : at + n]) for at, n in lines] == [e for e in entries if getattr(e, "question", None) == number]
+        assert [decode_line(data[at : at + n]) for at, n in lines] == [
+            e for e in entries if getattr(e, "question", None) == number
+        ]
         assert len(lines) == len(list(lines))
 
 

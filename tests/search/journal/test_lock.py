@@ -26,7 +26,9 @@ def left_by(path: Path, **fields: object) -> None:
 
 def gone() -> int:
     """The id of a process that was."""
-    return int(subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True).stdout)
+    return int(
+        subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True).stdout
+    )
 
 
 def test_one_has_it_until_it_is_released(path: Path) -> None:
@@ -55,7 +57,9 @@ def test_before_a_boot_all_processes_are_gone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"host": "node17", "boot": "its own"}, {"pids": "pid:[1]", "began": 1}])
-def test_of_another_host_or_container_nobody_knows_and_the_file_to_delete_is_named(path: Path, fields: dict[str, object]) -> None:
+def test_of_another_host_or_container_nobody_knows_and_the_file_to_delete_is_named(
+    path: Path, fields: dict[str, object]
+) -> None:
     left_by(path, pid=gone(), **fields)
     with pytest.raises(JournalLockedError, match=f"When it is gone, delete {path}"):
         JournalLock(path)
@@ -91,7 +95,9 @@ def test_a_lock_that_someone_else_has_by_now_is_not_released(path: Path) -> None
 @pytest.mark.parametrize("links", [True, False])
 def test_of_many_at_once_one_takes_over(path: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not links:
-        monkeypatch.setattr(Path, "hardlink_to", lambda self, target: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
+        monkeypatch.setattr(
+            Path, "hardlink_to", lambda self, target: (_ for _ in ()).throw(OSError(errno.EPERM, "no links"))
+        )
     left_by(path, pid=gone())
 
     def take(_: int) -> bool:

@@ -119,7 +119,12 @@ async def test_the_file_is_brought_to_disk_at_question_ends_after_a_while_and_at
 ) -> None:
     synced: list[int] = []
     first = threading.Event()
-    monkeypatch.setattr(AppendedFile, "sync", lambda self: (synced.append(self.path.stat().st_size), first.set()))
+
+    def sync(self: AppendedFile) -> None:
+        synced.append(self.path.stat().st_size)
+        first.set()
+
+    monkeypatch.setattr(AppendedFile, "sync", sync)
     path = tmp_path / "journal.jsonl"
     async with Journal(path, sync_seconds=3600.0) as journal:
         await journal.append(steps("r", "a"))
@@ -142,9 +147,13 @@ async def test_a_failed_fsync_stops_the_run_with_advice(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fsync", full)
     journal = Journal(tmp_path / "journal.jsonl")
     await journal.append(EndEntry(0, "2", "done", 1.0))
-    with pytest.raises(JournalWriteError, match="No space left on device; free some space"):
+
+    async def go_on() -> None:
         while True:
             await journal.append(question())
+
+    with pytest.raises(JournalWriteError, match="No space left on device; free some space"):
+        await go_on()
     with pytest.raises(JournalWriteError, match="to disk"):
         await journal.close()
 
@@ -173,7 +182,8 @@ async def main():
     path = Path(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     journal = Journal(path)
-    done = await asyncio.gather(*(journal.append(steps("r", "a" * 50, first=n)) for n in range(100)), return_exceptions=True)
+    appends = [journal.append(steps("r", "a" * 50, first=n)) for n in range(100)]
+    done = await asyncio.gather(*appends, return_exceptions=True)
     fitted = [n for n, each in enumerate(done) if each is None]
     assert fitted == list(range(len(fitted))), fitted
     assert all(isinstance(each, JournalWriteError) for each in done[len(fitted):]), done

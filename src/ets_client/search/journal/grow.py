@@ -108,13 +108,16 @@ def _by_decision(paid: PaidQuestion) -> Iterator[_Sample]:
 
 def _by_score(paid: PaidQuestion) -> Iterator[_Sample]:
     """All samples, in the order in which they were scored, then those that were not: failed, doubles, unscored."""
-    waiting: dict[str, _Sample] = {}
+    samples: dict[str, _Sample] = {}
+    scored: dict[str, None] = {}
     for entry in paid.entries:
         if isinstance(entry, StepsEntry):
-            waiting.update((sample.id, sample) for sample in _samples([entry]))
+            for sample in _samples([entry]):
+                samples.setdefault(sample.id, sample)  # what was paid for first was used
         elif isinstance(entry, ScoresEntry):
-            yield from (waiting.pop(node) for node in entry.nodes if node in waiting)
-    yield from waiting.values()
+            scored.update(dict.fromkeys(entry.nodes))
+    yield from (samples.pop(node) for node in scored if node in samples)
+    yield from samples.values()
 
 
 def _samples(entries: Iterable[StepsEntry]) -> Iterator[_Sample]:
