@@ -71,15 +71,17 @@ def test_nodes_are_numbered_in_the_order_in_which_they_were_asked_for(tmp_path: 
     assert [node.id for node in tree.path(tree.nodes["r.1.0"])] == ["r", "r.1", "r.1.0"]
 
 
-def test_without_levels_they_are_numbered_in_the_order_in_which_they_were_scored(tmp_path: Path) -> None:
+def test_without_levels_they_are_numbered_in_the_order_in_which_decisions_followed_them(tmp_path: Path) -> None:
     entries: list[Entry] = [
         question(), DecisionEntry(0, 0, 0, [("r", 4)]), steps("r", "b", first=2), steps("r", "a", first=0),
-        ScoresEntry(0, ["r.0"], [0.3]), ScoresEntry(0, ["r.2"], [0.2]), steps("r", "b", first=1),
+        ScoresEntry(0, ["r.0", "r.2"], [0.3, 0.2]), DecisionEntry(0, 1, 1, [], notes={"after": "r.2"}),
+        steps("r", "b", first=1), DecisionEntry(0, 2, 1, [], notes={"after": "r.1"}),
         steps("r", "twice", "c", first=2),
-        DecisionEntry(0, 1, 1, [("r.2", 1)]), steps("r.2", "d"), ScoresEntry(0, ["r.2.0"], [0.1]),
+        DecisionEntry(0, 3, 1, [("r.2", 1)], notes={"after": "r.0"}),
+        steps("r.2", "d"), ScoresEntry(0, ["r.2.0"], [0.1]),
     ]  # fmt: skip
     tree = loaded(tmp_path, *entries, rules=TreeRules(max_path_tokens=100, by_level=False))
-    assert list(tree.nodes) == ["r", "r.0", "r.2", "r.2.0", "r.3"]
+    assert list(tree.nodes) == ["r", "r.2", "r.0", "r.2.0", "r.3"]
     assert tree.nodes["r.2"].multiplicity == 2
 
 

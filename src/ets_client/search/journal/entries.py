@@ -7,8 +7,12 @@ from typing import Any
 import msgspec
 
 __all__ = [
-    "DecisionEntry", "EndEntry", "Entry", "QuestionEntry", "RunEntry", "ScoresEntry", "StepEntry", "StepsEntry",
+    "AFTER", "DecisionEntry", "EndEntry", "Entry", "QuestionEntry", "RunEntry", "ScoresEntry", "StepEntry",
+    "StepsEntry",
 ]  # fmt: skip
+
+AFTER = "after"
+"""In a decision's notes: the sample that it followed, where decisions do not wait for a level."""
 
 
 class _Entry(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True, gc=False):

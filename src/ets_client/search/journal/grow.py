@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...branch import Usage
 from ..loaded import LoadedDecision, LoadedNode, LoadedQuestion
 from ..methods.view import NodeState
-from .entries import ScoresEntry, StepEntry, StepsEntry
+from .entries import AFTER, DecisionEntry, ScoresEntry, StepEntry, StepsEntry
 from .errors import JournalError
 from .paid import Missing, PaidQuestion
 
@@ -65,7 +65,7 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
             scoring += Usage(entry.prompt, entry.cached)
     drafts = {"r": _Draft("r")}
     same: dict[tuple[str, tuple[int, ...]], _Draft] = {}
-    for sample in _by_decision(paid) if rules.by_level else _by_score(paid):
+    for sample in _by_decision(paid) if rules.by_level else _by_arrival(paid):
         if sample.step.failed is not None:
             unused += _usage(sample.step)
             continue
@@ -106,9 +106,10 @@ def _by_decision(paid: PaidQuestion) -> Iterator[_Sample]:
             given[node] += n
 
 
-def _by_score(paid: PaidQuestion) -> Iterator[_Sample]:
-    """All samples, in the order in which they were scored, then those that were not: failed, doubles, unscored."""
+def _by_arrival(paid: PaidQuestion) -> Iterator[_Sample]:
+    """All samples, in the order in which decisions followed them; then those that none followed, scored ones first."""
     samples: dict[str, _Sample] = {}
+    followed: dict[str, None] = {}
     scored: dict[str, None] = {}
     for entry in paid.entries:
         if isinstance(entry, StepsEntry):
@@ -116,7 +117,9 @@ def _by_score(paid: PaidQuestion) -> Iterator[_Sample]:
                 samples.setdefault(sample.id, sample)  # what was paid for first was used
         elif isinstance(entry, ScoresEntry):
             scored.update(dict.fromkeys(entry.nodes))
-    yield from (samples.pop(node) for node in scored if node in samples)
+        elif isinstance(entry, DecisionEntry):
+            followed[str(entry.notes.get(AFTER))] = None
+    yield from (samples.pop(node) for node in (*followed, *scored) if node in samples)
     yield from samples.values()
 
 
