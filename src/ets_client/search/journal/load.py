@@ -6,14 +6,9 @@ import gc
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..loaded import LoadedRun
-from ..manifest import Manifest
-from .errors import JournalError
 from .file import JournalFile
 from .folder import RunFolder
 from .grow import load_question
@@ -88,13 +83,7 @@ def load_run(path: str | os.PathLike[str], *, cut: bool = False) -> LoadedRun:
         JournalDamagedError: a line is damaged although good ones follow, and ``cut`` is False.
         JournalError: there is no run, or it cannot be read.
     """
-    folder = RunFolder(Path(path))
-    file = JournalFile(folder.journal, cut=cut)
-    if not file.runs:
-        raise JournalError(f"{folder.journal} does not tell what ran: its first line is missing or damaged")
-    try:
-        rules = Manifest.read(file.runs[0].manifest).rules
-    except msgspec.ValidationError as error:
-        raise JournalError(f"the manifest in {folder.journal} is none of this version's ({error})") from None
+    file = JournalFile(RunFolder(path).journal, cut=cut)
+    rules = file.manifest().rules
     sessions = tuple(run.manifest for run in file.runs)
     return LoadedRun(sessions[0], _Questions(file, rules), file.index.cut, sessions)
