@@ -41,6 +41,19 @@ def test_a_score_is_there_absent_for_a_reason_or_missing() -> None:
     assert (paid.scores("r.3"), paid.reason("r.3")) == (MISSING, "")
 
 
+def test_of_samples_that_came_out_alike_one_score_is_that_of_all() -> None:
+    paid = PaidQuestion(
+        [
+            steps("r", "a", "b", "a", "c", "b"),
+            steps("r.0", "a"),
+            ScoresEntry(0, ["r.2", "r.1"], [0.5, None], {1: "too long"}),
+        ]
+    )
+    assert [paid.scores(f"r.{place}") for place in range(6)] == [0.5, None, 0.5, MISSING, None, MISSING]
+    assert [paid.reason(f"r.{place}") for place in range(6)] == ["", "too long", "", "", "too long", ""]
+    assert (paid.scores("r.0.0"), paid.scores("r"), paid.scores("r.7.1")) == (MISSING, MISSING, MISSING)
+
+
 def test_of_two_results_for_one_place_the_first_was_used() -> None:
     paid = PaidQuestion(
         [

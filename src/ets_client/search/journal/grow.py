@@ -32,7 +32,7 @@ class _Draft:
     parent: _Draft | None = None
     step: StepEntry | None = None
     source: StepsEntry | None = None
-    samples: list[str] = field(default_factory=list[str])  # ids of all that came out as this step, its own first
+    multiplicity: int = 0
     children: list[str] = field(default_factory=list[str])
 
 
@@ -74,7 +74,7 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
             unused += _usage(sample.step)
         else:
             same[step] = drafts[sample.id] = _child(drafts, sample)
-        same[step].samples.append(sample.id)
+        same[step].multiplicity += 1
     given = Counter[str]()
     for decision in paid.decisions:
         given.update(dict(decision.children))
@@ -153,9 +153,7 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
             "r", 0, None, 0, ids, text, NodeState.OPEN, None, None, None, None, 1, children, given, Usage(), "", {},
             None, 0.0,
         )  # fmt: skip
-    # One sample of those that came out alike was scored; of two sessions perhaps another one each.
-    scored = next((each for each in draft.samples if not isinstance(paid.scores(each), Missing)), draft.id)
-    score = paid.scores(scored)
+    score = paid.scores(draft.id)
     return LoadedNode(
         id=draft.id,
         number=number,
@@ -166,9 +164,9 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         state=rules.state(step, draft.path_tokens, depth=draft.depth, prompt_tokens=len(root.root_ids)),
         end=step.end,
         score=None if isinstance(score, Missing) else score,
-        score_failure="it was not scored" if isinstance(score, Missing) else (paid.reason(scored) or None),
+        score_failure="it was not scored" if isinstance(score, Missing) else (paid.reason(draft.id) or None),
         answer=rules.answer_in(step),
-        multiplicity=len(draft.samples),
+        multiplicity=draft.multiplicity,
         children=children,
         given=given,
         usage=_usage(step),
