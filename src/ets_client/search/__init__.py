@@ -1,26 +1,33 @@
 """Tree searches on top of the client. The decisions are plain functions; the driver awaits expands between them."""
 
 from .answers import find_answer, is_same_answer, weighted_vote
-from .driver import RebaseSearch, SearchResult
+from .budget import Budget
+from .driver import SearchResult, TreeSearch
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
+from .options import SearchOptions
 from .prefill import least_prefill
 from .questions import Question, load_questions
-from .rebase import rebase_allocation
+from .rebase import Rebase, rebase_allocation
 from .run import RunResult, search_all
+from .scorers import LogProb
 from .tree import Node, SearchTree
 
 __all__ = [
+    "Budget",
     "LevelEnded",
+    "LogProb",
     "Node",
     "NodeAdded",
     "Question",
-    "RebaseSearch",
+    "Rebase",
     "RunResult",
     "SearchEnded",
     "SearchEvent",
+    "SearchOptions",
     "SearchResult",
     "SearchStarted",
     "SearchTree",
+    "TreeSearch",
     "WidthAllocated",
     "find_answer",
     "is_same_answer",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from .methods import Decision, NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["rebase_allocation"]
+    from .methods import TreeView
+
+__all__ = ["Rebase", "rebase_allocation"]
 
 
 def rebase_allocation(scores: Sequence[float], width: int, temperature: float) -> list[int]:
@@ -48,3 +53,27 @@ def rebase_allocation(scores: Sequence[float], width: int, temperature: float) -
         counts[place] = min(left, math.ceil(share - 1e-9))  # 1e-9: a share of 4 that came out as 4.0000000001
         left -= counts[place]
     return counts
+
+
+@dataclass(frozen=True)
+class Rebase:
+    """REBASE as a method: the level's open nodes share what ended paths have left of the width.
+
+    Attributes:
+        temperature: of the softmax.
+    """
+
+    temperature: float = 0.2
+
+    @property
+    def name(self) -> str:
+        """``rebase``."""
+        return "rebase"
+
+    def decide(self, view: TreeView) -> Decision:
+        """See the class."""
+        ended = sum(node.multiplicity for node in view.nodes if node.state is not NodeState.OPEN)
+        level = [node for node in view.nodes if node.depth == view.depth and node.state is NodeState.OPEN]
+        scores = [-math.inf if node.score is None else node.score for node in level]
+        counts = rebase_allocation(scores, max(0, view.width - ended), self.temperature)
+        return Decision({node.number: count for node, count in zip(level, counts, strict=True) if count})

@@ -1,22 +1,26 @@
-"""Many questions over one client, a few at a time, within a time."""
+"""Many questions over one client, a few at a time, within a budget."""
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._together import together
 from ..errors import ConfigurationError
+from .budget import Budget, Spending
+from .driver import is_final
+from .record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..server_info import ServerMetrics
-    from .driver import RebaseSearch, SearchResult
+    from .driver import SearchResult, TreeSearch
     from .events import SearchEvent
+    from .journal import EndEntry, Paid
     from .questions import Question
+    from .record import Writer
 
 __all__ = ["RunResult", "search_all"]
 
@@ -26,59 +30,88 @@ class RunResult:
     """All searches of a run.
 
     Attributes:
-        results: one a question that was started, by the question's number.
-        not_started: questions for which there was no time.
-        metrics: what the server counted meanwhile, or None when it has no metrics.
+        results: one a question that was searched now, by the question's number.
+        not_started: questions for which there was no budget.
+        metrics: what the policy server counted meanwhile, or None when it has no metrics.
         seconds: of the whole run.
+        ended_before: how questions ended that earlier sessions finished, by number.
     """
 
-    results: dict[int, SearchResult]
+    results: Mapping[int, SearchResult]
     not_started: int
     metrics: ServerMetrics | None
     seconds: float
+    ended_before: Mapping[int, EndEntry] = field(default_factory=dict[int, "EndEntry"])
+
+    @property
+    def failed(self) -> int:
+        """Questions that ended with an error."""
+        return sum(result.error is not None for result in self.results.values())
 
 
 async def search_all(
-    search: RebaseSearch,
+    search: TreeSearch,
     questions: Sequence[Question],
     *,
     at_once: int = 4,
-    seconds: float = math.inf,
+    budget: Budget | None = None,
     observe: Callable[[SearchEvent], None] = lambda event: None,  # noqa: ARG005 - nobody watches
+    journal: Writer | None = None,
+    paid: Paid | None = None,
 ) -> RunResult:
     """Search many questions. Cancelling it stops everything on the server.
+
+    A question whose calls fail ends with ``why="error: …"`` and its answers so far, and the others go on. What every
+    question would meet ends the run: a server that is gone for longer than a call waits, a wrong key. What was paid for
+    is in the journal in any case; a run that goes on with it asks again only for what is not.
 
     Args:
         search: how each is searched.
         questions: what to answer, in order.
         at_once: questions in flight.
-        seconds: the time; afterwards no question and no level starts, and what runs ends with its best answer so far.
+        budget: of the whole run; when it is used up no question and no level starts, and what runs ends with its best
+            answer so far. A question that would probably not be done in time is not started.
         observe: called with every event of every search, from the event loop.
+        journal: where everything is kept, such as a :class:`~ets_client.search.journal.Journal`.
+        paid: what earlier sessions paid for.
 
     Raises:
-        ConfigurationError: ``at_once`` or ``seconds`` is out of range.
-        RequestError: an expand failed; the other searches are stopped.
+        ConfigurationError: ``at_once`` is out of range, or client, method and scorer do not fit together.
+        RequestError: a server is gone, or wants another key; the other searches are stopped.
+        JournalError: nothing can be kept any more.
     """
-    if at_once < 1 or not seconds > 0:
-        raise ConfigurationError(f"at_once = {at_once}, seconds = {seconds}: both must be above 0")
+    if at_once < 1:
+        raise ConfigurationError(f"at_once = {at_once}: above 0")
+    budget = budget or Budget()
     info = await search.client.server_info()
     before = await search.client.metrics() if info.has_metrics else None
-    start = time.monotonic()
-    until = start + seconds
+    whole = Spending(time.monotonic())
     waiting = list(enumerate(questions))[::-1]
     results: dict[int, SearchResult] = {}
+    ended_before: dict[int, EndEntry] = {}
 
     async def work() -> None:
-        while waiting and _fits(time.monotonic(), until, results):
+        while waiting and _fits(budget, whole, results):
             number, question = waiting.pop()
-            results[number] = await search.run(question, number, observe, until)
+            known = None if paid is None else paid.question(number)
+            if known is not None and known.ended is not None and is_final(known.ended.why):
+                ended_before[number] = known.ended
+                continue
+            record = Record(number, journal, known, began=whole.began)
+            results[number] = await search.run(
+                question, number, observe=observe, record=record, spending=whole, budget=budget
+            )
 
     await together(work() for _ in range(min(at_once, len(questions))))
     metrics = (await search.client.metrics()).since(before) if before is not None else None
-    return RunResult(dict(sorted(results.items())), len(waiting), metrics, time.monotonic() - start)
+    seconds = time.monotonic() - whole.began
+    return RunResult(dict(sorted(results.items())), len(waiting), metrics, seconds, ended_before)
 
 
-def _fits(now: float, until: float, results: dict[int, SearchResult]) -> bool:
-    """Whether another question would probably be done in time, judged by those that are."""
+def _fits(budget: Budget, whole: Spending, results: Mapping[int, SearchResult]) -> bool:
+    """Whether another question would probably be done within the budget, judged in time by those that are."""
     typical = sum(result.seconds for result in results.values()) / len(results) if results else 0.0
-    return now + typical <= until
+    now = time.monotonic()
+    if budget.seconds is not None and now + typical - whole.began > budget.seconds:
+        return False
+    return whole.used_up(budget, now, None) is None
