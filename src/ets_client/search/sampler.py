@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from .._together import together
@@ -228,7 +228,7 @@ class Sampler:
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     first: BaseException = failures
     while isinstance(first, BaseExceptionGroup):
-        first = cast("BaseExceptionGroup[BaseException]", first).exceptions[0]
+        first = first.exceptions[0]
     return first
 
 
@@ -248,5 +248,8 @@ def _with_seed(request: dict[str, Any], skipped: int) -> dict[str, Any]:
 
 
 def _given(sampling: SamplingParams) -> dict[str, Any]:
-    given = sampling.given().items()
-    return {name: list(cast("tuple[Any, ...]", v)) if isinstance(v, tuple) else v for name, v in given}
+    fields: dict[str, Any] = sampling.given()
+    for name, value in fields.items():
+        if isinstance(value, tuple):
+            fields[name] = [*value]
+    return fields
