@@ -12,6 +12,7 @@ from .entries import (
     StepsEntry,
 )
 from .errors import JournalDamagedError, JournalError, JournalLockedError, JournalWriteError
+from .folder import OpenRun, RunFolder
 from .paid import MISSING, Missing, Paid, PaidQuestion
 from .steps import branch_of, root_of, step_entry_of
 from .writer import Journal
@@ -27,10 +28,12 @@ __all__ = [
     "JournalLockedError",
     "JournalWriteError",
     "Missing",
+    "OpenRun",
     "Paid",
     "PaidQuestion",
     "QuestionEntry",
     "RunEntry",
+    "RunFolder",
     "ScoresEntry",
     "StepEntry",
     "StepsEntry",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
 
 import msgspec
 
 from .entries import DecisionEntry, Entry, ScoresEntry
+
+if TYPE_CHECKING:
+    from ..methods.view import JsonValue
 
 __all__ = ["DamagedLineError", "as_recorded", "check_line", "decode_line", "encode_line"]
 
@@ -76,11 +80,11 @@ def as_recorded(entry: E) -> E:
     return msgspec.json.decode(_ENCODER.encode(entry), type=type(entry))
 
 
-def _check_finite(value: Any, where: str) -> None:
+def _check_finite(value: JsonValue, where: str) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{where} holds {value}, which a journal cannot keep: use None, or a finite number")
-    elif isinstance(value, dict):
+    elif isinstance(value, Mapping):
         for key, each in value.items():
             _check_finite(each, f"{where}[{key!r}]")
     elif isinstance(value, list | tuple):

@@ -16,7 +16,7 @@ class _Entry(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
 
 
 class RunEntry(_Entry, frozen=True, tag="run"):
-    """The first line: what ran.
+    """A session begins; the file's first line is of the first one.
 
     Attributes:
         format: version of this file's form.

@@ -73,6 +73,11 @@ class PaidQuestion:
             case RunEntry():
                 pass
 
+    @property
+    def decisions(self) -> list[DecisionEntry]:
+        """All decisions, in the order of turns."""
+        return [self._decisions[turn] for turn in sorted(self._decisions)]
+
     def decision(self, turn: int) -> DecisionEntry | None:
         """The decision of a turn, or None when it was not recorded."""
         return self._decisions.get(turn)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from .entries import Entry
+    from .lock import JournalLock
 
 __all__ = ["Journal"]
 
@@ -37,21 +38,26 @@ class _Appended:
 class Journal:
     """Appends to a journal; one a file, which :class:`RunFolder` sees to.
 
-    What :meth:`append` returned from is in the file, so that ``kill -9`` of this process cannot lose it. Against a crash
-    of the machine, the file is brought to disk (fsync) whenever a question ends, every ``sync_seconds``, and at the end.
-    A thread of its own writes: a slow NFS delays those who await their lines, and nothing else.
+    What :meth:`append` returned from is in the file, so that ``kill -9`` of this process cannot lose it. A crash of the
+    machine can take what was not brought to disk (fsync) yet: that is done whenever a question ends, every
+    ``sync_seconds``, and at the end. A thread of its own writes: a slow NFS delays those who await their lines, and
+    nothing else.
 
     Args:
         path: the file; it is created when missing and must end with a whole line.
         sync_seconds: longest time that a line waits for an fsync.
+        lock: released when the file is closed.
 
     Raises:
         JournalWriteError: it cannot be opened for writing.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, sync_seconds: float = 5.0) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, sync_seconds: float = 5.0, lock: JournalLock | None = None
+    ) -> None:
         self._file = AppendedFile(Path(path))
         self._sync_seconds = sync_seconds
+        self._lock = lock
         self._queue = SimpleQueue[_Appended | None]()
         self._error: JournalError | None = None
         self._is_closing = False
@@ -129,6 +135,8 @@ class Journal:
             self._file.close()
         except JournalError as error:
             self._error = self._error or error
+        if self._lock is not None:
+            self._lock.release()
         if self._error is None:
             self._closed.set_result(None)
         else:
