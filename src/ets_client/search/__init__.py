@@ -4,10 +4,10 @@ from .answers import find_answer, is_same_answer, weighted_vote
 from .budget import Budget
 from .driver import SearchResult, TreeSearch
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
+from .methods import Rebase, rebase_allocation
 from .options import SearchOptions
 from .prefill import least_prefill
 from .questions import Question, load_questions
-from .rebase import Rebase, rebase_allocation
 from .run import RunResult, search_all
 from .scorers import LogProb
 from .tree import Node, SearchTree

@@ -133,6 +133,8 @@ class TreeSearch:
             max_path_tokens=self.options.max_path_tokens or profile.steps.max_path_tokens,
             answer=profile.answer.pattern,
             by_level=self.options.barrier == "level",
+            depth=self.options.depth,
+            window_tokens=client.capabilities.window_tokens,
         )
 
     async def run(
@@ -170,11 +172,11 @@ class TreeSearch:
         record = record or Record(number)
         spent = Spending(time.monotonic() - record.earlier_seconds, whole=spending)
         origin = Origin(self.client.capabilities.tokenizer_path)
-        growth = self._growth(record.root(origin) or Prefix((), "", origin=origin))
+        growth = Growth(record.root(origin) or Prefix((), "", origin=origin), self.rules, self.options.width)
         why, error = "", None
         try:
             if not len(growth.tree.root.prefix):
-                growth = self._growth(await self.client.root(question.problem))
+                growth = Growth(await self.client.root(question.problem), self.rules, self.options.width)
                 await record.begin(question, growth.tree.root.prefix, self.options.seed)
             observe(SearchStarted(number, question, growth.tree))
             async with self.client.tree(f"question {number + 1}") as calls:
@@ -194,10 +196,6 @@ class TreeSearch:
         )  # fmt: skip
         observe(SearchEnded(number, result))
         return result
-
-    def _growth(self, root: Prefix) -> Growth:
-        window, options = self.client.capabilities.window_tokens, self.options
-        return Growth(root, self.rules, width=options.width, depth=options.depth, window_tokens=window)
 
     def _course(
         self,

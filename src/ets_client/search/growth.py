@@ -33,17 +33,13 @@ class Growth:
         met_depth: whether a path that could go on has as many steps as a path may have.
     """
 
-    def __init__(
-        self, root: Prefix, rules: TreeRules, *, width: int, depth: int, window_tokens: int | None = None
-    ) -> None:
+    def __init__(self, root: Prefix, rules: TreeRules, width: int) -> None:
         """Begin.
 
         Args:
             root: the prompt.
             rules: what makes nodes of samples.
             width: samples of a level at the beginning.
-            depth: most steps of a path.
-            window_tokens: prompt and output that the server holds for one request; None when it is not known.
         """
         self.tree = SearchTree(root)
         self.turn = 0
@@ -53,8 +49,6 @@ class Growth:
         self.met_depth = False
         self._rules = rules
         self._width = width
-        self._depth = depth
-        self._window_tokens = window_tokens
         self._ids = {"r": self.tree.root}
         self._same: dict[tuple[int, tuple[int, ...]], Node] = {}
         self._given: dict[int, int] = {}
@@ -121,13 +115,10 @@ class Growth:
         if known is not None:
             self.tree.count_again(known)
             return None
-        prefix = arrival.branch.prefix
-        state = self._rules.state(arrival.step, len(prefix) - len(prefix.root))
-        if state is NodeState.OPEN:
-            if self._window_tokens is not None and len(prefix) + 3 > self._window_tokens:  # SGLang keeps two back
-                state = NodeState.SPENT
-            elif depth >= self._depth:
-                state, self.met_depth = NodeState.SPENT, True
+        prompt = len(self.tree.root.prefix)
+        path = len(arrival.branch.prefix) - prompt
+        state = self._rules.state(arrival.step, path, depth=depth, prompt_tokens=prompt)
+        self.met_depth |= state is NodeState.SPENT and depth == self._rules.depth
         node = self.tree.add(
             arrival.parent, arrival.branch, arrival.score, self._rules.answer_in(arrival.step),
             place=arrival.place, state=state, score_failure=arrival.score_failure,

@@ -71,7 +71,8 @@ async def _each(course: Course, asked: list[tuple[Node, int, int]]) -> list[Arri
     await together(course.sampler.each(*each, take) for each in asked)
     rank = {node.number: place for place, (node, _, _) in enumerate(asked)}
     arrivals.sort(key=lambda arrival: (rank[arrival.parent.number], arrival.place))
-    for group in grouped(arrivals):
-        if group[0].same in scored:
-            await course.scoring.share(scored[group[0].same], group[0])
+    for arrival in arrivals:  # the double that counts as the node may have come after the one that was scored
+        if arrival.same in scored:
+            double = scored[arrival.same]
+            arrival.score, arrival.score_failure = double.score, double.score_failure
     return arrivals

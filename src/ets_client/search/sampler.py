@@ -12,7 +12,7 @@ from ..branch import EndReason, Usage
 from ..errors import ServerUnreachableError
 from ..sampling import SamplingParams
 from .arrivals import Arrival
-from .journal import StepEntry, branch_of, step_entry_of
+from .journal import MISSING, StepEntry, branch_of, step_entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -101,12 +101,13 @@ class Sampler:
         draw = self._stream if self._options.watch is None else self._watch
         try:
             async with asyncio.TaskGroup() as group:
-                for arrival in paid:
+                # Of doubles the one whose score was paid for comes first, so that no other is scored.
+                for arrival in sorted(paid, key=lambda each: self._record.score(each.id) is MISSING):
                     group.create_task(take(arrival))
                 for places in missing:
                     group.create_task(draw(node, places, take))
         except BaseExceptionGroup as failures:
-            raise _first(failures) from None
+            raise failures.exceptions[0] from None
 
     async def _expand(self, node: Node, places: range) -> list[Arrival]:
         start = time.monotonic()
@@ -123,24 +124,27 @@ class Sampler:
         start, missing = time.monotonic(), list(places)
         warm = await self._warm(node, len(places))
         sampling = self._sampling_of(node, places[0])
-        async with asyncio.TaskGroup() as group:
-            try:
-                async with self._calls.expand_iter(
-                    node.prefix, len(places), sampling, logprobs=self._needs_logprobs
-                ) as branches:
-                    request, rids = {**_given(branches.sampling), "plan": "a stream"}, branches.rids
-                    async for branch in branches:
-                        # A router's samples have ids of its own: they are placed as they come.
-                        place = places[rids.index(branch.rid)] if branch.rid in rids else missing[0]
-                        missing.remove(place)
-                        own = _with_seed(request, place - places[0])
-                        group.create_task(self._end(node, place, branch, own, start, warm, take))
-                        warm = Usage()
-            except ServerUnreachableError:
-                if len(missing) == len(places):
-                    raise
-                for some in _ranges(missing):  # a stream is not sent again by the client, once branches have come
-                    group.create_task(self._stream(node, some, take))
+        try:
+            async with asyncio.TaskGroup() as group:
+                try:
+                    async with self._calls.expand_iter(
+                        node.prefix, len(places), sampling, logprobs=self._needs_logprobs
+                    ) as branches:
+                        request, rids = {**_given(branches.sampling), "plan": "a stream"}, branches.rids
+                        async for branch in branches:
+                            # A router's samples have ids of its own: they are placed as they come.
+                            place = places[rids.index(branch.rid)] if branch.rid in rids else missing[0]
+                            missing.remove(place)
+                            own = _with_seed(request, place - places[0])
+                            group.create_task(self._end(node, place, branch, own, start, warm, take))
+                            warm = Usage()
+                except ServerUnreachableError:
+                    if len(missing) == len(places):
+                        raise
+                    for some in _ranges(missing):  # a stream is not sent again by the client, once branches have come
+                        group.create_task(self._stream(node, some, take))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
     async def _end(
         self, node: Node, place: int, branch: Branch, request: dict[str, Any], start: float, warm: Usage, take: Take
@@ -223,13 +227,6 @@ class Sampler:
         # Of the node's id and the place, so that a resumed search asks for what an undisturbed one would have.
         own = (seed + (crc32(f"{self._number}:{node.id}".encode()) << 16)) % 2**48 + place
         return SamplingParams(seed=own).over(self._sampling)
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    first: BaseException = failures
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
 
 
 def _ranges(places: Iterable[int]) -> list[range]:

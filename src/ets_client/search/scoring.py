@@ -64,12 +64,6 @@ class Scoring:
         self._spending.scored(usage)
         await self._record.scored([group[0] for group in cold], usage)
 
-    async def share(self, scored: Arrival, first: Arrival) -> None:
-        """The sample that counts as the node came later than its scored double: it has the same score."""
-        first.score, first.score_failure = scored.score, scored.score_failure
-        if first.id != scored.id and isinstance(self._record.score(first.id), Missing):
-            await self._record.scored([first], Usage())
-
     def _take_recorded(self, group: Sequence[Arrival]) -> bool:
         for known in group:
             value = self._record.score(known.id)
