@@ -4,7 +4,7 @@ from .answers import find_answer, is_same_answer, weighted_vote
 from .budget import Budget
 from .driver import SearchResult, TreeSearch
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
-from .methods import Rebase, rebase_allocation
+from .methods import Beam, BestOfN, Dvts, Ets, Rebase, rebase_allocation
 from .options import SearchOptions
 from .prefill import least_prefill
 from .questions import Question, load_questions
@@ -13,7 +13,11 @@ from .scorers import LogProb
 from .tree import Node, SearchTree
 
 __all__ = [
+    "Beam",
+    "BestOfN",
     "Budget",
+    "Dvts",
+    "Ets",
     "LevelEnded",
     "LogProb",
     "Node",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .events import WidthAllocated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from .budget import Budget, Spending
     from .events import SearchEvent
     from .growth import Growth
-    from .journal import DecisionEntry
-    from .methods import Decision, Method, TreeView
+    from .methods import Decision, JsonValue, Method, TreeView
     from .options import SearchOptions
     from .record import Record
     from .sampler import Sampler
@@ -29,6 +29,7 @@ __all__ = ["Course"]
 # A solver takes some 10 ms at this width and 25 ms at 256, in which nothing else of the run would move; a hop to a
 # thread costs 0.1 ms. Below this width a test on a virtual clock has its decisions in the clock's own thread.
 _WIDTH_FOR_A_THREAD = 64
+_NONE: Mapping[str, JsonValue] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,15 @@ class Course:
         of_run = self.spending.whole.used_up(self.budget, now, per_token)
         return None if of_run is None else f"run {of_run}"
 
-    async def decide(self, depth: int) -> list[tuple[Node, int, int]]:
+    async def decide(
+        self, depth: int, ask: Callable[[], Awaitable[Decision]] | None = None, notes: Mapping[str, JsonValue] = _NONE
+    ) -> list[tuple[Node, int, int]]:
         """Let the method decide a level, or take its decision from the journal.
+
+        Args:
+            depth: of the level.
+            ask: gives the decision; None asks the method about the whole level.
+            notes: added to the decision's.
 
         Returns:
             For each node that gets children: the node, the place of the first sample, and how many.
@@ -82,8 +90,11 @@ class Course:
         growth = self.growth
         entry = self.record.decision(growth.turn)
         if entry is None:
-            decision = await self.ask(growth.view(depth))
-            entry = await self.write(depth, decision)
+            decision = await (self.ask(growth.view(depth)) if ask is None else ask())
+            chosen = growth.chosen(decision, self.method.name)
+            entry = await self.record.decided(
+                growth.turn, depth, chosen, replace(decision, notes={**decision.notes, **notes})
+            )
         asked = growth.decided(entry)
         self.hold(node for node, _, _ in asked)
         if asked:
@@ -95,11 +106,6 @@ class Course:
         if view.width < _WIDTH_FOR_A_THREAD:
             return self.method.decide(view)
         return await asyncio.to_thread(self.method.decide, view)
-
-    async def write(self, depth: int, decision: Decision) -> DecisionEntry:
-        """Keep a decision before it is used."""
-        chosen = self.growth.chosen(decision, self.method.name)
-        return await self.record.decided(self.growth.turn, depth, chosen, decision)
 
     def hold(self, nodes: Iterable[Node]) -> None:
         """The paths to these nodes are under way."""

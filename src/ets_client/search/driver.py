@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -21,14 +21,16 @@ from .budget import Budget, Spending
 from .children import TreeRules
 from .course import Course
 from .events import SearchEnded, SearchStarted
+from .free import grow_freely
 from .growth import Growth
 from .journal import JournalError
 from .levels import grow_by_levels
 from .options import SearchOptions
 from .record import Record
 from .sampler import Sampler
-from .scorers import LogProb
+from .scorers import LogProb, MicroBatcher, SelfConsistency
 from .scoring import Scoring
+from .tree import SearchTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from .methods import Method
     from .questions import Question
     from .scorers import Scorer
-    from .tree import SearchTree
 
 _FATAL = (ServerUnreachableError, AuthenticationError, ConfigurationError, UnsupportedError, JournalError)
 
@@ -55,7 +56,7 @@ class SearchResult:
         question: what was asked.
         answer: the winner of the vote, or None when no path answered.
         is_correct: whether it is the right one, or None when that is not known.
-        tree: all nodes.
+        tree: all nodes; in what a run with a folder returns, the root alone, since the rest is in the folder.
         expands: expand calls.
         samples: steps sampled, those that were given up among them.
         lost: of these, samples that never became nodes: too long and dropped, or stopped early.
@@ -84,6 +85,10 @@ class SearchResult:
     def is_complete(self) -> bool:
         """Whether the search came to its own end."""
         return self.why in {"done", "depth"}
+
+    def light(self) -> SearchResult:
+        """The same with the root alone for a tree: 500 whole ones of width 256 are gigabytes."""
+        return replace(self, tree=SearchTree(self.tree.root.prefix))
 
 
 def is_final(why: str) -> bool:
@@ -114,6 +119,7 @@ class TreeSearch:
         self.client = client
         self.method = method
         self.scorer = scorer or LogProb()
+        self._scores = self.scorer if self.scorer.is_local else MicroBatcher(self.scorer)
         self.options = options or SearchOptions()
         profile, sampling = client.profile, self.options.sampling or SamplingParams()
         if profile.answer is None:
@@ -121,6 +127,8 @@ class TreeSearch:
                 f"profile {profile.name!r} has no answer pattern, so no path could ever answer: choose a "
                 "profile with answer.pattern (--profile NAME), or an endpoint file that names one (--endpoint FILE)"
             )
+        if isinstance(self.scorer, SelfConsistency) and self.options.barrier == "none":
+            raise ConfigurationError("SelfConsistency compares the samples of a level: take barrier='level'")
         self._step = SamplingParams(
             max_new_tokens=sampling.max_new_tokens or profile.steps.max_step_tokens,
             stop=sampling.stop or profile.steps.delimiters,
@@ -128,7 +136,7 @@ class TreeSearch:
         if self.options.max_path_tokens is not None:
             # With a length of its own the client's calls leave the path's length to us.
             sampling = sampling.changed({"max_new_tokens": self._step.max_new_tokens})
-        self._sampling = sampling
+        self.sampling = sampling
         self.rules = TreeRules(
             max_path_tokens=self.options.max_path_tokens or profile.steps.max_path_tokens,
             answer=profile.answer.pattern,
@@ -181,7 +189,8 @@ class TreeSearch:
             observe(SearchStarted(number, question, growth.tree))
             async with self.client.tree(f"question {number + 1}") as calls:
                 course = self._course(calls, question, number, growth, record, spent, budget or Budget(), observe)
-                why = await grow_by_levels(course)
+                grow = grow_by_levels if self.options.barrier == "level" else grow_freely
+                why = await grow(course)
         except Exception as failure:
             if self._is_fatal(failure):
                 raise
@@ -209,10 +218,10 @@ class TreeSearch:
         observe: Callable[[SearchEvent], None],
     ) -> Course:
         sampler = Sampler(
-            calls, self.options, self._sampling, self._step, record, spent, number=number,
+            calls, self.options, self.sampling, self._step, record, spent, number=number,
             max_path_tokens=self.rules.max_path_tokens, needs_logprobs=self.scorer.needs_logprobs,
         )  # fmt: skip
-        scoring = Scoring(self.scorer, self.rules, question.problem, record, spent)
+        scoring = Scoring(self._scores, self.rules, question.problem, record, spent)
         return Course(
             number, self.method, self.scorer, self.options, growth, sampler, scoring, record, spent, budget, observe
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .._together import together
@@ -11,16 +12,17 @@ from ..errors import ConfigurationError
 from .budget import Budget, Spending
 from .driver import is_final
 from .record import Record
+from .scorers import RewardServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ..client import AsyncPolicyClient
     from ..server_info import ServerMetrics
     from .driver import SearchResult, TreeSearch
     from .events import SearchEvent
-    from .journal import EndEntry, Paid
+    from .journal import EndEntry, OpenRun
     from .questions import Question
-    from .record import Writer
 
 __all__ = ["RunResult", "search_all"]
 
@@ -33,6 +35,7 @@ class RunResult:
         results: one a question that was searched now, by the question's number.
         not_started: questions for which there was no budget.
         metrics: what the policy server counted meanwhile, or None when it has no metrics.
+        reward_metrics: the same of the reward server.
         seconds: of the whole run.
         ended_before: how questions ended that earlier sessions finished, by number.
     """
@@ -41,6 +44,7 @@ class RunResult:
     not_started: int
     metrics: ServerMetrics | None
     seconds: float
+    reward_metrics: ServerMetrics | None = None
     ended_before: Mapping[int, EndEntry] = field(default_factory=dict[int, "EndEntry"])
 
     @property
@@ -56,8 +60,7 @@ async def search_all(
     at_once: int = 4,
     budget: Budget | None = None,
     observe: Callable[[SearchEvent], None] = lambda event: None,  # noqa: ARG005 - nobody watches
-    journal: Writer | None = None,
-    paid: Paid | None = None,
+    run: OpenRun | None = None,
 ) -> RunResult:
     """Search many questions. Cancelling it stops everything on the server.
 
@@ -72,8 +75,8 @@ async def search_all(
         budget: of the whole run; when it is used up no question and no level starts, and what runs ends with its best
             answer so far. A question that would probably not be done in time is not started.
         observe: called with every event of every search, from the event loop.
-        journal: where everything is kept, such as a :class:`~ets_client.search.journal.Journal`.
-        paid: what earlier sessions paid for.
+        run: where everything is kept, and what earlier sessions paid for; :class:`RunFolder` opens it. None keeps
+            nothing.
 
     Raises:
         ConfigurationError: ``at_once`` is out of range, or client, method and scorer do not fit together.
@@ -83,9 +86,10 @@ async def search_all(
     if at_once < 1:
         raise ConfigurationError(f"at_once = {at_once}: above 0")
     budget = budget or Budget()
-    info = await search.client.server_info()
-    before = await search.client.metrics() if info.has_metrics else None
+    servers = [search.client, *([search.scorer.client] if isinstance(search.scorer, RewardServer) else [])]
+    before = [await _metrics(each) for each in servers]
     whole = Spending(time.monotonic())
+    began = whole.began if run is None else whole.began - _age(run)
     waiting = list(enumerate(questions))[::-1]
     results: dict[int, SearchResult] = {}
     ended_before: dict[int, EndEntry] = {}
@@ -93,19 +97,30 @@ async def search_all(
     async def work() -> None:
         while waiting and _fits(budget, whole, results):
             number, question = waiting.pop()
-            known = None if paid is None else paid.question(number)
+            known = None if run is None else run.paid.question(number)
             if known is not None and known.ended is not None and is_final(known.ended.why):
                 ended_before[number] = known.ended
                 continue
-            record = Record(number, journal, known, began=whole.began)
-            results[number] = await search.run(
-                question, number, observe=observe, record=record, spending=whole, budget=budget
-            )
+            record = Record(number, None if run is None else run.journal, known, began=began)
+            result = await search.run(question, number, observe=observe, record=record, spending=whole, budget=budget)
+            results[number] = result if run is None else result.light()
 
     await together(work() for _ in range(min(at_once, len(questions))))
-    metrics = (await search.client.metrics()).since(before) if before is not None else None
+    counted = [
+        None if old is None else (await each.metrics()).since(old) for each, old in zip(servers, before, strict=True)
+    ]
+    policy, reward = (*counted, None)[:2]
     seconds = time.monotonic() - whole.began
-    return RunResult(dict(sorted(results.items())), len(waiting), metrics, seconds, ended_before)
+    return RunResult(dict(sorted(results.items())), len(waiting), policy, seconds, reward, ended_before)
+
+
+async def _metrics(client: AsyncPolicyClient) -> ServerMetrics | None:
+    return await client.metrics() if (await client.server_info()).has_metrics else None
+
+
+def _age(run: OpenRun) -> float:
+    """Seconds since the run's first session began, so that times of arrival go on where they were."""
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(run.manifest.machine.began)).total_seconds())
 
 
 def _fits(budget: Budget, whole: Spending, results: Mapping[int, SearchResult]) -> bool:

@@ -9,10 +9,10 @@ from zlib import crc32
 
 from .._together import together
 from ..branch import EndReason, Usage
-from ..errors import ServerUnreachableError
+from ..errors import ServerFaultError, ServerUnreachableError
 from ..sampling import SamplingParams
 from .arrivals import Arrival
-from .journal import MISSING, StepEntry, branch_of, step_entry_of
+from .journal import StepEntry, branch_of, step_entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -101,8 +101,7 @@ class Sampler:
         draw = self._stream if self._options.watch is None else self._watch
         try:
             async with asyncio.TaskGroup() as group:
-                # Of doubles the one whose score was paid for comes first, so that no other is scored.
-                for arrival in sorted(paid, key=lambda each: self._record.score(each.id) is MISSING):
+                for arrival in paid:
                     group.create_task(take(arrival))
                 for places in missing:
                     group.create_task(draw(node, places, take))
@@ -138,13 +137,15 @@ class Sampler:
                             own = _with_seed(request, place - places[0])
                             group.create_task(self._end(node, place, branch, own, start, warm, take))
                             warm = Usage()
-                except ServerUnreachableError:
-                    if len(missing) == len(places):
-                        raise
-                    for some in _ranges(missing):  # a stream is not sent again by the client, once branches have come
-                        group.create_task(self._stream(node, some, take))
+                except (ServerUnreachableError, ServerFaultError):
+                    # The client sends a stream that has begun no second time, but an expand as often as it takes.
+                    for some in _ranges(missing):
+                        group.create_task(self._give(node, some, take))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
+
+    async def _give(self, node: Node, places: range, take: Take) -> None:
+        await together(take(arrival) for arrival in await self._expand(node, places))
 
     async def _end(
         self, node: Node, place: int, branch: Branch, request: dict[str, Any], start: float, warm: Usage, take: Take
@@ -162,17 +163,24 @@ class Sampler:
         watch = self._options.watch
         assert watch is not None  # noqa: S101 - see `each`
         start, text, tokens = time.monotonic(), "", 0
+        branch: Branch | None = None
         sampling = self._sampling_of(node, place).over(self._step)
-        async with self._calls.stream(node.prefix, sampling, logprobs=self._needs_logprobs) as stream:
-            request = {**_given(stream.sampling), "plan": "a stream that is watched"}
-            rid = stream.rids[0] if stream.rids else ""
-            async for delta in stream:
-                text, tokens = text + delta.text, tokens + len(delta.token_ids)
-                if delta.text and not watch(node, text):
-                    break
-            else:
-                await self._end(node, place, stream.branch, request, start, warm, take)
-                return
+        try:
+            async with self._calls.stream(node.prefix, sampling, logprobs=self._needs_logprobs) as stream:
+                request = {**_given(stream.sampling), "plan": "a stream that is watched"}
+                rid = stream.rids[0] if stream.rids else ""
+                async for delta in stream:
+                    text, tokens = text + delta.text, tokens + len(delta.token_ids)
+                    if delta.text and not watch(node, text):
+                        break
+                else:
+                    branch = stream.branch
+        except (ServerUnreachableError, ServerFaultError):
+            await self._give(node, range(place, place + 1), take)
+            return
+        if branch is not None:
+            await self._end(node, place, branch, request, start, warm, take)
+            return
         failed = "refused while it was written"
         step = StepEntry([], text, "", EndReason.ABORTED.value, rid, generated=tokens, failed=failed)
         arrival = Arrival(node, place, step, None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..branch import Usage
 from ..scores import ScoreFailure
-from .journal import Missing
+from .journal import MISSING, Missing
 from .scorers import ScoredPath
 
 if TYPE_CHECKING:
@@ -65,15 +65,14 @@ class Scoring:
         await self._record.scored([group[0] for group in cold], usage)
 
     def _take_recorded(self, group: Sequence[Arrival]) -> bool:
-        for known in group:
-            value = self._record.score(known.id)
-            if isinstance(value, Missing):
-                continue
-            failure = self._record.score_failure(known.id) if value is None else None
-            for arrival in group:
-                arrival.score, arrival.score_failure = value, failure
-            return True
-        return False
+        node = self._record.scored_double(group[0])
+        value = MISSING if node is None else self._record.score(node)
+        if node is None or isinstance(value, Missing):
+            return False
+        failure = self._record.score_failure(node) if value is None else None
+        for arrival in group:
+            arrival.score, arrival.score_failure = value, failure
+        return True
 
     def _path(self, group: Sequence[Arrival]) -> ScoredPath:
         branch = group[0].branch
