@@ -137,9 +137,9 @@ async def test_children_are_expanded_from_exact_ids_in_one_post_each(
     server.answer = Script(last_depth=2)
     result = await rebase(client, width=4).run(QUESTION)
     root = result.tree.root.prefix.token_ids
-    assert len(server.prefills) == 1  # the cold root, once
-    assert len(server.batches) == result.expands == 1 + sum(node.width > 0 for node in result.tree.level(1))
-    for body in server.batches[1:]:
+    assert (len(server.leaders), len(server.prefills)) == (1, 0)  # the cold root, once
+    assert len(server.batches) - 1 == result.expands == 1 + sum(node.width > 0 for node in result.tree.level(1))
+    for body in server.batches[2:]:
         assert body["input_ids"][0][: len(root)] == root
         assert body["input_ids"][0][-1] == 300  # the delimiter stays in the ids
         assert body["return_logprob"] is True
@@ -149,8 +149,10 @@ async def test_usage_adds_up_all_requests(client: AsyncPolicyClient, server: Fak
     server.answer = Script(last_depth=2)
     result = await rebase(client, width=4).run(QUESTION)
     root = len(result.tree.root.prefix)
-    assert result.usage.computed_tokens == 1 + result.samples  # the fake caches all but one token, also of the prefill
-    assert result.usage.prompt_tokens == root + 4 * root + 4 * (root + 2)
+    assert (
+        result.usage.computed_tokens == result.samples
+    )  # the fake says of each sample that all but one token was cached
+    assert result.usage.prompt_tokens == 4 * root + 4 * (root + 2)
 
 
 async def test_events_tell_the_whole_story_in_order(client: AsyncPolicyClient, server: FakeServer) -> None:
@@ -238,7 +240,7 @@ async def test_cancelling_a_run_aborts_what_is_on_the_server(client: AsyncPolicy
     await client.expand(await client.root("Why?"), 2)  # warm, so that the search's first request is a batch
     server.open.clear()
     task = asyncio.create_task(search_all(rebase(client, width=4), [QUESTION]))
-    await eventually(lambda: len(server.batches) == 2)
+    await eventually(lambda: len(server.batches) == 3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

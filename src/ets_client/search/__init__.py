@@ -4,26 +4,42 @@ from .answers import find_answer, is_same_answer, weighted_vote
 from .budget import Budget
 from .driver import SearchResult, TreeSearch
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
-from .methods import Beam, BestOfN, Dvts, Ets, Rebase, rebase_allocation
+from .journal import (
+    JournalDamagedError,
+    JournalError,
+    JournalLockedError,
+    JournalWriteError,
+    OpenRun,
+    RunFolder,
+    load_run,
+)
+from .loaded import LoadedDecision, LoadedNode, LoadedQuestion, LoadedRun
+from .manifest import Difference, Manifest, differences
+from .methods import rebase_allocation
 from .options import SearchOptions
 from .prefill import least_prefill
 from .questions import Question, load_questions
 from .run import RunResult, search_all
-from .scorers import LogProb
 from .tree import Node, SearchTree
 
 __all__ = [
-    "Beam",
-    "BestOfN",
     "Budget",
-    "Dvts",
-    "Ets",
+    "Difference",
+    "JournalDamagedError",
+    "JournalError",
+    "JournalLockedError",
+    "JournalWriteError",
     "LevelEnded",
-    "LogProb",
+    "LoadedDecision",
+    "LoadedNode",
+    "LoadedQuestion",
+    "LoadedRun",
+    "Manifest",
     "Node",
     "NodeAdded",
+    "OpenRun",
     "Question",
-    "Rebase",
+    "RunFolder",
     "RunResult",
     "SearchEnded",
     "SearchEvent",
@@ -33,10 +49,12 @@ __all__ = [
     "SearchTree",
     "TreeSearch",
     "WidthAllocated",
+    "differences",
     "find_answer",
     "is_same_answer",
     "least_prefill",
     "load_questions",
+    "load_run",
     "rebase_allocation",
     "search_all",
     "weighted_vote",

@@ -7,6 +7,7 @@ from .clusters import Clusterer, TextClusters
 from .dvts import Dvts
 from .ets import Ets
 from .kv import held_kv_tokens, published_kv_tokens
+from .mcts import Mcts
 from .mends import Mends
 from .rebase import Rebase
 from .selection import Selection, select_leaves
@@ -23,6 +24,7 @@ __all__ = [
     "Embedder",
     "Ets",
     "JsonValue",
+    "Mcts",
     "Mends",
     "Method",
     "NodeState",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ...errors import ConfigurationError
+from .extras import load
 from .texts import Embedder, default_embedder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["Clusterer", "TextClusters"]
+
+_INSTEAD = "set lambda_s = 0"
 
 
 class Clusterer(Protocol):
@@ -56,16 +58,10 @@ class TextClusters:
         Raises:
             ConfigurationError: a library is not installed; the message names it.
         """
-        try:
-            import numpy as np
-            from scipy.cluster.hierarchy import fcluster, linkage
-        except ImportError as error:
-            raise ConfigurationError(
-                'clusters of steps need scipy: pip install "ets-client[search]", or set lambda_s = 0'
-            ) from error
         distinct = list(dict.fromkeys(texts))
-        if len(distinct) < 2:  # noqa: PLR2004 - nothing to compare
+        if len(distinct) < 2:
             return [0] * len(texts)
+        np, hierarchy = load("numpy", _INSTEAD), load("scipy.cluster.hierarchy", _INSTEAD)
         rows = self._chosen().embed(distinct)
         alike = rows @ rows.T
         alike = np.asarray(alike.toarray() if hasattr(alike, "toarray") else alike, dtype=np.float64)
@@ -77,8 +73,8 @@ class TextClusters:
         place = {text: number for number, text in enumerate(distinct)}
         which = np.array([place[text] for text in texts])
         upper = np.triu_indices(len(texts), k=1)
-        tree = linkage(apart[which[upper[0]], which[upper[1]]], method="average")
-        found: list[int] = fcluster(tree, self._distance, criterion="distance").tolist()
+        tree = hierarchy.linkage(apart[which[upper[0]], which[upper[1]]], method="average")
+        found: list[int] = hierarchy.fcluster(tree, self._distance, criterion="distance").tolist()
         order = {label: number for number, label in enumerate(dict.fromkeys(found))}
         return [order[label] for label in found]
 

@@ -1,7 +1,8 @@
 """ETS's selection with clusters: the tree programme decides what it can, an integer programme the rest.
 
-Two passes bound each subtree: one in which no undecided cluster pays, one in which each pays every leaf that could cover
-it. What gains without is kept; what does not gain even so is dropped; both settle clusters, and so on until nothing changes.
+Two passes bound each subtree: one in which no undecided cluster pays, one in which each pays every leaf that could
+cover it. What gains without is kept, what does not gain even so is dropped; both settle clusters, and so on until
+nothing changes.
 """
 
 from __future__ import annotations
@@ -58,7 +59,12 @@ class _Undecided:
     """
 
     def __init__(
-        self, parents: Sequence[int], leaves: Sequence[int], gains: Sequence[float], clusters: Sequence[int], value: float
+        self,
+        parents: Sequence[int],
+        leaves: Sequence[int],
+        gains: Sequence[float],
+        clusters: Sequence[int],
+        value: float,
     ) -> None:
         self._parents, self._value = parents, value
         self.gains = list(gains)

@@ -120,7 +120,7 @@ class Dvts:
         view = level.view
         first = Level.of(_at_depth_1(view), self.variant, mends)
         own = dict.fromkeys(heads, 0)
-        for head, width in zip(heads, even_allocation(first.width, len(heads)), strict=True):
+        for head, width in zip(heads, even_allocation(first.width, max(1, len(heads))), strict=False):
             own[head] += width
         for node in view.nodes:
             if 1 < node.depth <= view.depth and node.state is not NodeState.OPEN:

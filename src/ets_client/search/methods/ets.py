@@ -52,8 +52,8 @@ class Ets:
         self.mends.check(self.variant, _MENDS)
         if not self.temperature > 0 or not self.lambda_c >= 0 or not self.lambda_s >= 0:
             raise ConfigurationError(
-                f"lambda_c = {self.lambda_c}, lambda_s = {self.lambda_s}, temperature = {self.temperature}: the lambdas "
-                "must not be below 0, and the temperature must be above"
+                f"lambda_c = {self.lambda_c}, lambda_s = {self.lambda_s}, temperature = {self.temperature}: the "
+                "lambdas must not be below 0, and the temperature must be above"
             )
 
     @property
@@ -93,10 +93,10 @@ class Ets:
 
     def _labels(self, level: Level) -> Sequence[int] | None:
         texts = [node.text for node in level.candidates for _ in range(node.multiplicity)]
-        if self.lambda_s == 0 or len(set(texts)) < 2:  # noqa: PLR2004 - as published
+        if self.lambda_s == 0 or len(set(texts)) < 2:
             return None
         labels = iter(self.clusterer.clusters(texts))
-        return [[next(labels) for _ in range(node.multiplicity)][0] for node in level.candidates]
+        return [[next(labels) for _ in range(node.multiplicity)][0] for node in level.candidates]  # noqa: RUF015 - all are taken
 
     def _values(self, level: Level, mends: Mends) -> list[float]:
         width, temperature = level.width, self.temperature
@@ -111,9 +111,7 @@ class Ets:
             values[place] += share
         return values
 
-    def _select(
-        self, level: Level, values: Sequence[float], labels: Sequence[int] | None, mends: Mends
-    ) -> Selection:
+    def _select(self, level: Level, values: Sequence[float], labels: Sequence[int] | None, mends: Mends) -> Selection:
         nodes, parents, column = _paths(level)
         leaves = [column[node.number] for node in level.candidates]
         if mends.token_cost:

@@ -78,7 +78,9 @@ class Level:
         """Whether nothing is left to decide: no width, or nobody to give it to."""
         return self.width <= 0 or not self.candidates
 
-    def share(self, allocate: Callable[[Sequence[float]], Sequence[int]], chosen: Iterable[int] | None = None) -> list[int]:
+    def share(
+        self, allocate: Callable[[Sequence[float]], Sequence[int]], chosen: Iterable[int] | None = None
+    ) -> list[int]:
         """Children of each candidate: a merged one takes part as often as samples came out as it.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import ConfigurationError
+from .extras import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,14 +40,7 @@ def solve(
     Raises:
         ConfigurationError: scipy is not installed.
     """
-    try:
-        import numpy as np
-        from scipy.optimize import Bounds, LinearConstraint, milp
-        from scipy.sparse import csr_array
-    except ImportError as error:
-        raise ConfigurationError(
-            'ETS with lambda_s > 0 needs scipy: pip install "ets-client[search]", or set lambda_s = 0'
-        ) from error
+    np, optimize, sparse = (load(name, "set lambda_s = 0") for name in ("numpy", "scipy.optimize", "scipy.sparse"))
     column = {node: place for place, node in enumerate(nodes)}
     groups = [[column[leaf] for leaf in members] for members in clusters]
     rows: list[list[tuple[int, float]]] = []  # each at most 0
@@ -65,15 +58,16 @@ def solve(
     data = [factor for row in rows for _, factor in row]
     starts = np.cumsum([0, *map(len, rows)])
     size = len(column) + len(groups)
+    matrix = sparse.csr_array((data, indices, starts), shape=(len(rows), size))
     lower = np.zeros(size)
     lower[0] = 1.0 if some else 0.0
-    result = milp(
+    result = optimize.milp(
         c=np.array([-_SCALE * gains[node] for node in nodes] + [-_SCALE * value] * len(groups)),
         integrality=np.ones(size),
-        bounds=Bounds(lower, np.ones(size)),
-        constraints=LinearConstraint(csr_array((data, indices, starts), shape=(len(rows), size)), ub=np.zeros(len(rows))),
+        bounds=optimize.Bounds(lower, np.ones(size)),
+        constraints=optimize.LinearConstraint(matrix, ub=np.zeros(len(rows))),
         options={"mip_rel_gap": 0.0},
     )
     if result.x is None:
         raise RuntimeError(f"HiGHS found no selection: {result.message}")
-    return [node for node, place in column.items() if result.x[place] > 0.5]  # noqa: PLR2004
+    return [node for node, place in column.items() if result.x[place] > 0.5]

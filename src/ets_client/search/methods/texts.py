@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...errors import ConfigurationError
+from .extras import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["CharNgrams", "Embedder", "SentenceEmbedder", "default_embedder"]
+
+_INSTEAD = "set lambda_s = 0"
 
 
 class Embedder(Protocol):
@@ -57,19 +60,13 @@ class CharNgrams:
         Raises:
             ConfigurationError: scikit-learn is not installed.
         """
-        try:
-            from scipy.sparse import vstack
-            from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-        except ImportError as error:
-            raise ConfigurationError(
-                'ETS with lambda_s > 0 needs scikit-learn: pip install "ets-client[search]", or set lambda_s = 0'
-            ) from error
+        extraction, sparse = load("sklearn.feature_extraction.text", _INSTEAD), load("scipy.sparse", _INSTEAD)
         if self._counter is None:
-            self._counter = HashingVectorizer(
+            self._counter = extraction.HashingVectorizer(
                 analyzer="char_wb", ngram_range=(2, 4), lowercase=False, norm=None, alternate_sign=False
             )
         rows = self._rows.of(texts, self._counter.transform)
-        return TfidfTransformer(sublinear_tf=True).fit_transform(vstack(rows, format="csr"))
+        return extraction.TfidfTransformer(sublinear_tf=True).fit_transform(sparse.vstack(rows, format="csr"))
 
 
 class SentenceEmbedder:
@@ -106,22 +103,14 @@ class SentenceEmbedder:
             ConfigurationError: sentence-transformers is not installed.
         """
         if self._model is None:
-            try:
-                from sentence_transformers import SentenceTransformer
-            except ImportError as error:
-                raise ConfigurationError(
-                    f'{self._model_name} needs sentence-transformers: pip install "ets-client[embed]", or take CharNgrams()'
-                ) from error
-            self._model = SentenceTransformer(self._model_name, device=self._device)
-        import numpy as np
-
+            library = load("sentence_transformers", "take CharNgrams()", "embed")
+            self._model = library.SentenceTransformer(self._model_name, device=self._device)
+        np = load("numpy", _INSTEAD)
         return np.array(self._rows.of(texts, lambda unseen: self._model.encode(unseen, batch_size=64)))
 
 
 def default_embedder() -> Embedder:
     """The published model when sentence-transformers is installed, else :class:`CharNgrams`."""
-    from importlib.util import find_spec
-
     return CharNgrams() if find_spec("sentence_transformers") is None else SentenceEmbedder()
 
 
@@ -134,9 +123,9 @@ class _Remembered:
 
     def of(self, texts: Sequence[str], make: Callable[[list[str]], Any]) -> list[Any]:
         unseen = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        made = make(unseen) if unseen else []
-        rows = {text: made[place] for place, text in enumerate(unseen)}
-        found = [rows[text] if text in rows else self._rows[text] for text in texts]
+        made: Any = make(unseen) if unseen else []
+        rows: dict[str, Any] = {text: made[place] for place, text in enumerate(unseen)}
+        found: list[Any] = [rows[text] if text in rows else self._rows[text] for text in texts]
         for text, row in zip(texts, found, strict=True):
             self._rows[text] = row
             self._rows.move_to_end(text)
