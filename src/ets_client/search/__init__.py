@@ -15,7 +15,6 @@ from .journal import (
 )
 from .loaded import LoadedDecision, LoadedNode, LoadedQuestion, LoadedRun
 from .manifest import Difference, Manifest, differences
-from .methods import rebase_allocation
 from .options import SearchOptions
 from .prefill import least_prefill
 from .questions import Question, load_questions
