@@ -1,4 +1,4 @@
-"""Searches on a fake SGLang: with and without a barrier, killed and resumed, within budgets, with steps that are cut."""
+"""Searches on a fake SGLang: with and without a barrier, killed and resumed, within budgets, with steps cut short."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ets_client.search.methods import Beam, Decision, Method, TreeView
 from ets_client.search.record import Record
 from ets_client.search.scorers import CallableScorer, LogProb, ScoredPath, SelfConsistency
 from ets_client.testing import Costs, FakeOptions, FakeServer, Reset, ScriptedModel, SeededModel
+from tests.fakes import eventually
 from tests.search.trees import KilledError, MemoryJournal, arithmetic
 
 if TYPE_CHECKING:
@@ -222,6 +223,9 @@ async def test_doubles_are_one_node_scored_once_with_all_their_votes() -> None:
 LONG = "people water long little very after words called\n\n"
 
 
+CUT = {EndReason.STEP_LENGTH, EndReason.DELIMITER}
+
+
 @pytest.mark.parametrize(
     ("on_length", "texts", "lost", "ends"),
     [
@@ -241,7 +245,7 @@ async def test_a_step_that_is_too_long_is_what_was_asked_for(
 ) -> None:
     async with FakeServer(model=ScriptedModel(LONG)) as running, AsyncPolicyClient(running.base_url, "tiny") as client:
         length = len(await client.tokenize("people water long"))
-        options = {"on_length": on_length, "sampling": SamplingParams(max_new_tokens=length), "width": 4, "seed": None}
+        options: dict[str, Any] = {"on_length": on_length, "sampling": SamplingParams(max_new_tokens=length), "width": 4, "seed": None}
         journal = MemoryJournal()
         result = await search(client, BestOfN(), scorer, **options).run(QUESTION, record=Record(0, journal))
         found = [node.text for node in result.tree][1:]
@@ -289,7 +293,7 @@ async def test_a_step_that_a_watcher_refuses_is_stopped_and_counted(client: Asyn
 async def test_a_search_whose_budget_is_used_up_ends_with_what_it_has(
     client: AsyncPolicyClient, budget: dict[str, Any], why: str, barrier: str
 ) -> None:
-    wanted = {"budget": Budget(**budget), "kv_bytes_per_token": 100.0, "barrier": barrier}
+    wanted: dict[str, Any] = {"budget": Budget(**budget), "kv_bytes_per_token": 100.0, "barrier": barrier}
     result = await search(client, **wanted).run(QUESTION)
     assert (result.why, result.is_complete) == (why, False)
     assert 1 < len(result.tree) < len((await search(client).run(QUESTION)).tree)
@@ -348,8 +352,7 @@ async def test_a_method_that_expands_what_has_ended_is_refused(client: AsyncPoli
 async def test_a_cancelled_search_leaves_nothing_on_the_server(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.faults.on(Reset(after=None), nth=range(50, 60))
     task = asyncio.create_task(search(client, scorer=CallableScorer(by_length_soon), depth=20, width=32).run(QUESTION))
-    while not client.stats.samples_in_flight:
-        await asyncio.sleep(0)
+    await eventually(lambda: client.stats.samples_in_flight > 0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -58,7 +58,6 @@ class Record:
         self._writer = writer
         self._paid = paid
         self._began = time.monotonic() if began is None else began
-        self._doubles: dict[tuple[str, tuple[int, ...]], str] | None = None
 
     @property
     def earlier_seconds(self) -> float:
@@ -120,20 +119,9 @@ class Record:
             )
         )  # fmt: skip
 
-    def scored_double(self, arrival: Arrival) -> str | None:
-        """A sample of an earlier session that came out as the same step and was scored, which this one never was."""
-        if self._doubles is None:
-            self._doubles = {}
-            for entry in () if self._paid is None else self._paid.entries:
-                if isinstance(entry, StepsEntry):
-                    for place, step in enumerate(entry.steps, start=entry.first):
-                        node = f"{entry.parent}.{place}"
-                        if step.failed is None and self.score(node) is not MISSING:
-                            self._doubles[entry.parent, tuple(step.ids)] = node
-        return self._doubles.get((arrival.parent.id, tuple(arrival.step.ids)))
-
     def score(self, node: str) -> float | Missing | None:
-        """A score of an earlier session, None when the node has none, ``MISSING`` when nothing is known."""
+        """A score of an earlier session, also of a sample's double; None when there is none, ``MISSING`` when nothing is
+        known."""
         return MISSING if self._paid is None else self._paid.scores(node)
 
     def score_failure(self, node: str) -> str:

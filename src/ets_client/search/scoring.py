@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..branch import Usage
 from ..scores import ScoreFailure
-from .journal import MISSING, Missing
+from .journal import Missing
 from .scorers import ScoredPath
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Scoring:
         await self._record.scored([group[0] for group in cold], usage)
 
     def _take_recorded(self, group: Sequence[Arrival]) -> bool:
-        node = self._record.scored_double(group[0])
-        value = MISSING if node is None else self._record.score(node)
-        if node is None or isinstance(value, Missing):
+        node = group[0].id
+        value = self._record.score(node)
+        if isinstance(value, Missing):
             return False
         failure = self._record.score_failure(node) if value is None else None
         for arrival in group:

@@ -120,7 +120,7 @@ async def test_a_failing_batch_fails_only_the_call_that_is_to_blame() -> None:
     batcher = MicroBatcher(slow)
     calls = (values(batcher, path("a")), values(batcher, path("b", problem="odd")), values(batcher, path("cc")))
     found = await asyncio.gather(*calls, return_exceptions=True)
-    assert (found[0], found[2]) == ([1.0], [2.0])
+    assert [found[0], found[2]] == [[1.0], [2.0]]
     assert isinstance(found[1], ValueError)
     assert slow.batches == [3, 1, 1, 1]
 
