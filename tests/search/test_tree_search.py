@@ -245,7 +245,8 @@ async def test_a_step_that_is_too_long_is_what_was_asked_for(
 ) -> None:
     async with FakeServer(model=ScriptedModel(LONG)) as running, AsyncPolicyClient(running.base_url, "tiny") as client:
         length = len(await client.tokenize("people water long"))
-        options: dict[str, Any] = {"on_length": on_length, "sampling": SamplingParams(max_new_tokens=length), "width": 4, "seed": None}
+        sampling = SamplingParams(max_new_tokens=length)
+        options: dict[str, Any] = {"on_length": on_length, "sampling": sampling, "width": 4, "seed": None}
         journal = MemoryJournal()
         result = await search(client, BestOfN(), scorer, **options).run(QUESTION, record=Record(0, journal))
         found = [node.text for node in result.tree][1:]

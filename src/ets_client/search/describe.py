@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from .manifest import Manifest, QuestionSet, ServerRecord
@@ -55,9 +56,9 @@ def manifest_of(
 
 def parameters(thing: object) -> dict[str, Any]:
     """Name and parameters of a method or a scorer: the fields of a dataclass, or what ``parameters`` says."""
-    told = getattr(thing, "parameters", None)
+    told = cast("dict[str, Any] | None", getattr(thing, "parameters", None))
     if told is None:
-        told = _plain(thing) if dataclasses.is_dataclass(thing) else {}
+        told = cast("dict[str, Any]", _plain(thing) if dataclasses.is_dataclass(thing) else {})
     return {"name": getattr(thing, "name", type(thing).__name__), **told}
 
 
@@ -66,8 +67,9 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {name: _plain(each) for name, each in found.items() if each is not None}
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, Mapping):
+        items: Mapping[Any, Any] = value
+        return {str(name): _plain(each) for name, each in items.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in cast("list[Any]", value)]
     if value is None or isinstance(value, bool | int | float | str):

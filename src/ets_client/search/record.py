@@ -120,8 +120,7 @@ class Record:
         )  # fmt: skip
 
     def score(self, node: str) -> float | Missing | None:
-        """A score of an earlier session, also of a sample's double; None when there is none, ``MISSING`` when nothing is
-        known."""
+        """A score of an earlier session, None when the node has none, ``MISSING`` when nothing is known."""
         return MISSING if self._paid is None else self._paid.scores(node)
 
     def score_failure(self, node: str) -> str:

@@ -109,7 +109,10 @@ async def test_a_call_larger_than_a_batch_goes_alone_and_whole() -> None:
     slow = Slow()
     slow.go.set()
     batcher = MicroBatcher(slow, most=2)
-    assert await asyncio.gather(values(batcher, *[path("a")] * 3), values(batcher, path("b"))) == [[1.0] * 3, [1.0]]
+    assert list(await asyncio.gather(values(batcher, *[path("a")] * 3), values(batcher, path("b")))) == [
+        [1.0] * 3,
+        [1.0],
+    ]
     assert slow.batches == [3, 1]
 
 

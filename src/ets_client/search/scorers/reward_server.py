@@ -127,8 +127,8 @@ def _format_of(client: AsyncPolicyClient) -> RewardFormat:
         raise ConfigurationError(
             f"the reward model of profile {profile.name!r} is read as the sigmoid of the mean over the vocabulary of "
             "its output at each step tag. Stock SGLang tells probabilities of tokens and outputs of reward heads, no "
-            "mean over the vocabulary: serve the model with a reward head that computes it (*ForSequenceClassification, "
-            "one output) and --is-embedding, or take another reward model (profile mistral or llama3)"
+            "mean over the vocabulary: serve the model with a reward head that computes it (one output, architecture "
+            "*ForSequenceClassification) and --is-embedding, or take another reward model (profile mistral or llama3)"
         )
     for form in list_reward_formats():
         if profile.name in form.profiles:
