@@ -196,7 +196,7 @@ def test_a_subtree_of_dvts_has_less_width_when_paths_of_it_have_ended() -> None:
     assert Dvts(2, variant="paper").decide(view).children == {8: 3, 12: 3}
     decision = Dvts(2).decide(view)
     assert decision.children == {8: 1, 12: 3}
-    assert decision.notes["mends"] == {"account_width": {"from_ended_subtrees": 0, "published": [[8, 3]]}}
+    assert decision.notes["mends"] == {"account_width": {"published": [[8, 3]]}}
 
 
 def test_what_an_ended_subtree_leaves_goes_to_the_others() -> None:

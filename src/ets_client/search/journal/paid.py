@@ -123,7 +123,8 @@ class PaidQuestion:
             return node
         if self._scored is None:
             self._scored = {self._step(each): each for each in reversed(self._scores)}
-        return self._scored.get(self._step(node), node)
+        step = self._step(node)
+        return node if step is None else self._scored.get(step, node)
 
     def _step(self, node: str) -> tuple[str, tuple[int, ...]] | None:
         """Equal for samples that came out alike; None for what was never sampled."""

@@ -139,12 +139,14 @@ class Dvts:
             [level.candidates[place].number, each] for place, share in zip(best, shares, strict=True) if share != each
         ]
         if other:
-            level.effects["account_width"] = {"published": other, "from_ended_subtrees": sum(shares) - sum(plain)}
+            level.effect("account_width", "published", other)
+        if plain != shares:
+            level.effect("account_width", "from_ended_subtrees", sum(shares) - sum(plain))
         return shares
 
     def _clip(self, level: Level, counts: list[int], mends: Mends) -> None:
         if mends.no_overshoot and sum(counts) > level.width:
-            level.effects["no_overshoot"] = {"published": sum(counts)}
+            level.effect("no_overshoot", "published", sum(counts))
             left = level.width
             for place, count in enumerate(counts):
                 counts[place] = min(count, left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigurationError
@@ -116,7 +117,7 @@ class Ets:
         leaves = [column[node.number] for node in level.candidates]
         if mends.token_cost:
             tokens = [level.view.nodes[number].tokens if number else 0 for number in nodes]
-            level.effects["token_cost"] = {"tokens": sum(tokens)}
+            level.effect("token_cost", "tokens", sum(tokens))
             sizes = [count / max(1, sum(tokens)) for count in tokens]
         else:
             sizes = [1 / len(nodes)] * len(nodes)
@@ -124,14 +125,15 @@ class Ets:
         if price == 0:
             price = 0.0 if mends.free_at_zero else -_BONUS
             if mends.free_at_zero:
-                level.effects["free_at_zero"] = {"published": -_BONUS}
+                level.effect("free_at_zero", "published", -_BONUS)
         worth = 0.0 if labels is None else self.lambda_s / len(set(labels))
         return select_leaves(parents, leaves, values, [price * size for size in sizes], labels, worth)
 
     def _allocate(self, level: Level, selection: Selection, mends: Mends) -> tuple[list[int], list[int]]:
         width, temperature = level.width, self.temperature
         samples = [place for place, node in enumerate(level.candidates) for _ in range(node.multiplicity)]
-        kept = {sample for sample, place in enumerate(samples) if place in set(selection.kept)}
+        places = set(selection.kept)
+        kept = {sample for sample, place in enumerate(samples) if place in places}
 
         def published(scores: Sequence[float]) -> list[int]:
             return published_ets_allocation(scores, kept, width, temperature)
@@ -142,7 +144,7 @@ class Ets:
         try:
             level.compare("no_overshoot", level.share(published), exact)
         except ArithmeticError as error:
-            level.effects["no_overshoot"] = {"published_fails": str(error)}
+            level.effect("no_overshoot", "published_fails", str(error))
         return exact, best_first(level.scores)
 
     def _keep_clusters(self, level: Level, selection: Selection, labels: Sequence[int], counts: list[int]) -> None:
@@ -151,7 +153,7 @@ class Ets:
             [node.number, was] for node, was, now in zip(level.candidates, counts, fair, strict=True) if was != now
         ]
         if moved:
-            level.effects["keep_clusters"] = {"published": moved}
+            level.effect("keep_clusters", "published", moved)
             counts[:] = fair
 
     def describe(self) -> list[str]:
@@ -183,22 +185,26 @@ def with_each_cluster(
     """
     fair = list(counts)
     best: dict[int, int] = {}
+    funded: dict[int, int] = {}
     for place in kept:
-        other = best.setdefault(clusters[place], place)
-        if scores[place] > scores[other]:
-            best[clusters[place]] = place
+        label = clusters[place]
+        funded[label] = funded.get(label, 0) + fair[place]
+        if scores[place] > scores[best.setdefault(label, place)]:
+            best[label] = place
+    donors = [(-fair[place], scores[place], -place) for place in kept if fair[place]]
+    heapify(donors)
     for place in sorted(best.values(), key=lambda place: -scores[place]):
-        funded: dict[int, int] = {}
-        for other in kept:
-            funded[clusters[other]] = funded.get(clusters[other], 0) + fair[other]
         if funded[clusters[place]]:
             continue
-        donors = [other for other in kept if fair[other] and funded[clusters[other]] > 1]
+        while donors and funded[clusters[-donors[0][2]]] < 2:
+            heappop(donors)  # a cluster never gets a second child here
         if not donors:
             break
-        donor = max(donors, key=lambda other: (fair[other], -scores[other], other))
-        fair[donor] -= 1
-        fair[place] += 1
+        count, score, donor = donors[0]
+        heapreplace(donors, (count + 1, score, donor))
+        fair[-donor] -= 1
+        funded[clusters[-donor]] -= 1
+        fair[place] = funded[clusters[place]] = 1
     return fair
 
 

@@ -42,7 +42,7 @@ class Level:
     candidates: list[NodeView]
     scores: list[float]
     width: int
-    effects: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    effects: dict[str, dict[str, JsonValue]] = field(default_factory=dict[str, dict[str, JsonValue]])
     counted: Sequence[int] | None = None
 
     @classmethod
@@ -54,7 +54,7 @@ class Level:
             variant: for the record.
             mends: resolved.
         """
-        effects: dict[str, JsonValue] = {}
+        effects: dict[str, dict[str, JsonValue]] = {}
         over = [node for node in view.nodes if node.state is not NodeState.OPEN and node.depth <= view.depth]
         unscored = sum(node.multiplicity for node in over if not is_scored(node))
         width = view.width - sum(node.multiplicity for node in over if is_scored(node))
@@ -100,7 +100,11 @@ class Level:
             [node.number, was] for node, was, now in zip(self.candidates, published, counts, strict=True) if was != now
         ]
         if other:
-            self.effects[mend] = {"published": other}
+            self.effect(mend, "published", other)
+
+    def effect(self, mend: str, name: str, value: JsonValue) -> None:
+        """Record what a mend has changed."""
+        self.effects.setdefault(mend, {})[name] = value
 
     def decide(self, counts: Sequence[int], order: Sequence[int], notes: Mapping[str, JsonValue]) -> Decision:
         """The decision, with its record.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError
 from .level import is_scored
@@ -38,6 +38,8 @@ class Mcts:
         exponent: see there, from 0 to 1.
         answers: ended paths after which it stops; None: it uses all simulations.
     """
+
+    knows_levels: ClassVar[bool] = False  # a search without a barrier asks it for as many samples as there is room
 
     simulations: int = 64
     batch: int | None = None

@@ -21,16 +21,16 @@ class Mends:
 
     Attributes:
         no_overshoot: never more children than the width, equal scores in order of creation. Published: float32 gives
-            one too many in 2.65 % of levels and equal scores in reverse order (REBASE, ETS); ``ceil(W / beams)`` each
-            (beam search).
+            one too many at times, and equal scores are served in reverse order (REBASE, ETS); ``ceil(W / beams)`` for
+            each beam (beam search).
         account_width: what is over counts, and all the rest is used. Published: an ended step without a score counts
             nothing; DVTS never lowers a subtree's width and loses the remainder of its division; beam search loses the
             shares of beams that it has no nodes for.
         keep_unscored: a step without a score stays a candidate for when there is no other. Published: it is lost.
         distinct_subtrees: DVTS has as many subtrees as first steps at most. Published: it repeats first steps, and
             expands them several times.
-        keep_clusters: each cluster that ETS keeps gets a child, from the one that has most. Published: 17 % of the
-            kept clusters got none.
+        keep_clusters: each cluster that ETS keeps gets a child, from the one that has most. Published: a
+            fifth to a third of the kept clusters get none.
         free_at_zero: ``lambda_c = 0`` makes nodes free. Published: each then earns 1e-4 of its share.
         token_cost: a node of ETS costs by its tokens, not as much as any other. Off in both variants.
         count_lost: samples that were dropped or not scored take their width with them. Off in both variants: a level
