@@ -73,15 +73,16 @@ def serve(to_test: Connection, costs: Costs) -> None:
     asyncio.run(run())
 
 
-def session(url: str, folder: str, barrier: Barrier, to_test: Connection) -> None:
+def session(url: str, folder: str, barrier: Barrier, count: int, to_test: Connection) -> None:
     """One process of the run: begins it or goes on with it, to its end."""
 
     async def run() -> None:
         async with AsyncPolicyClient(url, profile()) as client:
             search = searching(client, barrier)
-            async with RunFolder(folder).resume(manifest_of(search, QUESTIONS)) as opened:
+            questions = QUESTIONS[:count]
+            async with RunFolder(folder).resume(manifest_of(search, questions)) as opened:
                 to_test.send("resumed")
-                await search_all(search, QUESTIONS, at_once=8, run=opened)
+                await search_all(search, questions, at_once=8, run=opened)
 
     asyncio.run(run())
 
@@ -115,7 +116,9 @@ class Killed:
     before_the_last: float = 0.0  # how much of the run was done, about
 
 
-def kill_at_random(processes: Any, url: str, folder: Path, barrier: Barrier, kills: int, size: int) -> Killed:
+def kill_at_random(
+    processes: Any, url: str, folder: Path, barrier: Barrier, count: int, kills: int, size: int
+) -> Killed:
     """Sessions that are killed, and a last one that is left alone.
 
     Each is killed after a random time, or earlier when it has written a random amount: so the run is not over before
@@ -126,6 +129,7 @@ def kill_at_random(processes: Any, url: str, folder: Path, barrier: Barrier, kil
         url: of the server.
         folder: of the run.
         barrier: of the search.
+        count: of questions.
         kills: how many.
         size: bytes that the journal of the whole run will have, about.
     """
@@ -136,7 +140,7 @@ def kill_at_random(processes: Any, url: str, folder: Path, barrier: Barrier, kil
 
     for _ in range(kills):
         here, there = processes.Pipe()
-        process = processes.Process(target=session, args=(url, str(folder), barrier, there))
+        process = processes.Process(target=session, args=(url, str(folder), barrier, count, there))
         process.start()
         there.close()
         if rng.random() < 0.8:  # else it may be killed before it has opened the journal
@@ -153,7 +157,7 @@ def kill_at_random(processes: Any, url: str, folder: Path, barrier: Barrier, kil
         killed.torn += written() > 0 and not journal.read_bytes().endswith(b"\n")
     killed.before_the_last = written() / size
     here, there = processes.Pipe()
-    last = processes.Process(target=session, args=(url, str(folder), barrier, there))
+    last = processes.Process(target=session, args=(url, str(folder), barrier, count, there))
     last.start()
     last.join(SECONDS)
     assert last.exitcode == 0
@@ -189,7 +193,7 @@ def nodes_of(question: LoadedQuestion) -> list[tuple[str, tuple[int, ...], float
     return [(node.id, node.token_ids, node.score) for node in question.nodes.values()][1:]
 
 
-async def undisturbed(folder: Path, barrier: Barrier) -> dict[int, str | None]:
+async def undisturbed(folder: Path, barrier: Barrier, count: int) -> dict[int, str | None]:
     """The answers of a run that nothing happens to, on a server that takes no time."""
     options = FakeOptions(enable_deterministic_inference=True, max_total_tokens=2**20)
     async with (
@@ -197,8 +201,8 @@ async def undisturbed(folder: Path, barrier: Barrier) -> dict[int, str | None]:
         AsyncPolicyClient(server.base_url, profile()) as client,
     ):
         search = searching(client, barrier)
-        async with RunFolder(folder).begin(manifest_of(search, QUESTIONS)) as run:
-            result = await search_all(search, QUESTIONS, at_once=8, run=run)
+        async with RunFolder(folder).begin(manifest_of(search, QUESTIONS[:count])) as run:
+            result = await search_all(search, QUESTIONS[:count], at_once=8, run=run)
     return {number: each.answer for number, each in result.results.items()}
 
 
@@ -206,8 +210,8 @@ async def test_a_run_that_is_killed_fifty_times_ends_as_if_nothing_had_been(
     processes: Any, server: str, tmp_path: Path
 ) -> None:
     folder, whole = tmp_path / "killed", tmp_path / "undisturbed"
-    expected = await undisturbed(whole, "level")
-    killed = await asyncio.to_thread(kill_at_random, processes, server, folder, "level", 50, journal_bytes(whole))
+    expected = await undisturbed(whole, "level", 40)
+    killed = await asyncio.to_thread(kill_at_random, processes, server, folder, "level", 40, 50, journal_bytes(whole))
     assert killed.at_work >= 10, killed
     assert paid_twice(folder) == ([], [], [])
     run = load_run(folder)
@@ -223,8 +227,8 @@ async def test_without_a_barrier_nothing_is_paid_twice_and_all_decisions_are_tho
     processes: Any, server: str, tmp_path: Path
 ) -> None:
     folder, whole = tmp_path / "killed", tmp_path / "undisturbed"
-    await undisturbed(whole, "none")
-    killed = await asyncio.to_thread(kill_at_random, processes, server, folder, "none", 15, journal_bytes(whole))
+    await undisturbed(whole, "none", 12)
+    killed = await asyncio.to_thread(kill_at_random, processes, server, folder, "none", 12, 12, journal_bytes(whole))
     assert killed.at_work >= 3, killed
     assert paid_twice(folder) == ([], [], [])
     run = load_run(folder)
