@@ -32,15 +32,13 @@ WAVES = 2
 DELAY = 10.0
 QUIET_SECONDS = 4.0  # idle connections are closed after 60 % of a server's keep-alive time of 5 s
 LIBC = ctypes.CDLL(None)
+FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
 
 
 class Glibc(ctypes.Structure):
     """What `mallinfo2` tells."""
 
-    _fields_ = [  # noqa: RUF012 - as ctypes wants it
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    ]
+    _fields_ = [(name, ctypes.c_size_t) for name in FIELDS]
 
 
 def now() -> dict[str, float]:
@@ -129,7 +127,7 @@ def run() -> dict[str, dict[str, float]]:
 def main(out: str | None) -> None:
     found = run()
     idle = found["idle"]
-    after = [name for name in found if name not in {"idle"} and not name.startswith("in flight")]
+    after = [name for name in found if name != "idle" and not name.startswith("in flight")]
     report = where("memory") | {
         "expands": IN_FLIGHT,
         "prompt tokens": PROMPT_TOKENS,

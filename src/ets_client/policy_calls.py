@@ -52,9 +52,7 @@ class PolicyCalls(ABC):
     @abstractmethod
     def _tree_of(self, prefix: Prefix) -> Hashable: ...
 
-    def _in_turn(
-        self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]
-    ) -> Coroutine[Any, Any, Expansion]:
+    def _in_turn(self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]) -> Coroutine[Any, Any, Expansion]:
         admitter = self._ready().admitter
         return work if admitter is None else self._after_turn(admitter, request, work)
 

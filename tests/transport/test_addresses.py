@@ -83,7 +83,9 @@ async def test_a_name_that_nobody_knows_is_an_error_for_all(names: Names) -> Non
     async with opened(8) as pool:
         sending = (pool.send(HttpRequest("GET", "http://policy.cluster")) for _ in range(8))
         errors = await asyncio.gather(*sending, return_exceptions=True)
-    assert {str(error) for error in errors} == {f"policy.cluster:80: [Errno {socket.EAI_NONAME}] Name or service not known"}
+    assert {str(error) for error in errors} == {
+        f"policy.cluster:80: [Errno {socket.EAI_NONAME}] Name or service not known"
+    }
     assert all(isinstance(error, TransportError) and not error.was_sent for error in errors)
     assert len(names.asked) == 1
 
