@@ -86,7 +86,7 @@ def test_what_was_done_is_shown_and_written_when_the_server_is_lost(
     options = ("--url", server.base_url, "--profile", "tiny", "--width", "2", "--depth", "1", "--at-once", "1")
     status, text, err = run("search", str(QUESTIONS), *options, "--out", str(out))
     assert status == 1
-    assert err.startswith("error: ")
+    assert "questions ended with an error, the first with: " in err
     assert "[1] answer none: wrong" in text
     assert json.loads(out.read_text())["questions"]
 

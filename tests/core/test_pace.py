@@ -37,6 +37,24 @@ def test_one_alone_after_a_burst_gets_what_the_burst_took() -> None:
     assert pace.limit(STEP, 1, 0) == 4.0
 
 
+def test_what_was_lost_in_a_crowd_is_missed_soon_after_the_crowd_has_gone() -> None:
+    pace = Pace(0.001)
+    for _ in range(300):
+        pace.took(STEP, 300, 1.0)
+    for _ in range(5):
+        pace.took(STEP, 1, 0.9)
+        assert 3.9 < pace.limit(STEP, 300, 0) < 4.5
+
+
+@given(alone=st.integers(0, 1000))
+def test_a_crowd_that_is_long_ago_counts_no_more_than_how_slow_it_was(alone: int) -> None:
+    pace = Pace(0.0)
+    pace.took(STEP, 300, 3.0)
+    for _ in range(alone):
+        pace.took(STEP, 1, 0.01)
+    assert pace.limit(STEP, 300, 0) >= 11.9
+
+
 def test_a_long_prompt_gets_time_too() -> None:
     pace = Pace(0.001)
     pace.took(STEP, 1, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ _CEILING = 0.92  # above, a few long samples are enough for a retraction
 _STILL_GROWS = 1.5  # a tree needs more on its later levels than on its first; until one has shown how much
 _NEWS = 0.2  # weight of the latest in the means
 _LONGEST_IDLE = 30.0  # seconds; a tree of which nothing was asked for so long may be computed again
+_LOOK_EVERY = 1.0  # seconds
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ class KvNeeds:
         self._typical = 0.0
         self._tokens_of_a_sample = 0.0
         self._last_root: Prefix | None = None
+        self._looked_at = -math.inf
 
     @property
     def has_room(self) -> bool:
@@ -109,7 +112,10 @@ class KvNeeds:
             self._typical += (_NEWS if self._typical else 1.0) * (tree.peak - self._typical)
 
     def expire(self, now: float) -> None:
-        """Forget trees of which nothing was heard for long."""
+        """Forget trees of which nothing was heard for long. It costs nothing to call this often."""
+        if now - self._looked_at < _LOOK_EVERY:
+            return
+        self._looked_at = now
         for name, tree in list(self._trees.items()):
             if not tree.running and now - tree.idle_since > _LONGEST_IDLE:
                 self.finish(name)

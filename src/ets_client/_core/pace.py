@@ -34,10 +34,10 @@ class Work:
 
 
 class Pace:
-    """Seconds a step of the slowest attempts seen lately, alone and for each sample in flight.
+    """Seconds a step of the slowest attempts seen lately, and how many samples were in flight then.
 
-    Both are needed: a server that serves 64 as fast as one makes the second too small for one alone, and one that
-    serves them one after another makes the first too small for a burst.
+    A larger crowd may take as many times longer as it is larger, since a server may serve one after another; a smaller
+    one gets what the larger took, since a server may serve 64 as fast as one.
     """
 
     def __init__(self, least: float) -> None:
@@ -48,7 +48,7 @@ class Pace:
         """
         self._least = least
         self._slowest: float | None = None
-        self._slowest_per_sample = 0.0
+        self._crowd = 1.0
 
     def limit(self, work: Work, in_flight: int, tries: int) -> float:
         """Seconds after which an attempt is given up.
@@ -83,7 +83,13 @@ class Pace:
         """
         rate = seconds / work.steps
         self._slowest = _slower(self._slowest or 0.0, rate)
-        self._slowest_per_sample = _slower(self._slowest_per_sample, rate / max(1, in_flight))
+        # Forgotten as fast as the slowest. A pace for each sample, learnt from the last few of a search, which have
+        # the server for themselves, gave a reply that was lost among 300 seven minutes instead of seconds.
+        self._crowd = _slower(self._crowd, max(1.0, in_flight))
+
+    @property
+    def _slowest_per_sample(self) -> float:
+        return (self._slowest or 0.0) / self._crowd
 
 
 def _slower(known: float, seen: float) -> float:

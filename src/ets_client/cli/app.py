@@ -19,12 +19,15 @@ from ..client import AsyncPolicyClient
 from ..errors import EtsClientError
 from ..profiles import list_profiles
 from ..search import (
+    Budget,
     Question,
-    RebaseSearch,
+    Rebase,
     RunResult,
     SearchEnded,
     SearchEvent,
+    SearchOptions,
     SearchResult,
+    TreeSearch,
     load_questions,
     search_all,
 )
@@ -164,6 +167,9 @@ def search(
         )
         plan = _Plan(asked, width, depth, at_once, seconds, is_plain=plain or not console.is_terminal)
         run = asyncio.run(_search(console, client, plan, done))
+        if run.failed:
+            failed = next(result for result in run.results.values() if result.error is not None)
+            ended, status = f"{counted(run.failed, 'question')} ended with an error, the first with: {failed.error}", 1
     except EtsClientError as error:
         if not done:
             _fail(error)
@@ -197,7 +203,8 @@ class _Plan:
 
 async def _search(console: Console, client: AsyncPolicyClient, plan: _Plan, done: dict[int, SearchResult]) -> RunResult:
     async with client:
-        searching = RebaseSearch(client, plan.width, plan.depth)
+        options = SearchOptions(width=plan.width, depth=plan.depth)
+        searching = TreeSearch(client, Rebase(), options=options)
         info = client.capabilities
         console.print(
             f"SGLang {info.version} serves {Path(info.model_path).name}; profile {client.profile.name}; "
@@ -214,7 +221,7 @@ async def _search(console: Console, client: AsyncPolicyClient, plan: _Plan, done
 
         with view:
             return await search_all(
-                searching, plan.questions, at_once=plan.at_once, seconds=plan.seconds, observe=observe
+                searching, plan.questions, at_once=plan.at_once, budget=Budget(seconds=plan.seconds), observe=observe
             )
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..branch import Usage
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..branch import Usage
     from .methods.view import NodeState
 
 __all__ = ["LoadedDecision", "LoadedNode", "LoadedQuestion", "LoadedRun"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoadedNode:
     """A node with the request that made it.
 
@@ -86,6 +87,8 @@ class LoadedQuestion:
         decisions: in order.
         warm_usage: tokens of requests that only warmed a prefix.
         scoring_usage: tokens on the reward server.
+        unused_usage: tokens of samples that are no nodes of their own: those that came out as one that was there, and
+            those that failed or were dropped.
     """
 
     number: int
@@ -98,6 +101,12 @@ class LoadedQuestion:
     decisions: tuple[LoadedDecision, ...]
     warm_usage: Usage
     scoring_usage: Usage
+    unused_usage: Usage = Usage()  # noqa: RUF009 - frozen
+
+    @property
+    def usage(self) -> Usage:
+        """All tokens on the policy."""
+        return sum((node.usage for node in self.nodes.values()), start=self.warm_usage + self.unused_usage)
 
     def path(self, node: LoadedNode) -> list[LoadedNode]:
         """The nodes from the root to this one."""
@@ -120,11 +129,13 @@ class LoadedRun:
     """All that a run's folder tells.
 
     Attributes:
-        manifest: what ran.
+        manifest: what ran, as it began.
         questions: by number.
         cut: lines at the journal's end that were torn or damaged and left out.
+        sessions: the manifest of each session, in order; the first is ``manifest``.
     """
 
     manifest: Mapping[str, Any]
     questions: Mapping[int, LoadedQuestion]
     cut: int
+    sessions: tuple[Mapping[str, Any], ...] = ()
