@@ -51,7 +51,7 @@ class Prefix:
         for token in self._ids:
             value = (value * _BASE + token + 1) % _MODULUS
         self._fingerprint: int = value
-        # Where a client's model of a server's cache found this path last; only PrefixTree knows whether that still holds.
+        # Where a client's model of its server's cache found this path last; PrefixTree knows whether it still is there.
         self.held_at: Node | None = None
 
     def child(self, ids: Sequence[int], text: str) -> Prefix:
