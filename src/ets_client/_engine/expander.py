@@ -97,7 +97,7 @@ class Expander:
             requests: how requests are written; as one batch when it is not given.
         """
         self._caller = caller
-        self._branches = BranchMaker(tokenizer)
+        self._branches = BranchMaker(tokenizer, cache.books.maker)
         self._cache = cache
         self._streams_increments = streams_increments
         self._requests = requests or BatchRequests()
