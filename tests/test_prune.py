@@ -151,13 +151,24 @@ async def test_of_two_samples_alike_the_other_goes_on() -> None:
         assert tree.ledger.live == len(root)
 
 
-async def test_what_is_asked_of_a_pruned_path_is_counted_apart() -> None:
-    async with site() as here, here.client.tree() as tree:
+async def test_what_is_asked_of_a_pruned_path_is_refused_until_it_is_generated_again() -> None:
+    async with site(model=ScriptedModel("the same step for all")) as here, here.client.tree() as tree:
         root = await tree.prefix("q")
         (branch,) = await here.clock.run(tree.expand(root, 1, SHORT))
+        (child,) = await here.clock.run(tree.expand(branch, 1, SHORT))
         await tree.prune(branch)
-        await here.clock.run(tree.expand(branch, 2, SHORT))
-        assert (tree.ledger.generated, tree.ledger.generated_after_prune, tree.ledger.live) == (12, 8, len(root))
+        for path in (branch, child, branch.prefix.child([97], "a")):
+            with pytest.raises(PrunedError):
+                await tree.expand(path, 2, SHORT)
+        with pytest.raises(PrunedError):
+            await tree.expand_iter(branch, 2, SHORT).__aenter__()
+        (again,) = await here.clock.run(tree.expand(root, 1, SHORT))
+        assert len(await here.clock.run(tree.expand(again, 2, SHORT))) == 2
+        await tree.prune(root)
+        with pytest.raises(PrunedError):
+            await tree.expand(again, 2, SHORT)
+        assert (tree.ledger.expands, tree.ledger.generated, tree.ledger.live) == (4, 20, 0)
+        await here.clock.run(here.client.expand(root, 1, SHORT))  # not in this tree
 
 
 async def test_only_paths_can_be_pruned() -> None:

@@ -10,6 +10,7 @@ from ._core.serves import check_generates, check_reward_head
 from ._core.ticket import Ticket
 from ._engine.expander import Expander
 from ._engine.partly import expand_partly
+from .errors import PrunedError
 from .streams import BranchStream, TextStream
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ class PolicyCalls(ABC):
     async def prune(self, *paths: Prefix | Branch) -> None:
         """Give up paths and all that continues them.
 
-        What this tree runs or waits for there ends with a :class:`PrunedError`, and its samples are stopped on the
-        server. The paths are no longer live in the ledger. Of a client, it is what was called outside of its trees.
+        What this tree runs or waits for there ends with a :class:`PrunedError`, as does what it is asked there from now
+        on, and the samples are stopped on the server. The paths are no longer live in the ledger. Of a client, it is
+        what was called outside of its trees.
 
         When two samples of one parent came out alike, each is pruned by itself: what was asked of the other goes on.
 
@@ -78,9 +80,16 @@ class PolicyCalls(ABC):
         gone = connection.cache.books.prune(self._account, prefixes)
         await self._pending.prune(self._name, prefixes, gone)
 
-    async def _in_turn(self, request: ExpandRequest, run: _Run, *, speculative: bool) -> Expansion:
+    def _ready_for(self, request: ExpandRequest) -> Connection:
         connection = self._ready()
-        connection.cache.books.expand(request.prefix)
+        books, prefix = connection.cache.books, request.prefix
+        if books.is_pruned(prefix):
+            raise PrunedError(self._name, len(prefix))
+        books.expand(prefix)
+        return connection
+
+    async def _in_turn(self, request: ExpandRequest, run: _Run, *, speculative: bool) -> Expansion:
+        connection = self._ready_for(request)
         if connection.admitter is None:
             return await run(connection.expander, request)
         turn = await connection.admitter.turn(self._ticket(request, speculative=speculative), request.deadline)
@@ -101,8 +110,7 @@ class PolicyCalls(ABC):
         return stream
 
     async def _open_in_turn(self, request: ExpandRequest, *, every_token: bool, speculative: bool) -> SampleStream:
-        connection = self._ready()
-        connection.cache.books.expand(request.prefix)
+        connection = self._ready_for(request)
         if connection.admitter is None:
             return await connection.expander.open(request, every_token=every_token)
         turn = await connection.admitter.turn(self._ticket(request, speculative=speculative), request.deadline)
@@ -198,7 +206,7 @@ class PolicyCalls(ABC):
             InvalidRequestError: an argument would harm the server; nothing was sent.
             UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
             ConfigurationError: the server's model generates no text.
-            PrunedError: its path was pruned meanwhile.
+            PrunedError: its path was pruned.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops its samples on the server in the background.

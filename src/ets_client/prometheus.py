@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -32,6 +32,17 @@ _COUNTERS = {
     "live_token_seconds": "Tokens on paths in use, summed over time.",
 }
 _CALLS = {"expands", "samples", "prefills", "unanswered", "retractions", "live_token_seconds"}  # no counts of tokens
+_GAUGES: dict[str, tuple[str, Callable[[Ledger], float | None]]] = {
+    "live_tokens": ("Tokens on paths in use.", lambda ledger: ledger.total.live),
+    "live_peak_tokens": ("The most tokens on paths in use at once.", lambda ledger: ledger.total.live_peak),
+    "cached_tokens": ("Tokens that the server should hold in its cache.", lambda ledger: ledger.cached),
+    "live_bytes": ("KV cache of paths in use, on each GPU.", lambda ledger: _bytes(ledger, ledger.total.live)),
+    "cached_bytes": ("KV cache that should be held, on each GPU.", lambda ledger: _bytes(ledger, ledger.cached)),
+}
+
+
+def _bytes(ledger: Ledger, tokens: int) -> float | None:
+    return None if ledger.kv_bytes_per_token is None else tokens * ledger.kv_bytes_per_token
 
 
 class HasLedger(Protocol):
@@ -44,44 +55,39 @@ class HasLedger(Protocol):
 
 
 class LedgerCollector(Collector):
-    """Shows a client's ledger, all trees together, whenever the registry is asked.
+    """Shows the ledgers of clients, all trees of each together, whenever the registry is asked.
 
     ::
 
-        REGISTRY.register(LedgerCollector(client, {"job": "rebase"}))
+        REGISTRY.register(LedgerCollector({"policy": client}))
 
     Counters are ``ets_client_..._total``, gauges ``ets_client_live_tokens``, ``ets_client_live_peak_tokens``,
     ``ets_client_cached_tokens`` and, where the server tells the size of a token, ``ets_client_live_bytes`` and
-    ``ets_client_cached_bytes``. It may be asked in any thread, and after the client was closed.
+    ``ets_client_cached_bytes``, each with the label ``client``. It may be asked in any thread, and after a client was
+    closed.
     """
 
-    def __init__(self, client: HasLedger, labels: Mapping[str, str] | None = None) -> None:
+    def __init__(self, clients: Mapping[str, HasLedger]) -> None:
         """Make it.
 
         Args:
-            client: whose ledger.
-            labels: of every sample, when several clients share a registry: they must differ in one.
+            clients: each under the name that its samples are labelled with. One collector shows them all: a registry
+                takes no second one with the same names.
         """
-        self._client = client
-        self._labels = dict(labels or {})
+        self._clients = dict(clients)
 
     def collect(self) -> Iterator[Metric]:
         """The families now."""
-        ledger, names, values = self._client.ledger, list(self._labels), list(self._labels.values())
-        for name, help_text in _COUNTERS.items():
-            unit = "" if name in _CALLS else "_tokens"
-            counter = CounterMetricFamily(f"ets_client_{name}{unit}", help_text, labels=names)
-            counter.add_metric(values, getattr(ledger.total, name))
+        ledgers = {name: client.ledger for name, client in self._clients.items()}
+        for field, help_text in _COUNTERS.items():
+            unit = "" if field in _CALLS else "_tokens"
+            counter = CounterMetricFamily(f"ets_client_{field}{unit}", help_text, labels=["client"])
+            for name, ledger in ledgers.items():
+                counter.add_metric([name], getattr(ledger.total, field))
             yield counter
-        gauges: list[tuple[str, str, float]] = [
-            ("live_tokens", "Tokens on paths in use.", ledger.total.live),
-            ("live_peak_tokens", "The most tokens on paths in use at once.", ledger.total.live_peak),
-            ("cached_tokens", "Tokens that the server should hold in its cache.", ledger.cached),
-        ]
-        if (each := ledger.kv_bytes_per_token) is not None:
-            gauges.append(("live_bytes", "KV cache of paths in use, on each GPU.", ledger.total.live * each))
-            gauges.append(("cached_bytes", "KV cache that should be held, on each GPU.", ledger.cached * each))
-        for name, help_text, value in gauges:
-            gauge = GaugeMetricFamily(f"ets_client_{name}", help_text, labels=names)
-            gauge.add_metric(values, value)
+        for metric, (help_text, value_of) in _GAUGES.items():
+            gauge = GaugeMetricFamily(f"ets_client_{metric}", help_text, labels=["client"])
+            for name, ledger in ledgers.items():
+                if (value := value_of(ledger)) is not None:
+                    gauge.add_metric([name], value)
             yield gauge

@@ -156,7 +156,12 @@ def test_what_comes_after_a_prune_is_counted_and_not_live() -> None:
     sampled(accounts, tree, grandchild, [7])
     row = tree.row(0.0)
     assert (row.generated, row.generated_after_prune, row.live) == (6, 3, 1)
+    assert accounts.is_pruned(tree, child)
+    assert accounts.is_pruned(tree, grandchild)
+    assert not accounts.is_pruned(tree, first)
+    assert not accounts.is_pruned(None, child)
     again = sampled(accounts, tree, first, [2, 3])  # the same words, asked for anew
+    assert not accounts.is_pruned(tree, again)
     sampled(accounts, tree, again, [8])
     assert (tree.row(0.0).generated_after_prune, tree.live.value) == (3, 4)
 
@@ -167,7 +172,9 @@ def test_pruning_the_root_leaves_nothing_of_it() -> None:
     sampled(accounts, None, first, [5])
     sampled(accounts, None, other, [5])
     assert accounts.total(0.0).live == 2 + 1 + 1 + 1
+    assert not accounts.is_pruned(None, first)
     assert accounts.prune(None, first, 0.0)
+    assert accounts.is_pruned(None, first)
     assert accounts.total(0.0).live == 4
     assert accounts.prune(None, other, 0.0)
     assert accounts.total(0.0).live == 0

@@ -129,6 +129,11 @@ class Accounts:
         self._changed(tree, before, at)
         return is_gone
 
+    def is_pruned(self, account: TreeAccount | None, prefix: Prefix) -> bool:
+        """Whether nobody wants what is asked of a path; see :meth:`TreeAccount.is_pruned`."""
+        tree = self._of_root.get(prefix.root.fingerprint) if account is None else account
+        return tree is not None and tree.is_pruned(prefix)
+
     def total(self, at: float) -> LedgerRow:
         """Of all trees."""
         rows = self.rows(at)

@@ -113,6 +113,19 @@ class TreeAccount:
         self._pruned.add(prefix.fingerprint)
         return True
 
+    def is_pruned(self, prefix: Prefix) -> bool:
+        """Whether a path, or what it begins with, was pruned and has not been generated again since."""
+        if not self._pruned:
+            return False
+        above: Prefix | None = None
+        for step in prefix.path:
+            if step.fingerprint in self._pruned:
+                node = self._nodes.get(above.fingerprint) if above is not None else None
+                if node is None or not node.is_held or self._paths.find(node, step.step_token_ids) is None:
+                    return True
+            above = step
+        return False
+
     def end(self, at: float) -> None:
         """No path of it is in use any more."""
         self.is_open = False

@@ -43,6 +43,7 @@ class Bookkeeper:
         self._accounts = Accounts()
         self._noted: deque[Callable[[], object]] = deque()  # appended and taken by atomic calls alone
         self._lock = Lock()
+        self._has_pruned = False
 
     @property
     def maker(self) -> Maker:
@@ -86,10 +87,19 @@ class Bookkeeper:
         Returns:
             Those that are gone; see :meth:`TreeAccount.prune`.
         """
+        self._has_pruned = True
         with self._lock:
             self._enter(len(self._noted))
             now = self._clock()
             return [prefix for prefix in prefixes if self._accounts.prune(account, prefix, now)]
+
+    def is_pruned(self, prefix: Prefix) -> bool:
+        """Whether nobody wants what is asked of a path, in the tree of the present context."""
+        if not self._has_pruned:
+            return False
+        with self._lock:
+            self._enter(len(self._noted))
+            return self._accounts.is_pruned(ACCOUNT.get(), prefix)
 
     def ledger(self, cached: int, kv_bytes_per_token: float | None) -> Ledger:
         """The books now.
