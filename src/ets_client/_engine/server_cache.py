@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._core.shortfall import describe_shortfall, is_large
 from ..stats import ReuseShortfallWarning
+from .bookkeeper import ACCOUNT, Bookkeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,11 @@ _LEAST_PATIENCE = 1.0  # seconds; a prefill takes less, but a busy event loop ma
 
 
 class ServerCache:
-    """The shadow of the cache, told of every sample; and single flight: a cold part is computed by one of them."""
+    """The shadow of the cache, told of every sample; and single flight: a cold part is computed by one of them.
+
+    Attributes:
+        books: where what samples cost is written down.
+    """
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class ServerCache:
         seconds_of_prefill: Callable[[int], float],
         *,
         is_predictable: bool = True,
+        books: Bookkeeper | None = None,
     ) -> None:
         """Know the cache as ``shadow`` does.
 
@@ -43,7 +49,9 @@ class ServerCache:
             counters: where predictions are added up.
             seconds_of_prefill: how long so many prompt tokens take.
             is_predictable: whether the server has one cache; of several, nobody knows which one is used.
+            books: where what samples cost is written down.
         """
+        self.books = books or Bookkeeper()
         self._shadow = shadow
         self._counters = counters
         self._seconds_of_prefill = seconds_of_prefill
@@ -173,6 +181,7 @@ class SentSamples:
         self._cache = cache
         self._shadow = shadow
         self._prefix = prefix
+        self._account = ACCOUNT.get()
         self._batch = batch
         self._running = running
         self._left = len(running)
@@ -199,6 +208,7 @@ class SentSamples:
         """A sample has ended and this is its reply."""
         sample, meta, finish = self._running[place], reply.meta_info, reply.meta_info.finish_reason
         self._left -= 1
+        self._cache.books.answer(self._account, self._prefix, sample.predicted, reply)
         if meta.weight_version is not None:
             self._shadow.saw_weights(meta.weight_version)
         if finish is not None and finish.type == "abort" and not reply.output_ids:  # perhaps it never ran
@@ -213,6 +223,8 @@ class SentSamples:
         """What has not ended is lost. Others that waited for it go on."""
         if not self._left:
             return
+        self._cache.books.unanswered(self._account, self._prefix, self._left)
+        self._left = 0
         for sample in self._running:
             self._shadow.lost(sample)
             self._cache.landed(sample)
