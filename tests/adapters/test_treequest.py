@@ -85,8 +85,8 @@ async def test_each_algorithm_grows_its_tree_at_the_least_prefill(server: FakeSe
             assert step.branch.prefix.parent == root
         elif step.branch is not node.parent.state.branch:  # no path that was told again
             assert step.branch.prefix.parent is node.parent.state.branch.prefix
-    best, score = treequest.top_k(growth.tree, algorithm, k=1)[0]
-    assert score == max(node.score for node in nodes(growth)) == best.score
+    best: list[tuple[Step, float]] = treequest.top_k(growth.tree, algorithm, k=1)
+    assert best[0][0].score == best[0][1] == max(node.score for node in nodes(growth))
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -158,17 +158,24 @@ async def test_a_path_that_has_ended_is_told_again_and_costs_nothing(repeat_scor
 
 async def test_a_path_without_room_is_told_again() -> None:
     tiny = load_profile("tiny")
-    steps = tiny.steps.model_copy(update={"max_step_tokens": 4, "max_path_tokens": 8})
-    profile = tiny.model_copy(update={"steps": steps})
-    # Two steps of three tokens and the delimiter fill the path, and the second is open by its end.
-    model = ScriptedModel(lambda text: "a b c\n\n" if "a b c" in text else "a b c\n\n")
+    profile = tiny.model_copy(update={"steps": tiny.steps.model_copy(update={"max_path_tokens": 8})})
+    endless = SeededModel(line_end=0.0, text_end=0.0)
+    # Whoever says how long a step is goes beyond the profile's path, where the others have no room.
+    actions = {"long": SamplingParams(max_new_tokens=20), "step": None}
     algorithm: Any = BestFirstSearchAlgo(num_samples=1)
-    async with FakeServer(model=model) as server, AsyncPolicyClient(server.base_url, profile) as client:
-        growth = await TreeQuestSearch(client, by_length).grow(algorithm, algorithm.init_tree(), QUESTION, trials=5)
-        lengths = [len(node.state.branch.prefix) - len(node.state.branch.prefix.root) for node in nodes(growth)]
-    assert growth.repeats >= 1
-    assert max(lengths) <= 8
-    assert nodes(growth)[-1].state.score == 0.0
+    async with FakeServer(model=endless) as server, AsyncPolicyClient(server.base_url, profile) as client:
+        search = TreeQuestSearch(client, by_length, actions=actions)
+        growth = await search.grow(algorithm, algorithm.init_tree(), QUESTION, trials=12)
+    asked = growth.tree.trial_store.finished_trials
+    behind_long = [
+        node.state
+        for node in nodes(growth)
+        if asked[node.trial_id].action == "step"
+        and not node.parent.is_root()
+        and node.parent.state.branch.end is EndReason.STEP_LENGTH
+    ]
+    assert behind_long
+    assert all((len(step.branch.token_ids), step.score) == (20, 0.0) for step in behind_long)
 
 
 async def test_a_failed_sample_is_not_told_and_its_place_is_asked_for_again() -> None:
@@ -262,9 +269,10 @@ async def test_what_cannot_be_sent_is_an_error_and_no_failure(server: FakeServer
         search = TreeQuestSearch(client, by_length, actions={"step": SamplingParams(stop_token_ids=[999_999])})
         with pytest.raises(InvalidRequestError, match="stop_token_ids"):
             await search.grow(algorithm, algorithm.init_tree(), QUESTION, trials=3)
-    for options in ({"batch": 0}, {"patience": 0}, {"actions": {}}, {"repeat_score": 1.5}):
+    wrong: list[dict[str, Any]] = [{"batch": 0}, {"patience": 0}, {"actions": {}}, {"repeat_score": 1.5}]
+    for options in wrong:
         with pytest.raises(ConfigurationError):
-            TreeQuestSearch(client, by_length, **options)  # type: ignore[arg-type]
+            TreeQuestSearch(client, by_length, **options)
 
 
 async def test_one_slow_trial_does_not_hold_the_others(server: FakeServer) -> None:

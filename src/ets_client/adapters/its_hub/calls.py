@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar
 
 from ..._together import together
@@ -128,6 +128,9 @@ class _Blocking(Calls):
     async def expand_all(self, asks: Sequence[Ask]) -> list[Expansion]:
         futures = [self._client.submit_expand(*ask, **self._options) for ask in asks]
         try:
+            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in ended:
+                future.result()
             return [future.result() for future in futures]
         finally:
             for future in futures:  # one failed, or Ctrl-C came: the others are stopped on the server
