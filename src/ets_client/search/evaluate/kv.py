@@ -1,0 +1,100 @@
+"""Tokens whose keys and values a search needs, of a recorded tree. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..methods.view import NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..loaded import LoadedNode, LoadedQuestion
+
+__all__ = ["ResidentKV", "published_kv", "resident_kv"]
+
+_PUBLISHED_ROOT = 2  # the published code counts the fields of the tokenizer's answer, not the prompt's tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentKV:
+    """Tokens that a server has to hold for a search, each once, the prompt included.
+
+    Attributes:
+        by_turn: at the end of each decision's samples: the paths that got children and these children, and what a later
+            decision still goes on from. What was pruned is gone; answers go when the next decision is made.
+    """
+
+    by_turn: tuple[int, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the decisions."""
+        return sum(self.by_turn) / len(self.by_turn) if self.by_turn else 0.0
+
+    @property
+    def peak(self) -> int:
+        """The most."""
+        return max(self.by_turn, default=0)
+
+
+def resident_kv(question: LoadedQuestion) -> ResidentKV:
+    """What a search had to hold, with what is known now: a node is live while it or one below it gets children later.
+
+    For a search by levels that is what survived the last decision, and its children.
+    """
+    samples = Counter[str]()
+    made: list[list[str]] = []  # ids of the nodes that each decision made
+    for decision in question.decisions:
+        made.append([])
+        for parent, n in decision.children.items():
+            first = samples[parent]
+            samples[parent] += n
+            made[-1] += [f"{parent}.{place}" for place in range(first, first + n)]
+    needed_later: set[str] = set()
+    held: list[int] = []
+    for decision, ids in zip(reversed(question.decisions), reversed(made), strict=True):
+        needed_later |= _with_above(question, (id for id in decision.children if id in question.nodes))
+        now = needed_later | {id for id in ids if id in question.nodes}
+        held.append(sum(len(question.nodes[id].token_ids) for id in now))
+        needed_later -= set(ids)  # before this decision they were not there
+    return ResidentKV(tuple(reversed(held)))
+
+
+def published_kv(question: LoadedQuestion) -> int:
+    """ETS's own figure (``get_kv_size``), summed over the levels as its ``stats.log`` has it.
+
+    Of each level that was decided: the tokens of all candidates, before pruning, and of all nodes above them, each once.
+    Answers and steps without a score are left out, and the prompt counts 2 tokens. A step that was sampled several times
+    counts so often as a candidate; the published code had a node for each.
+    """
+    decided = {decision.depth for decision in question.decisions}
+    levels: dict[int, list[LoadedNode]] = {depth: [] for depth in decided}
+    for node in question.nodes.values():
+        is_candidate = node.state is NodeState.OPEN and (node.score is not None or node.parent is None)
+        if node.depth in decided and is_candidate:
+            levels[node.depth].append(node)
+    return sum(_published_level(question, nodes) for nodes in levels.values())
+
+
+def _published_level(question: LoadedQuestion, candidates: list[LoadedNode]) -> int:
+    above = _with_above(question, {node.parent for node in candidates if node.parent is not None})
+    tokens = sum(_published(node) * node.multiplicity for node in candidates)
+    return tokens + sum(_published(question.nodes[id]) for id in above)
+
+
+def _published(node: LoadedNode) -> int:
+    return _PUBLISHED_ROOT if node.parent is None else len(node.token_ids)
+
+
+def _with_above(question: LoadedQuestion, ids: Iterable[str]) -> set[str]:
+    """These nodes and all above them."""
+    found: set[str] = set()
+    for each in ids:
+        id: str | None = each  # noqa: A001 - what the nodes call it
+        while id is not None and id not in found:
+            found.add(id)
+            id = question.nodes[id].parent  # noqa: A001
+    return found
