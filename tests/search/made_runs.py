@@ -48,6 +48,7 @@ def made_question(
     seed: int = 0,
     text: Callable[[str], str] = lambda text: text,
     expected: str | None = "",
+    ending: float = 1.0,
 ) -> LoadedQuestion:
     """A question searched by a random policy that is right half the time.
 
@@ -58,6 +59,7 @@ def made_question(
         seed: of all that is random.
         text: what to make of every text.
         expected: the right answer; the policy's own when empty.
+        ending: how readily paths come to an answer, from 0 to 1.
     """
     chance = random.Random(f"{number} {seed}")
     first, second = chance.randint(2, 30), chance.randint(2, 30)
@@ -83,9 +85,9 @@ def made_question(
             same: dict[str, str] = {}
             for place in range(count):
                 id = f"{parent}.{place}"
-                is_answer = turn >= 1 and chance.random() < turn / depth
+                is_answer = turn >= 1 and chance.random() < ending * turn / depth
                 value = right if chance.random() < 0.5 else str(first + second + chance.randint(-3, 3))
-                said = f"The answer is {value}" if is_answer else f"He has {first} + {second} {thing}, take {chance.randint(1, 9)}"
+                said = f"The answer is {value}" if is_answer else f"He has {first} + {second} {thing}, take {chance.randint(1, 2 * width)}"
                 prompt_tokens = sum(len(nodes[above]["token_ids"]) for above in _above(parent))
                 usage = Usage(prompt_tokens, prompt_tokens - 1, chance.randint(6, 40))
                 if said in same:
