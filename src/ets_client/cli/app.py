@@ -29,10 +29,12 @@ from ..search import (
     search_all,
 )
 from ..tokenizer_check import check_tokenizer
+from .evaluate import evaluate
 from .findings import capabilities_table, report_as_json, report_table
 from .live import LiveView
 from .plain import PlainView, counted
 from .report import as_json, result_table
+from .show import show
 
 if TYPE_CHECKING:
     from ..profiles import ProfileReport
@@ -43,6 +45,10 @@ __all__ = ["app"]
 _HERE = "http://127.0.0.1:30000"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tree search on an SGLang policy server.")
+
+
+app.command()(evaluate)
+app.command()(show)
 
 
 @app.callback(invoke_without_command=True)

@@ -3,10 +3,14 @@
 from .candidates import Aggregation, Scale
 from .costs import Costs
 from .evaluation import Accuracy, Evaluation, Grader, QuestionEvaluation, evaluate_run
-from .rules import Rule
+from .export import export_answers
+from .plot import plot_evaluations
+from .rules import RULES, Rule
+from .tables import write_tables
 from .votes import Vote
 
 __all__ = [
+    "RULES",
     "Accuracy",
     "Aggregation",
     "Costs",
@@ -17,4 +21,7 @@ __all__ = [
     "Scale",
     "Vote",
     "evaluate_run",
+    "export_answers",
+    "plot_evaluations",
+    "write_tables",
 ]
