@@ -47,7 +47,7 @@ class TreeRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         max_path_tokens: a path of so many tokens, the prompt not counted, cannot go on.
         answer: pattern of the answer in a step's text, with a group around it; None when none is looked for.
         by_level: whether a decision waits for all samples of the one before. Nodes are then numbered in the order in
-            which they were asked for, otherwise in that in which they were scored.
+            which they were asked for, otherwise in that in which they came.
         depth: a path of so many steps cannot go on; None for no limit.
         window_tokens: prompt and output that the server holds for one request; None when it is not known.
     """

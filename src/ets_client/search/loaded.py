@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadedDecision", "LoadedNode", "LoadedQuestion", "LoadedRun"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoadedNode:
     """A node with the request that made it.
 

@@ -13,6 +13,7 @@ from .entries import (
 )
 from .errors import JournalDamagedError, JournalError, JournalLockedError, JournalWriteError
 from .folder import OpenRun, RunFolder
+from .load import load_run
 from .paid import MISSING, Missing, Paid, PaidQuestion
 from .steps import branch_of, root_of, step_entry_of
 from .writer import Journal
@@ -39,6 +40,7 @@ __all__ = [
     "StepsEntry",
     "as_recorded",
     "branch_of",
+    "load_run",
     "root_of",
     "step_entry_of",
 ]

@@ -7,11 +7,15 @@ from typing import Any
 import msgspec
 
 __all__ = [
-    "DecisionEntry", "EndEntry", "Entry", "QuestionEntry", "RunEntry", "ScoresEntry", "StepEntry", "StepsEntry",
+    "AFTER", "DecisionEntry", "EndEntry", "Entry", "QuestionEntry", "RunEntry", "ScoresEntry", "StepEntry",
+    "StepsEntry",
 ]  # fmt: skip
 
+AFTER = "after"
+"""In a decision's notes: the sample that it followed, where decisions do not wait for a level."""
 
-class _Entry(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
+
+class _Entry(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True, gc=False):
     """Common to all."""
 
 
@@ -67,7 +71,7 @@ class DecisionEntry(_Entry, frozen=True, tag="decision"):
     notes: dict[str, Any] = {}
 
 
-class StepEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+class StepEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One sample, as :class:`~ets_client.Branch` has it; a step that was continued has the ids of all its pieces.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..manifest import Manifest
 from .appended import advice
 from .codec import DamagedLineError, decode_line
 from .entries import Entry, RunEntry
@@ -53,6 +54,21 @@ class JournalFile(Mapping[int, list[Entry]]):
         self.runs = [entry for entry in self._read(self.index.runs) if isinstance(entry, RunEntry)]
         if any(run.format > FORMAT for run in self.runs):
             raise JournalError(f"{path} was written by a newer version of ets-client: `pip install -U ets-client`")
+
+    def manifest(self) -> Manifest:
+        """What ran, as it began.
+
+        Raises:
+            JournalError: the first line is missing, or a version wrote it whose manifests are others.
+        """
+        if not self.runs:
+            raise JournalError(f"{self.path} does not tell what ran: its first line is missing or damaged")
+        try:
+            return Manifest.read(self.runs[0].manifest)
+        except msgspec.ValidationError as error:
+            raise JournalError(
+                f"the manifest in {self.path} is none of this version's ({error}): use the one that wrote it"
+            ) from None
 
     def _read(self, lines: Lines) -> Iterator[Entry]:
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import ConfigurationError
-from ..manifest import Manifest, differences
+from ..manifest import differences
 from .appended import AppendedFile, advice
 from .codec import encode_line
 from .entries import RunEntry
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Generator
     from types import TracebackType
     from typing import Self
+
+    from ..manifest import Manifest
 
 __all__ = ["OpenRun", "RunFolder"]
 
@@ -126,7 +128,7 @@ class RunFolder:
             file = JournalFile(self.journal, cut=cut)
             if not file.runs:
                 return self._begin_again(file, manifest, lock)
-            begun = self._read_manifest(file.runs[0])
+            begun = file.manifest()
             self._refuse_another(begun, manifest, allow)
             self._cut_off(file)
             self._append(manifest)
@@ -184,14 +186,6 @@ class RunFolder:
             Path(temporary).replace(self.manifest)
         except OSError as error:
             raise JournalWriteError(f"cannot write {self.manifest}: {advice(error)}") from error
-
-    def _read_manifest(self, run: RunEntry) -> Manifest:
-        try:
-            return Manifest.read(run.manifest)
-        except msgspec.ValidationError as error:
-            raise JournalError(
-                f"the manifest in {self.journal} is none of this version's ({error}): resume with the one that wrote it"
-            ) from None
 
     def _refuse_another(self, begun: Manifest, now: Manifest, allow: Collection[str]) -> None:
         found = [each for each in differences(begun, now) if each.is_decisive and each.name not in allow]

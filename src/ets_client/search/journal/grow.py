@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...branch import Usage
 from ..loaded import LoadedDecision, LoadedNode, LoadedQuestion
 from ..methods.view import NodeState
-from .entries import ScoresEntry, StepEntry, StepsEntry
+from .entries import AFTER, DecisionEntry, ScoresEntry, StepEntry, StepsEntry
 from .errors import JournalError
 from .paid import Missing, PaidQuestion
 
@@ -32,8 +32,8 @@ class _Draft:
     parent: _Draft | None = None
     step: StepEntry | None = None
     source: StepsEntry | None = None
-    samples: list[str] = field(default_factory=list[str])  # ids of all that came out as this step, its own first
-    children: list[_Draft] = field(default_factory=list["_Draft"])
+    multiplicity: int = 0
+    children: list[str] = field(default_factory=list[str])
 
 
 class _Sample(NamedTuple):
@@ -65,7 +65,7 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
             scoring += Usage(entry.prompt, entry.cached)
     drafts = {"r": _Draft("r")}
     same: dict[tuple[str, tuple[int, ...]], _Draft] = {}
-    for sample in _by_decision(paid) if rules.by_level else _by_score(paid):
+    for sample in _by_decision(paid) if rules.by_level else _by_arrival(paid):
         if sample.step.failed is not None:
             unused += _usage(sample.step)
             continue
@@ -74,7 +74,7 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
             unused += _usage(sample.step)
         else:
             same[step] = drafts[sample.id] = _child(drafts, sample)
-        same[step].samples.append(sample.id)
+        same[step].multiplicity += 1
     given = Counter[str]()
     for decision in paid.decisions:
         given.update(dict(decision.children))
@@ -106,15 +106,21 @@ def _by_decision(paid: PaidQuestion) -> Iterator[_Sample]:
             given[node] += n
 
 
-def _by_score(paid: PaidQuestion) -> Iterator[_Sample]:
-    """All samples, in the order in which they were scored, then those that were not: failed, doubles, unscored."""
-    waiting: dict[str, _Sample] = {}
+def _by_arrival(paid: PaidQuestion) -> Iterator[_Sample]:
+    """All samples, in the order in which decisions followed them; then those that none followed, scored ones first."""
+    samples: dict[str, _Sample] = {}
+    followed: dict[str, None] = {}
+    scored: dict[str, None] = {}
     for entry in paid.entries:
         if isinstance(entry, StepsEntry):
-            waiting.update((sample.id, sample) for sample in _samples([entry]))
+            for sample in _samples([entry]):
+                samples.setdefault(sample.id, sample)  # what was paid for first was used
         elif isinstance(entry, ScoresEntry):
-            yield from (waiting.pop(node) for node in entry.nodes if node in waiting)
-    yield from waiting.values()
+            scored.update(dict.fromkeys(entry.nodes))
+        elif isinstance(entry, DecisionEntry):
+            followed[str(entry.notes.get(AFTER))] = None
+    yield from (samples.pop(node) for node in (*followed, *scored) if node in samples)
+    yield from samples.values()
 
 
 def _samples(entries: Iterable[StepsEntry]) -> Iterator[_Sample]:
@@ -129,7 +135,7 @@ def _child(drafts: dict[str, _Draft], sample: _Sample) -> _Draft:
         raise JournalError(f"sample {sample.id} has no parent: {sample.parent} is no node of this journal")
     tokens = parent.path_tokens + len(sample.step.ids)
     child = _Draft(sample.id, parent.depth + 1, tokens, parent, sample.step, sample.source)
-    parent.children.append(child)
+    parent.children.append(sample.id)  # not the child: without cycles, what was read is freed at once
     return child
 
 
@@ -140,16 +146,14 @@ def _usage(step: StepEntry) -> Usage:
 def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: TreeRules) -> LoadedNode:
     root, step, source = paid.root, draft.step, draft.source
     assert root is not None  # noqa: S101 - load_question sees to it
-    children = tuple(child.id for child in draft.children)
+    children = tuple(draft.children)
     if step is None or source is None or draft.parent is None:
         ids, text = tuple(root.root_ids), root.root_text
         return LoadedNode(
             "r", 0, None, 0, ids, text, NodeState.OPEN, None, None, None, None, 1, children, given, Usage(), "", {},
             None, 0.0, text,
         )  # fmt: skip
-    # One sample of those that came out alike was scored; of two sessions perhaps another one each.
-    scored = next((each for each in draft.samples if not isinstance(paid.scores(each), Missing)), draft.id)
-    score = paid.scores(scored)
+    score = paid.scores(draft.id)
     return LoadedNode(
         id=draft.id,
         number=number,
@@ -160,9 +164,9 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         state=rules.state(step, draft.path_tokens, depth=draft.depth, prompt_tokens=len(root.root_ids)),
         end=step.end,
         score=None if isinstance(score, Missing) else score,
-        score_failure="it was not scored" if isinstance(score, Missing) else (paid.reason(scored) or None),
+        score_failure="it was not scored" if isinstance(score, Missing) else (paid.reason(draft.id) or None),
         answer=rules.answer_in(step),
-        multiplicity=len(draft.samples),
+        multiplicity=draft.multiplicity,
         children=children,
         given=given,
         usage=_usage(step),

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..loaded import LoadedRun
-from ..manifest import Manifest
-from .errors import JournalError
 from .file import JournalFile
 from .folder import RunFolder
 from .grow import load_question
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from ..children import TreeRules
     from ..loaded import LoadedQuestion
@@ -39,7 +36,8 @@ class _Questions(Mapping[int, "LoadedQuestion"]):
 
     def __getitem__(self, number: int) -> LoadedQuestion:
         if number not in self._kept:
-            self._kept[number] = load_question(number, self._file[number], self._rules)
+            with _without_collections():
+                self._kept[number] = load_question(number, self._file[number], self._rules)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(number)
@@ -53,6 +51,22 @@ class _Questions(Mapping[int, "LoadedQuestion"]):
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+
+@contextmanager
+def _without_collections() -> Generator[None]:
+    """No garbage collection meanwhile.
+
+    A question makes some 10,000 lists at once and no cycle: looking through them again and again takes 40 % of the time
+    (benchmarks/journal.py).
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def load_run(path: str | os.PathLike[str], *, cut: bool = False) -> LoadedRun:
@@ -69,13 +83,7 @@ def load_run(path: str | os.PathLike[str], *, cut: bool = False) -> LoadedRun:
         JournalDamagedError: a line is damaged although good ones follow, and ``cut`` is False.
         JournalError: there is no run, or it cannot be read.
     """
-    folder = RunFolder(Path(path))
-    file = JournalFile(folder.journal, cut=cut)
-    if not file.runs:
-        raise JournalError(f"{folder.journal} does not tell what ran: its first line is missing or damaged")
-    try:
-        rules = Manifest.read(file.runs[0].manifest).rules
-    except msgspec.ValidationError as error:
-        raise JournalError(f"the manifest in {folder.journal} is none of this version's ({error})") from None
+    file = JournalFile(RunFolder(path).journal, cut=cut)
+    rules = file.manifest().rules
     sessions = tuple(run.manifest for run in file.runs)
     return LoadedRun(sessions[0], _Questions(file, rules), file.index.cut, sessions)

@@ -47,6 +47,7 @@ class PaidQuestion:
         self._by_place: dict[tuple[str, int], StepsEntry] = {}
         self._scores: dict[str, float | None] = {}
         self._reasons: dict[str, str] = {}
+        self._scored: dict[tuple[str, tuple[int, ...]] | None, str] | None = None  # made when it is first needed
         for entry in self.entries:
             self._add(entry)
 
@@ -107,12 +108,29 @@ class PaidQuestion:
         return [_part(*each) for each in ranges]
 
     def scores(self, node: str) -> float | Missing | None:
-        """The node's score, None when it is recorded that it has none, ``MISSING`` when nothing is recorded."""
-        return self._scores.get(node, MISSING)
+        """A sample's score, None when it is recorded that it has none, ``MISSING`` when nothing is recorded.
+
+        Of samples that came out alike one was scored, and its score is that of all.
+        """
+        return self._scores.get(self._scored_as(node), MISSING)
 
     def reason(self, node: str) -> str:
-        """Why the node has no score; "" when it has one or nothing is recorded."""
-        return self._reasons.get(node, "")
+        """Why a sample has no score; "" when it has one or nothing is recorded."""
+        return self._reasons.get(self._scored_as(node), "")
+
+    def _scored_as(self, node: str) -> str:
+        if node in self._scores:
+            return node
+        if self._scored is None:
+            self._scored = {self._step(each): each for each in reversed(self._scores)}
+        step = self._step(node)
+        return node if step is None else self._scored.get(step, node)
+
+    def _step(self, node: str) -> tuple[str, tuple[int, ...]] | None:
+        """Equal for samples that came out alike; None for what was never sampled."""
+        parent, _, place = node.rpartition(".")
+        entry = self._by_place.get((parent, int(place))) if parent else None
+        return None if entry is None else (parent, tuple(entry.steps[int(place) - entry.first].ids))
 
 
 def _part(entry: StepsEntry, begin: int, end: int) -> StepsEntry:
