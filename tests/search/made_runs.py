@@ -1,4 +1,4 @@
-"""Runs that no server made: trees of a random policy under REBASE's allocation, as `load_run` would give them."""
+"""Runs that no server made: journals of a random policy under REBASE's allocation, and trees by hand."""
 
 from __future__ import annotations
 
@@ -7,50 +7,64 @@ from typing import TYPE_CHECKING, Any
 
 from ets_client import Usage
 from ets_client.search import rebase_allocation
+from ets_client.search.children import TreeRules
+from ets_client.search.journal import (
+    DecisionEntry,
+    EndEntry,
+    Entry,
+    QuestionEntry,
+    RunEntry,
+    ScoresEntry,
+    StepEntry,
+    StepsEntry,
+)
+from ets_client.search.journal.codec import encode_line
+from ets_client.search.journal.grow import load_question
 from ets_client.search.loaded import LoadedDecision, LoadedNode, LoadedQuestion, LoadedRun
+from ets_client.search.manifest import Machine, Manifest, QuestionSet, ServerRecord
 from ets_client.search.methods import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["made_node", "made_question", "made_run"]
+__all__ = ["MANIFEST", "by_hand", "made_entries", "made_node", "made_question", "made_run", "manifest_of", "write_run"]
 
-MANIFEST: dict[str, Any] = {
-    "method": {"name": "rebase", "variant": "fixed", "width": 16, "temperature": 0.2},
-    "scorer": {"name": "reward"},
-    "policy": {"model": "/models/SmolLM2-135M-Instruct", "sglang": "0.5.18"},
-    "sampling": {"temperature": 0.5},
-    "seed": 7,
-}
+RULES = TreeRules(max_path_tokens=10_000, answer=r"The answer is (\S+)")
 _THINGS = ["apples", "nuts", "boxes", "marbles", "stamps", "coins"]
 
 
-def made_node(id: str, **fields: Any) -> LoadedNode:  # noqa: A002 - the field's name
-    """A node; what is not given is of a plain open step."""
-    parent = id.rpartition(".")[0] or None
-    plain: dict[str, Any] = {
-        "number": 0, "parent": parent, "depth": id.count("."), "token_ids": (1,) * 10, "text": f"step {id}",
-        "state": NodeState.OPEN, "end": "delimiter" if parent else None, "score": 0.5 if parent else None,
-        "score_failure": None, "answer": None, "multiplicity": 1, "children": (), "given": 0, "usage": Usage(20, 19, 10),
-        "rid": f"q-{id}" if parent else "", "request": {"temperature": 0.5, "seed": 3, "plan": "one post"} if parent else {},
-        "logprob": -0.3, "at": 0.0,
-    }  # fmt: skip
-    plain |= fields
-    plain.setdefault("full_text", plain["text"] + ("\n" if parent else ""))
-    return LoadedNode(id=id, **plain)
+def manifest_of(method: str = "rebase", width: int = 16) -> dict[str, Any]:
+    """A manifest."""
+    return Manifest(
+        method={"name": method, "variant": "fixed", "width": width, "temperature": 0.2},
+        rules=RULES,
+        questions=QuestionSet(count=6, sha256="0"),
+        policy=ServerRecord(model="/models/SmolLM2-135M-Instruct", sglang="0.5.18"),
+        machine=Machine(host="node7", system="Linux", cpus=2, python="3.11", ets_client="0.1.0", began="2026-01-01"),
+        scorer={"name": "reward"},
+        sampling={"temperature": 0.5},
+    ).as_json()
 
 
-def made_question(
+MANIFEST = manifest_of()
+
+
+def _plain(text: str) -> str:
+    return text
+
+
+def made_entries(
     number: int = 0,
     *,
     width: int = 8,
     depth: int = 5,
     seed: int = 0,
-    text: Callable[[str], str] = lambda text: text,
+    text: Callable[[str], str] = _plain,
     expected: str | None = "",
     ending: float = 1.0,
-) -> LoadedQuestion:
-    """A question searched by a random policy that is right half the time.
+) -> list[Entry]:
+    """The journal of a question that a random policy answers, right half the time.
 
     Args:
         number: of the question.
@@ -65,61 +79,74 @@ def made_question(
     first, second = chance.randint(2, 30), chance.randint(2, 30)
     thing, right = chance.choice(_THINGS), str(first + second)
     problem = text(f"Tom has {first} {thing} and gets {second} more. How many {thing} has he?")
-    prompt = tuple(chance.randrange(50_000) for _ in range(chance.randint(40, 90)))
-    nodes: dict[str, dict[str, Any]] = {"r": {"token_ids": prompt, "text": problem, "usage": Usage(), "logprob": None}}
-    decisions: list[LoadedDecision] = []
-    level, clock, unused = ["r"], 0.0, Usage()
-    ended = 0
+    prompt = [chance.randrange(50_000) for _ in range(chance.randint(40, 90))]
+    answer = right if expected == "" else expected
+    entries: list[Entry] = [QuestionEntry(number, problem, prompt, problem, answer)]
+    clock, ended, answers = 0.0, 0, list[str]()
+    level: dict[str, tuple[float, int]] = {"r": (1.0, len(prompt))}  # open nodes: score and tokens of the path
     for turn in range(depth):
-        open_nodes = [id for id in level if nodes[id].get("state", NodeState.OPEN) is NodeState.OPEN]
-        scores = [nodes[id].get("score", 1.0) for id in open_nodes]
-        counts = rebase_allocation([-9.0 if each is None else each for each in scores], max(0, width - ended), 0.2)
-        given = {id: count for id, count in zip(open_nodes, counts, strict=True) if count}
+        counts = rebase_allocation([score for score, _ in level.values()], max(0, width - ended), 0.2)
+        given = [(node, n) for node, n in zip(level, counts, strict=True) if n]
         if not given:
             break
-        decisions.append(LoadedDecision(turn, turn, given, {"temperature": 0.2, "left": max(0, width - ended)}))
-        level = []
-        for parent, count in given.items():
-            nodes[parent]["given"] = count
+        entries.append(DecisionEntry(number, turn, turn, given, notes={"left": width - ended, "temperature": 0.2}))
+        below: dict[str, tuple[float, int]] = {}
+        for parent, n in given:
             clock += chance.random()
-            same: dict[str, str] = {}
-            for place in range(count):
-                id = f"{parent}.{place}"
+            steps: list[StepEntry] = []
+            drawn: dict[str, list[int]] = {}
+            for place in range(n):
+                name, tokens = f"{parent}.{place}", level[parent][1]
                 is_answer = turn >= 1 and chance.random() < ending * turn / depth
                 value = right if chance.random() < 0.5 else str(first + second + chance.randint(-3, 3))
-                said = f"The answer is {value}" if is_answer else f"He has {first} + {second} {thing}, take {chance.randint(1, 2 * width)}"
-                prompt_tokens = sum(len(nodes[above]["token_ids"]) for above in _above(parent))
-                usage = Usage(prompt_tokens, prompt_tokens - 1, chance.randint(6, 40))
-                if said in same:
-                    nodes[same[said]]["multiplicity"] += 1
-                    unused += usage
-                    continue
-                same[said] = id
-                level.append(id)
+                said = f"He has {first} + {second} {thing}, take {chance.randint(1, 2 * width)}"
+                said = f"The answer is {value}" if is_answer else said
+                is_new = said not in drawn
+                ids = drawn.setdefault(said, [chance.randrange(50_000) for _ in range(chance.randint(6, 40))])
                 ended += is_answer
-                nodes[id] = {
-                    "text": text(said), "token_ids": tuple(chance.randrange(50_000) for _ in range(usage.completion_tokens)),
-                    "state": NodeState.ENDED if is_answer else NodeState.OPEN, "end": "delimiter",
-                    "score": None if chance.random() < 0.02 else round(chance.random(), 3),
-                    "answer": value if is_answer else None, "multiplicity": 1, "usage": usage, "at": clock,
-                    "logprob": -chance.random(), "rid": f"made-{number:04d}-{id}",
-                    "request": {"temperature": 0.5, "seed": chance.randrange(1 << 30), "plan": "one post of n"},
-                }  # fmt: skip
-                if nodes[id]["score"] is None:
-                    nodes[id]["score_failure"] = "the step is empty"
-    children: dict[str, list[str]] = {}
-    for id in nodes:
-        children.setdefault(id.rpartition(".")[0], []).append(id)
-    loaded = {
-        id: made_node(id, **{"number": place, "children": tuple(children.get(id, ())), **fields})
-        for place, (id, fields) in enumerate(nodes.items())
-    }
-    answers = [node.answer for node in loaded.values() if node.answer is not None]
-    return LoadedQuestion(
-        number=number, problem=problem, expected=right if expected == "" else expected,
-        answer=max(answers, key=answers.count) if answers else None, why="done", seconds=clock + 0.5, nodes=loaded,
-        decisions=tuple(decisions), warm_usage=Usage(len(prompt), 0), scoring_usage=Usage(900, 700), unused_usage=unused,
-    )  # fmt: skip
+                answers += [value] if is_answer else []
+                steps.append(
+                    StepEntry(
+                        ids,
+                        text(said),
+                        text(said) + "\n",
+                        "delimiter",
+                        f"made-{number:04d}-{name}",
+                        "\n",
+                        prompt=tokens,
+                        cached=tokens - 1,
+                        generated=len(ids),
+                        logprob=-chance.random(),
+                    )
+                )
+                if is_new and not is_answer:
+                    below[name] = (0.0, tokens + len(ids))
+            entries.append(
+                StepsEntry(
+                    number,
+                    parent,
+                    0,
+                    steps,
+                    {"temperature": 0.5, "seed": chance.randrange(1 << 30), "plan": "batch"},
+                    at=clock,
+                    warm_prompt=len(prompt) * (turn == 0),
+                )
+            )
+            names = [f"{parent}.{place}" for place in range(n)]
+            values = [None if chance.random() < 0.02 else round(chance.random(), 3) for _ in names]
+            reasons = {place: "the step is empty" for place, value in enumerate(values) if value is None}
+            entries.append(ScoresEntry(number, names, [*values], reasons, prompt=40 * n, cached=30 * n))
+            for name, score in zip(names, values, strict=True):
+                if name in below:
+                    below[name] = (-9.0 if score is None else score, below[name][1])
+        level = below
+    entries.append(EndEntry(number, max(answers, key=answers.count) if answers else None, "done", clock + 0.5))
+    return entries
+
+
+def made_question(number: int = 0, **options: Any) -> LoadedQuestion:
+    """The same, loaded."""
+    return load_question(number, made_entries(number, **options), RULES)
 
 
 def made_run(questions: int = 6, *, manifest: Mapping[str, Any] = MANIFEST, **options: Any) -> LoadedRun:
@@ -128,6 +155,40 @@ def made_run(questions: int = 6, *, manifest: Mapping[str, Any] = MANIFEST, **op
     return LoadedRun(manifest, made, 0, (manifest,))
 
 
-def _above(id: str) -> list[str]:  # noqa: A002
-    parts = id.split(".")
-    return [".".join(parts[: n + 1]) for n in range(len(parts))]
+def write_run(
+    folder: Path, questions: int = 6, *, manifest: Mapping[str, Any] = MANIFEST, unfinished: int = 0, **options: Any
+) -> Path:
+    """The journal of such a run in a folder; of the last ``unfinished`` questions the end is missing."""
+    entries: list[Entry] = [RunEntry(1, dict(manifest))]
+    for number in range(questions):
+        made = made_entries(number, **options)
+        entries += made[:-1] if number >= questions - unfinished else made
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "journal.jsonl").write_bytes(b"".join(map(encode_line, entries)))
+    return folder
+
+
+def made_node(name: str, **fields: Any) -> LoadedNode:
+    """A node by hand; what is not given is of a plain open step of ten tokens."""
+    parent = name.rpartition(".")[0] or None
+    plain: dict[str, Any] = {
+        "number": 0, "parent": parent, "depth": name.count("."), "token_ids": (1,) * 10, "text": f"step {name}",
+        "state": NodeState.OPEN, "end": "delimiter" if parent else None, "score": 0.5 if parent else None,
+        "score_failure": None, "answer": None, "multiplicity": 1, "children": (), "given": 0,
+        "usage": Usage(20, 19, 10),
+        "rid": f"q-{name}" if parent else "", "request": {"temperature": 0.5, "seed": 3} if parent else {},
+        "logprob": None, "at": 0.0,
+    }  # fmt: skip
+    plain |= fields
+    plain.setdefault("full_text", plain["text"] + ("\n" if parent else ""))
+    return LoadedNode(id=name, **plain)
+
+
+def by_hand(nodes: Sequence[LoadedNode], decisions: Sequence[Mapping[str, int]] = (), **fields: Any) -> LoadedQuestion:
+    """A question of such nodes; the i-th decision is of level i."""
+    plain: dict[str, Any] = {
+        "number": 0, "problem": "1 + 1?", "expected": "2", "answer": None, "why": "done", "seconds": 1.0,
+        "warm_usage": Usage(), "scoring_usage": Usage(),
+    } | fields  # fmt: skip
+    made = tuple(LoadedDecision(turn, turn, children, {}) for turn, children in enumerate(decisions))
+    return LoadedQuestion(nodes={node.id: node for node in nodes}, decisions=made, **plain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,7 +42,9 @@ def evaluate(
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of subsets and intervals.")] = 0,
     resamples: Annotated[int, typer.Option(min=1, help="Of the questions, for the intervals.")] = 10_000,
-    cut: Annotated[bool, typer.Option("--cut", help="Go without all that follows a damaged line of a journal.")] = False,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Go without all that follows a damaged line of a journal.")
+    ] = False,
 ) -> None:
     """Grade runs, choose their answers in all ways, and count what they cost.
 
@@ -53,7 +55,7 @@ def evaluate(
         raise typer.BadParameter(f"--answers is of one run, {len(runs)} are given")
     try:
         from ..search.evaluate import evaluate_run, export_answers, plot_evaluations, write_tables
-        from ..search.journal.load import load_run
+        from ..search.journal import load_run
 
         evaluations: list[Evaluation] = []
         for path, name in zip(runs, _names(runs), strict=True):
@@ -106,15 +108,23 @@ def evaluation_tables(evaluations: Sequence[Evaluation]) -> Group:
         if rule.vote is not Vote.ANY and any(each.graded for each in evaluations):
             published.add_row(
                 _said(rule),
-                *(_share(each.accuracy(rule, None, Grader.PUBLISHED).share) if each.graded else "–" for each in evaluations),
+                *(
+                    _share(each.accuracy(rule, None, Grader.PUBLISHED).share) if each.graded else "-"
+                    for each in evaluations
+                ),
             )
-    parts = [all_answers, *_gains(evaluations, last), some, published, _costs(evaluations), *_notes(evaluations)]
-    return Group(*parts)
+    tables = [all_answers, *_gains(evaluations, last), some, published, _costs(evaluations)]
+    return Group(*(part for table in tables for part in (table, Text())), *_notes(evaluations))
 
 
 def _table(title: str, evaluations: Sequence[Evaluation]) -> Table:
     table = Table(
-        title=title, box=None, padding=(0, 2, 0, 0), title_justify="left", header_style="bold underline", title_style="bold"
+        title=title,
+        box=None,
+        padding=(0, 2, 0, 0),
+        title_justify="left",
+        header_style="bold underline",
+        title_style="bold",
     )
     table.add_column("", no_wrap=True)
     for each in evaluations:
@@ -129,7 +139,7 @@ def _said(rule: Rule) -> str:
 
 def _share(share: Interval) -> str:
     if math.isnan(share.value):
-        return "–"
+        return "-"
     return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
@@ -137,7 +147,7 @@ def _at(evaluation: Evaluation, rule: Rule, n: int) -> str:
     try:
         found = evaluation.accuracy(rule, n)
     except KeyError:
-        return "–"
+        return "-"
     lacking = evaluation.graded - found.questions
     return _share(found.share) + (f" ({lacking} have fewer)" if lacking else "")
 
@@ -150,7 +160,12 @@ def _gains(evaluations: Sequence[Evaluation], rule: Rule) -> list[Table]:
     gains = [each.gain_over(first, rule) for each in others]
     table.add_row(
         _said(rule),
-        *("–" if math.isnan(each.value) else f"{100 * each.value:+.1f} [{100 * each.low:+.1f}, {100 * each.high:+.1f}]" for each in gains),
+        *(
+            "-"
+            if math.isnan(each.value)
+            else f"{100 * each.value:+.1f} [{100 * each.low:+.1f}, {100 * each.high:+.1f}]"
+            for each in gains
+        ),
     )
     return [table]
 

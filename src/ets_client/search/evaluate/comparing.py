@@ -7,6 +7,7 @@ import logging
 import resource
 import sys
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 __all__ = ["main"]
@@ -16,11 +17,10 @@ _MOST_MEMORY = 4 << 30  # bytes; what sympy wants for towers of powers is more t
 
 def main() -> None:
     """Answer until the input ends: whether two answers are the same; of one with nothing, whether it is 0 for sympy."""
-    import math_verify  # what is missing is said before anything is asked
+    import_module("math_verify")  # what is missing is said before anything is asked
 
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     logging.disable()  # math_verify warns of each call without its own time limit
-    assert math_verify  # noqa: S101 - imported for its absence
     print("ready", flush=True)  # noqa: T201 - our output
     for line in sys.stdin:
         one, two = json.loads(line)
@@ -35,7 +35,7 @@ def main() -> None:
 
 @lru_cache(maxsize=4096)
 def _read(answer: str) -> list[Any]:
-    from math_verify import parse
+    parse = import_module("math_verify").parse  # neither has types
 
     # As mathematics, whatever dress it came in: without $ "(1,2)" would be 2 and "2\\sqrt{3}" also.
     written = answer if "$" in answer or "\\boxed" in answer else f"${answer}$"
@@ -44,7 +44,7 @@ def _read(answer: str) -> list[Any]:
 
 
 def _is_same(one: str, two: str) -> bool:
-    from math_verify import verify
+    verify = import_module("math_verify").verify
 
     first, second = _read(one), _read(two)
     # It takes its second argument for less strictly written than its first.
@@ -52,11 +52,9 @@ def _is_same(one: str, two: str) -> bool:
 
 
 def _is_zero(expression: str) -> bool:
-    from sympy import simplify
-    from sympy.parsing import sympy_parser
-
-    rules = (*sympy_parser.standard_transformations, sympy_parser.implicit_multiplication_application)
-    return bool(simplify(sympy_parser.parse_expr(expression, transformations=rules)) == 0)
+    simplify, parser = import_module("sympy").simplify, import_module("sympy.parsing.sympy_parser")
+    rules = (*parser.standard_transformations, parser.implicit_multiplication_application)
+    return bool(simplify(parser.parse_expr(expression, transformations=rules)) == 0)
 
 
 if __name__ == "__main__":

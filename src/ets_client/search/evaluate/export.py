@@ -19,9 +19,9 @@ __all__ = ["export_answers"]
 def export_answers(run: LoadedRun, path: str | os.PathLike[str]) -> None:
     """Write all ended paths of a run, as ETS's ``rebase.py`` writes them at the end.
 
-    One object a question: ``id``, ``question``, ``model_answer`` (for each path that ended: ``text``, the prompt and the
-    matched stops included, and ``step_scores``), ``ground_truth_answer``, ``total_tokens`` (generated). A path that was
-    sampled several times is there so often.
+    One object a question: ``id``, ``question``, ``model_answer`` (for each path that ended: ``text``, the prompt and
+    the matched stops included, and ``step_scores``), ``ground_truth_answer``, ``total_tokens`` (generated). A path that
+    was sampled several times is there so often.
 
     Differences: ETS takes a path for ended when a phrase is in its text, we by how it ended or by the profile's answer;
     ETS never has a step without a score, here its score is null. Questions that have not ended are left out.

@@ -46,29 +46,38 @@ def resident_kv(question: LoadedQuestion) -> ResidentKV:
     For a search by levels that is what survived the last decision, and its children.
     """
     samples = Counter[str]()
-    made: list[list[str]] = []  # ids of the nodes that each decision made
+    made: list[list[str]] = []  # names of the samples that each decision made
     for decision in question.decisions:
         made.append([])
         for parent, n in decision.children.items():
             first = samples[parent]
             samples[parent] += n
             made[-1] += [f"{parent}.{place}" for place in range(first, first + n)]
-    needed_later: set[str] = set()
+    nodes = question.nodes
+    needed: set[str] = set()  # by this decision or a later one; what is above a needed node is needed
+    tokens = 0
     held: list[int] = []
-    for decision, ids in zip(reversed(question.decisions), reversed(made), strict=True):
-        needed_later |= _with_above(question, (id for id in decision.children if id in question.nodes))
-        now = needed_later | {id for id in ids if id in question.nodes}
-        held.append(sum(len(question.nodes[id].token_ids) for id in now))
-        needed_later -= set(ids)  # before this decision they were not there
+    for decision, names in zip(reversed(question.decisions), reversed(made), strict=True):
+        for name in decision.children:
+            at = nodes.get(name)
+            while at is not None and at.id not in needed:
+                needed.add(at.id)
+                tokens += len(at.token_ids)
+                at = None if at.parent is None else nodes[at.parent]
+        new = [name for name in names if name in nodes]
+        held.append(tokens + sum(len(nodes[name].token_ids) for name in new if name not in needed))
+        for name in needed.intersection(new):  # before this decision it was not there
+            needed.remove(name)
+            tokens -= len(nodes[name].token_ids)
     return ResidentKV(tuple(reversed(held)))
 
 
 def published_kv(question: LoadedQuestion) -> int:
     """ETS's own figure (``get_kv_size``), summed over the levels as its ``stats.log`` has it.
 
-    Of each level that was decided: the tokens of all candidates, before pruning, and of all nodes above them, each once.
-    Answers and steps without a score are left out, and the prompt counts 2 tokens. A step that was sampled several times
-    counts so often as a candidate; the published code had a node for each.
+    Of each level that was decided: the tokens of all candidates, before pruning, and of all nodes above them, each
+    once. Answers and steps without a score are left out, and the prompt counts 2 tokens. A step that was sampled m times
+    counts m times as a candidate; the published code had a node for each.
     """
     decided = {decision.depth for decision in question.decisions}
     levels: dict[int, list[LoadedNode]] = {depth: [] for depth in decided}
@@ -82,19 +91,19 @@ def published_kv(question: LoadedQuestion) -> int:
 def _published_level(question: LoadedQuestion, candidates: list[LoadedNode]) -> int:
     above = _with_above(question, {node.parent for node in candidates if node.parent is not None})
     tokens = sum(_published(node) * node.multiplicity for node in candidates)
-    return tokens + sum(_published(question.nodes[id]) for id in above)
+    return tokens + sum(_published(question.nodes[name]) for name in above)
 
 
 def _published(node: LoadedNode) -> int:
     return _PUBLISHED_ROOT if node.parent is None else len(node.token_ids)
 
 
-def _with_above(question: LoadedQuestion, ids: Iterable[str]) -> set[str]:
-    """These nodes and all above them."""
+def _with_above(question: LoadedQuestion, names: Iterable[str]) -> set[str]:
+    """The ids of these nodes and of all above them."""
     found: set[str] = set()
-    for each in ids:
-        id: str | None = each  # noqa: A001 - what the nodes call it
-        while id is not None and id not in found:
-            found.add(id)
-            id = question.nodes[id].parent  # noqa: A001
+    for name in names:
+        at: str | None = name
+        while at is not None and at not in found:
+            found.add(at)
+            at = question.nodes[at].parent
     return found

@@ -1,5 +1,8 @@
 """Accuracy against answers, tokens, seconds and KV, as a figure."""
 
+# pyright: reportUnknownMemberType=false
+# matplotlib does not type its keyword arguments.
+
 from __future__ import annotations
 
 from itertools import cycle
@@ -22,7 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["PLOTTED", "plot_evaluations"]
 
 PLOTTED = Rule(Vote.WEIGHTED, Aggregation.LAST)  # the rule of the published scripts
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito: told apart by all
+_COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#000000",
+)  # Okabe and Ito: told apart by all
 _MARKERS = "osD^vP*"
 _COSTS = {
     "generated_tokens": "generated tokens a question",
@@ -47,6 +58,7 @@ def plot_evaluations(evaluations: Sequence[Evaluation], path: str | os.PathLike[
     """
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import ScalarFormatter
     except ModuleNotFoundError:
         raise ConfigurationError('a plot needs matplotlib: pip install "ets-client[search]"') from None
     figure = Figure(figsize=(12, 6.4), layout="constrained")
@@ -65,7 +77,7 @@ def plot_evaluations(evaluations: Sequence[Evaluation], path: str | os.PathLike[
         for axes, cost in zip(others, _COSTS, strict=True):
             _draw_costs(axes, runs, rule, cost, colour)
     first.set_xscale("log", base=2)
-    first.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    first.xaxis.set_major_formatter(ScalarFormatter())
     first.set_xlabel("answers of each question")
     for axes, label in zip(others, _COSTS.values(), strict=True):
         axes.set_xlabel(label)
@@ -99,7 +111,10 @@ def _draw_sizes(axes: Axes, evaluation: Evaluation, rule: Rule, colour: str, mar
 
 
 def _draw_costs(axes: Axes, runs: Sequence[Evaluation], rule: Rule, cost: str, colour: str) -> None:
-    points = [(each.mean_costs()[cost], each.accuracy(rule), marker) for each, marker in zip(runs, cycle(_MARKERS), strict=False)]
+    points = [
+        (each.mean_costs()[cost], each.accuracy(rule), marker)
+        for each, marker in zip(runs, cycle(_MARKERS), strict=False)
+    ]
     points.sort(key=lambda point: point[0])
     axes.plot([x for x, _, _ in points], [accuracy.share.value for _, accuracy, _ in points], color=colour, lw=1)
     for x, accuracy, marker in points:

@@ -1,4 +1,4 @@
-"""When two answers are the same for the published evaluator: the rules of PRM800K's grader, which it uses, written anew.
+"""When two answers are the same for the published evaluator: PRM800K's grader, which it uses, its rules written anew.
 
 LaTeX is turned into plain text by a few rules here (fractions, roots, products, pi, infinity), where the original has a
 package for it.
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["PublishedGrader", "plain_form", "textbook_form"]
 
 _UNITS = (
-    r"(?:degree|cm|centimeter|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard)(?:es)?s? *(?:\^[0-9]+)?"
+    r"(?:degree|cm|centimeter|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard)"
+    r"(?:es)?s? *(?:\^[0-9]+)?"
 )
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:\D|$))")
 _BRACED = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
@@ -56,8 +57,8 @@ class PublishedGrader:
     def _is_same_element(self, given: str, expected: str) -> bool:
         if _PLAIN_FRACTION.fullmatch(given) and _PLAIN_FRACTION.fullmatch(expected):
             return given == expected  # a fraction that is not reduced is wrong
-        if _is_whole(given) != _is_whole(expected):
-            return False  # 4/2 is not the whole number 2
+        if _is_whole(given) or _is_whole(expected):
+            return given == expected  # 4/2 is not the whole number 2; two whole numbers are as they are written
         difference = f"({expected})-({given})"
         return _is_harmless(difference) and self._is_zero(difference.replace("^", "**"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +10,8 @@ from .candidates import INVALID, Aggregation, Scale, aggregate
 from .votes import Vote, chosen_best, chosen_by_vote, published_best, published_vote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .candidates import Candidate
     from .equality import IsSame
     from .tally import Tally
@@ -67,23 +68,19 @@ def right_shares(
         else:
             found = [aggregate(each.step_scores, how, scale) for each in candidates]
             scores = np.array([np.nan if each is None else each for each in found], dtype=np.float64)
-        match vote:
-            case Vote.BEST:
-                chosen = chosen_best(classes, scores, orders, counts)
-            case Vote.VOTE | Vote.WEIGHTED:
-                chosen = chosen_by_vote(classes, scores, orders, counts)
-            case Vote.ANY:
-                shares[rule] = [float(right[classes[orders[:, :n]]].any(axis=1).mean()) for n in counts]
-                continue
-        shares[rule] = [float(right[each].mean()) for each in chosen]
+        if vote is Vote.ANY:
+            shares[rule] = [float(right[classes[orders[:, :n]]].any(axis=1).mean()) for n in counts]
+        else:
+            choose = chosen_best if vote is Vote.BEST else chosen_by_vote
+            shares[rule] = [float(right[each].mean()) for each in choose(classes, scores, orders, counts)]
     return shares
 
 
 def published_choices(ended: Sequence[Candidate], is_same: IsSame) -> dict[Rule, str | None]:
     """What the published evaluator answers, by each rule that it has.
 
-    A missing score counts 0, as its ``last`` has it; its ``mean`` and ``prod`` stop at one with an exception. Its ``min``
-    begins at 1 and passes over missing scores. Scores are taken as recorded.
+    A missing score counts 0, as its ``last`` has it; its ``mean`` and ``prod`` stop at one with an exception. Its
+    ``min`` begins at 1 and passes over missing scores. Scores are taken as recorded.
 
     Args:
         ended: all paths that ended; see :func:`~.candidates.ended_paths_of`.

@@ -30,7 +30,9 @@ def write_tables(evaluations: Sequence[Evaluation], folder: str | os.PathLike[st
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     tables = {"accuracy.csv": _accuracies, "costs.csv": _costs, "questions.csv": _questions}
-    return [_write(Path(folder, name), [row for each in evaluations for row in of(each)]) for name, of in tables.items()]
+    return [
+        _write(Path(folder, name), [row for each in evaluations for row in of(each)]) for name, of in tables.items()
+    ]
 
 
 def _accuracies(evaluation: Evaluation) -> Iterator[_Row]:

@@ -88,7 +88,8 @@ def chosen_by_vote(classes: Ints, weights: Floats, orders: Ints, counts: Sequenc
     if not classes.size:
         return [np.full(len(orders), -1, dtype=np.int64)] * len(counts)
     # order x place x class: 64 orders of 256 answers in 20 classes are 3 MB
-    is_of = classes[orders][:, :, np.newaxis] == np.arange(classes.max() + 1)
+    known = np.arange(int(classes.max()) + 1)
+    is_of: NDArray[np.bool_] = np.equal(classes[orders][:, :, np.newaxis], known)
     stated = is_of.argmax(axis=1)
     weight = np.nan_to_num(weights, nan=0.0)[orders][:, :, np.newaxis]
     totals = np.cumsum(np.where(is_of, weight, 0.0), axis=1)
@@ -107,13 +108,11 @@ class _Class:
     weight: float
 
 
-def published_vote(
-    answers: Sequence[str], weights: Sequence[float], is_same: Callable[[str, str], bool]
-) -> str | None:
+def published_vote(answers: Sequence[str], weights: Sequence[float], is_same: Callable[[str, str], bool]) -> str | None:
     """The vote of the published evaluator (``math_evaluate.py`` of thu-wyz/inference_scaling).
 
-    Weights are added in order of arrival. Whenever a class comes strictly above all weights seen so far it leads, and is
-    named by the answer that took it there. Nothing at or below 0 ever leads.
+    Weights are added in order of arrival. Whenever a class comes strictly above all weights seen so far it leads, and
+    is named by the answer that took it there. Nothing at or below 0 ever leads.
 
     Args:
         answers: in order; those that could not be found are all :data:`INVALID` and may win.

@@ -1,4 +1,4 @@
-"""What a question's page knows of its tree: columns instead of objects, so that 6,400 nodes stay a few megabytes. Pure."""
+"""What a page knows of its tree: columns instead of objects, so that 6,400 nodes stay a few megabytes. Pure."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def question_data(question: LoadedQuestion, is_same: IsSame) -> dict[str, Any]:
             {
                 "turn": decision.turn,
                 "depth": decision.depth,
-                "children": [[places[id], n] for id, n in decision.children.items() if id in places],  # noqa: A001
+                "children": [[places[name], n] for name, n in decision.children.items() if name in places],
                 "notes": decision.notes,
                 "kv": held,
             }

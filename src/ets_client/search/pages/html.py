@@ -8,13 +8,13 @@ import html
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from ..methods.view import JsonValue
 
 __all__ = ["as_script_data", "counted", "page", "text"]
 
@@ -26,9 +26,9 @@ def text(value: object) -> str:
     return html.escape(_SURROGATES.sub("\ufffd", str(value)))
 
 
-def as_script_data(value: object) -> str:
-    """JSON that can stand in a ``<script>``: no ``<``, so neither ``</script>`` nor ``<!--``; no line ends of JavaScript."""
-    plain = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=str)
+def as_script_data(value: JsonValue) -> str:
+    """JSON that can stand in a ``<script>``: without ``<``, so neither ``</script>`` nor ``<!--`` is in it."""
+    plain = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
     for mark in "<>&\u2028\u2029":
         plain = plain.replace(mark, f"\\u{ord(mark):04x}")
     return _SURROGATES.sub(lambda match: f"\\u{ord(match[0]):04x}", plain)
@@ -66,20 +66,20 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _finite(value: object) -> object:
+def _finite(value: JsonValue) -> JsonValue:
     """The same without numbers that JSON has not."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [_finite(each) for each in value]
     return value
 
 
 @cache
 def _asset(name: str) -> str:
-    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+    return files("ets_client.search.pages").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _digest(source: str) -> str:

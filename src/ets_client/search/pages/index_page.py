@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .html import counted, page, text
@@ -9,7 +10,7 @@ from .parts import problem_line, votes_bar
 from .question_page import page_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from ..methods.view import JsonValue
 
 __all__ = ["index_page"]
 
@@ -40,18 +41,20 @@ def index_page(name: str, manifest: Mapping[str, Any], summaries: Sequence[Mappi
         '<button type="button" id="theme" class="quiet">dark / light</button></header>\n'
         f'<main><section class="head"><h1>{text(_title(manifest, name))}</h1>{_tiles(summaries)}'
         f"<details class='manifest'><summary>What ran</summary>{_plain(manifest)}</details></section>\n"
-        '<div class="filter"><label>Filter <input type="search" id="filter" placeholder="text, right, wrong, unfinished">'
-        f'</label> <output id="shown">{counted(len(summaries), "question")}</output></div>'
-        f'<div class="scroll"><table id="questions"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></main>'
+        '<div class="filter"><label>Filter '
+        '<input type="search" id="filter" placeholder="text, right, wrong, unfinished"></label> '
+        f'<output id="shown">{counted(len(summaries), "question")}</output></div>'
+        f'<div class="scroll"><table id="questions"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        "</main>"
     )
     return page(name, body, styles=("base.css", "index.css"), scripts=("theme.js", "index.js"))
 
 
 def _title(manifest: Mapping[str, Any], name: str) -> str:
-    method = manifest.get("method") or {}
+    method: Mapping[str, Any] = manifest.get("method", {})
     told = " ".join(str(method[key]) for key in ("name", "variant") if key in method)
     width = f", width {method['width']}" if "width" in method else ""
-    model = str((manifest.get("policy") or {}).get("model", "")).rstrip("/").rpartition("/")[2]
+    model = str(manifest.get("policy", {}).get("model", "")).rstrip("/").rpartition("/")[2]
     return f"{told}{width} on {model}" if told and model else f"{told}{width}" or name
 
 
@@ -62,10 +65,10 @@ def _tiles(summaries: Sequence[Mapping[str, Any]]) -> str:
     cached = sum(each["cached"] for each in summaries)
     count = max(1, len(summaries))
     tiles = (
-        ("right", f"{sum(graded) / len(graded):.1%}" if graded else "–", f"{sum(graded)} of {len(graded)} graded"),
+        ("right", f"{sum(graded) / len(graded):.1%}" if graded else "-", f"{sum(graded)} of {len(graded)} graded"),
         ("questions", f"{len(ended):,}", f"ended, {len(summaries) - len(ended)} not"),
         ("generated", f"{sum(each['generated'] for each in summaries):,}", "tokens on the policy"),
-        ("reused", f"{cached / prompt:.1%}" if prompt else "–", f"of {prompt:,} prompt tokens"),
+        ("reused", f"{cached / prompt:.1%}" if prompt else "-", f"of {prompt:,} prompt tokens"),
         ("resident KV", f"{sum(each['mean_kv'] for each in summaries) / count:,.0f}", "tokens, mean of a question"),
         ("peak KV", f"{max((each['peak_kv'] for each in summaries), default=0):,}", "tokens, the largest question"),
         ("seconds", f"{sum(each['seconds'] for each in summaries) / count:,.1f}", "a question"),
@@ -85,7 +88,7 @@ def _row(summary: Mapping[str, Any]) -> str:
     cells = (
         (number + 1, f"{number + 1}", "number"),
         (summary["problem"][:_PROBLEM], link, "problem"),
-        (summary["answer"] or "", text(problem_line(summary["answer"] or "–", 24)), ""),
+        (summary["answer"] or "", text(problem_line(summary["answer"] or "-", 24)), ""),
         (summary["expected"] or "", text(problem_line(summary["expected"] or "?", 24)), ""),
         (kind, f'<span class="{kind}">{sign}</span>', "verdict-cell"),
         (_leading(summary), votes_bar(summary["classes"], is_small=True), "bar"),
@@ -108,10 +111,10 @@ def _leading(summary: Mapping[str, Any]) -> float:
     return summary["classes"][0]["votes"] / summary["answers"] if summary["classes"] else 0.0
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, dict) and value:
+def _plain(value: JsonValue) -> str:
+    if isinstance(value, Mapping) and value:
         rows = "".join(f"<dt>{text(key)}</dt><dd>{_plain(each)}</dd>" for key, each in value.items())
         return f'<dl class="plain">{rows}</dl>'
-    if isinstance(value, list) and value:
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
         return ", ".join(_plain(each) for each in value)
-    return text("–" if value is None or value in ({}, [], "") else value)
+    return text("-" if value is None or value in ({}, [], "") else value)

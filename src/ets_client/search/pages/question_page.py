@@ -35,8 +35,8 @@ def question_page(
     number = summary["number"] + 1
     body = (
         '<header class="top">'
-        f'<nav aria-label="Questions"><a href="index.html">{text(name)}</a>{_link(before, "‹", "previous question")}'
-        f'<span>question {number}</span>{_link(after, "›", "next question")}</nav>'
+        f'<nav aria-label="Questions"><a href="index.html">{text(name)}</a>{_link(before, "←", "previous question")}'
+        f"<span>question {number}</span>{_link(after, '→', 'next question')}</nav>"
         '<button type="button" id="theme" class="quiet">dark / light</button></header>\n'
         f'<main><section class="head"><h1>{text(summary["problem"])}</h1>{verdict(summary)}'
         f"{votes_bar(summary['classes'])}{_tiles(summary)}</section>\n"
@@ -55,7 +55,7 @@ def _link(number: int | None, sign: str, label: str) -> str:
 
 def _tiles(summary: Mapping[str, Any]) -> str:
     prompt, cached = summary["prompt"], summary["cached"]
-    reused = f"{cached / prompt:.1%}" if prompt else "–"
+    reused = f"{cached / prompt:.1%}" if prompt else "-"
     tiles: Sequence[tuple[str, str, str]] = (
         ("answers", f"{summary['answers']:,}", f"{counted(len(summary['classes']), 'different one')}"),
         ("nodes", f"{summary['nodes']:,}", f"{counted(summary['samples'], 'sample')}, {summary['depth']} deep"),
