@@ -22,7 +22,7 @@ def step(name: str, tokens: int = 40, **fields: object) -> LoadedNode:
     return made_node(name, token_ids=(1,) * tokens, **fields)
 
 
-# The published functions' own results on these trees, of one level: 322 and 402, with 2 for the root of the level before.
+# The published functions' own results on these trees, of one level: 322 and 402; the level of the root alone has 2.
 TREE_A = [ROOT, *(step(f"r.{place}") for place in range(8))]
 TREE_B = [
     ROOT, step("r.0"), step("r.1"), step("r.2"), *(step(f"r.0.{place}", 30) for place in range(4)), step("r.1.0", 50),

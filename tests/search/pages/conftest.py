@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def browser_page() -> AsyncIterator[Page]:
-    """A page that fails the test when its scripts do, or when it asks for anything but its own file."""
+def problems() -> list[str]:
+    """What went wrong in the browser; not empty at the end, it fails the test."""
+    return []
+
+
+@pytest.fixture
+async def browser_page(problems: list[str]) -> AsyncIterator[Page]:
+    """A page; errors of its scripts, dialogs, and requests for anything but its own file are problems."""
     program = chromium()
-    problems: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=program, env={**environment(program)}, args=["--no-sandbox"]

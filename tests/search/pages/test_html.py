@@ -8,21 +8,28 @@ import html as standard
 import json
 import re
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ets_client.search.pages.html import as_script_data, counted, page, text
 
+if TYPE_CHECKING:
+    from ets_client.search.methods import JsonValue
+
 NASTY = ["</script><script>alert(1)</script>", "<!--<script>", "]]>", "\u2028\u2029", "\x00\x1b", "\ud800", "a&b\"c'd"]
+TEXT = st.text() | st.sampled_from(NASTY)
+NUMBER = st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.sampled_from(NASTY),
-    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text() | st.sampled_from(NASTY), each, max_size=3),
+    st.none() | st.booleans() | NUMBER | TEXT,
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(TEXT, each, max_size=3),
     max_leaves=6,
-)  # fmt: skip
+)
 
 
 @given(JSON)
-def test_data_in_a_script_is_the_same_data_and_can_end_no_script(value: st.JSONType) -> None:
+def test_data_in_a_script_is_the_same_data_and_can_end_no_script(value: JsonValue) -> None:
     written = as_script_data(value)
     assert json.loads(written) == value
     assert not set("<>&\u2028\u2029") & set(written)
@@ -36,7 +43,7 @@ def test_numbers_that_json_has_not_are_null() -> None:
     }
 
 
-@given(st.text() | st.sampled_from(NASTY))
+@given(TEXT)
 def test_a_text_is_no_markup(value: str) -> None:
     written = text(value)
     assert not set("<>\"'") & set(written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_texts_of_models_and_users_become_no_markup(tmp_path: Path) -> None:
         made_node("r.0", answer=EVIL, text=EVIL, score_failure=EVIL, rid=EVIL, request={EVIL: EVIL}),
     ]
     hand = by_hand(nodes, [{"r": 1}], number=1, problem=EVIL, answer=EVIL, expected=EVIL, why=EVIL)
-    tame = write_pages(LoadedRun(MANIFEST, {0: made_question(0)}, 0), tmp_path / "tame", is_same=same)
+    tame = write_pages(made_run(2), tmp_path / "tame", is_same=same)
     run = LoadedRun(manifest, {0: made_question(0, text=evil), 1: hand}, 0)
     index = write_pages(run, tmp_path / "evil", EVIL, is_same=same)
     for path in index.parent.iterdir():
@@ -102,7 +102,7 @@ def test_a_run_without_questions_has_an_index(tmp_path: Path) -> None:
         ({"why": None}, "not ended yet"), ({"expected": None, "answer": "3"}, 'class="verdict open">answer <b>3</b>'),
     ],
 )  # fmt: skip
-def test_a_verdict_is_said_in_words(tmp_path: Path, fields: dict[str, str | None], said: str) -> None:
+def test_a_verdict_is_said_in_words(tmp_path: Path, fields: dict[str, Any], said: str) -> None:
     write_pages(LoadedRun(MANIFEST, {0: by_hand([made_node("r")], **fields)}, 0), tmp_path, is_same=same)
     assert said in (tmp_path / "question-0001.html").read_text(encoding="utf-8")
 

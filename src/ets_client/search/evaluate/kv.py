@@ -76,8 +76,8 @@ def published_kv(question: LoadedQuestion) -> int:
     """ETS's own figure (``get_kv_size``), summed over the levels as its ``stats.log`` has it.
 
     Of each level that was decided: the tokens of all candidates, before pruning, and of all nodes above them, each
-    once. Answers and steps without a score are left out, and the prompt counts 2 tokens. A step that was sampled m times
-    counts m times as a candidate; the published code had a node for each.
+    once. Answers and steps without a score are left out, and the prompt counts 2 tokens. A step that was sampled twice
+    counts twice as a candidate; the published code had two nodes.
     """
     decided = {decision.depth for decision in question.decisions}
     levels: dict[int, list[LoadedNode]] = {depth: [] for depth in decided}

@@ -22,7 +22,8 @@ function labelOf(tree, node) {
   const found = tree.data.classes[node.class];
   const answer = found ? `, answers ${tree.data.nodes.answer[node.number]}${found.right === null ? "" : found.right ? ", right" : ", wrong"}` : "";
   const fate = node.kept ? `, given ${node.given}` : node.pruned ? ", pruned" : "";
-  return `${tree.data.nodes.text[node.number] || "empty step"}; score ${figure(node.score)}${answer}${fate}`;
+  const score = node.score === null ? "no score" : `score ${figure(node.score)}`;
+  return `${tree.data.nodes.text[node.number] || "empty step"}; ${score}${answer}${fate}`;
 }
 
 function drawEdge(tree, item, layout, chosen) {
