@@ -2,6 +2,7 @@
 
 from .answers import find_answer, is_same_answer, weighted_vote
 from .budget import Budget
+from .describe import manifest_of
 from .driver import SearchResult, TreeSearch
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
 from .journal import (
@@ -13,6 +14,7 @@ from .journal import (
     RunFolder,
     load_run,
 )
+from .kv import kv_bytes_per_token
 from .loaded import LoadedDecision, LoadedNode, LoadedQuestion, LoadedRun
 from .manifest import Difference, Manifest, differences
 from .methods import (
@@ -114,11 +116,13 @@ __all__ = [
     "find_answer",
     "held_kv_tokens",
     "is_same_answer",
+    "kv_bytes_per_token",
     "least_prefill",
     "list_reward_formats",
     "load_questions",
     "load_reward_format",
     "load_run",
+    "manifest_of",
     "published_kv_tokens",
     "rebase_allocation",
     "search_all",
