@@ -32,7 +32,7 @@ test-debug: $(STAMPS)/dev  ## the parts on the event loop in asyncio's debug mod
 
 soak: $(STAMPS)/dev  ## ten minutes of faults at 128 in flight (ETS_SOAK_SECONDS), and 10,000 cancels and races
 	ETS_CANCELS=10000 ETS_RACES=10000 $(CLIENT)/pytest tests/survival
-	$(CLIENT)/python benchmarks/soak.py
+	$(CLIENT)/python benchmarks/soak.py --seconds $(or $(ETS_SOAK_SECONDS),600)
 
 lint: $(STAMPS)/dev  ## ruff and the layers of the import-linter
 	$(CLIENT)/ruff check .

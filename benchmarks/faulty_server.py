@@ -26,6 +26,7 @@ class FaultyServer:
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self._process = process
+        self.pid = process.pid
         self.url = url
 
     def ask(self, **order: Any) -> dict[str, Any]:

@@ -98,7 +98,10 @@ class Lean(asyncio.Protocol):
             return reply
         asked = orjson.loads(body)
         pairs = zip(asked["rid"], asked["sampling_params"], strict=True)
-        return orjson.dumps([sample(rid, TOKENS[: params["max_new_tokens"]]) for rid, params in pairs])
+        samples = [sample(rid, TOKENS[: params["max_new_tokens"]]) for rid, params in pairs]
+        if asked.get("stream"):  # the first expand, of one sample
+            return b"data: %b\n\ndata: [DONE]\n\n" % orjson.dumps(samples[0])
+        return orjson.dumps(samples)
 
 
 async def serve(delay: float, jitter: float) -> None:

@@ -17,25 +17,30 @@ from pathlib import Path
 from ets_client._core.admission import Admission
 from ets_client._core.limiter import Limits
 from ets_client._core.ticket import Ticket
+from ets_client.prefix import Origin, Prefix
 
 WAITING = 4096
 ROUNDS = 9
 EXPANDS = 4000
+ROOT = 400
+
+
+def make(chance: random.Random, roots: list[Prefix], *, joined: bool) -> Ticket:
+    tree, depth = chance.randrange(len(roots)), chance.randrange(2000)
+    request = chance.randrange(WAITING // 4) if joined else None
+    return Ticket(
+        4, tree, chance.randrange(WAITING), ROOT + depth, root=roots[tree], path=depth, step=48, request=request
+    )
 
 
 def microseconds(trees: int, *, cancelled: float = 0.0, joined: bool = False) -> float:
     """Median CPU time an expand."""
     rounds: list[float] = []
+    roots = [Prefix([tree] * ROOT, "", origin=Origin("none")) for tree in range(trees)]
     for number in range(ROUNDS):
         chance = random.Random(number)
-        admission = Admission(Limits(first=256))
-        tickets = [
-            Ticket(
-                4, chance.randrange(trees), chance.randrange(WAITING), chance.randrange(2000),
-                request=chance.randrange(WAITING // 4) if joined else None,
-            )
-            for _ in range(WAITING + EXPANDS)
-        ]  # fmt: skip
+        admission = Admission(Limits(first=256), kv_tokens=10**9)
+        tickets = [make(chance, roots, joined=joined) for _ in range(WAITING + EXPANDS)]
         for ticket in tickets[:WAITING]:
             admission.push(ticket)
         running, went, now = [], 0, 0.0

@@ -1,6 +1,6 @@
 """Time and memory of the shadow of the server's cache: `python benchmarks/shadow.py [OUT.json]`.
 
-A cache of 10^6 tokens is filled by the workload of docs/explanation/prefill-once.md: roots of 400 tokens, each expanded
+A cache of 10^6 tokens is filled by the workload of docs/explanation/prefix-sharing.md: roots of 400 tokens, expanded
 16 ways, then 4 levels in which 4 nodes get 4 children each, 48 tokens a step. Then single calls are timed: the median
 over rounds of the mean of many calls, in CPU time of the process. `full` is the same workload in a cache of half the
 room, where each sample evicts as much as it brings.

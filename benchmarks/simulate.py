@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from simulated.forest import UNBOUNDED as NO_LIMIT
 from simulated.forest import Forest, Shape
 from simulated.server import Costs, Server
 
@@ -28,7 +29,8 @@ LLEMMA_KV = 120_000
 LLAMA_1B = Costs(step=1.5e-3, sample=2.7e-5, context=1.2e-8, prefill=4e-6)
 LLAMA_KV = 1_900_000
 MOST_RUNNING = 4096
-UNBOUNDED = Limits.fixed(1_000_000)
+UNBOUNDED = Limits.fixed(NO_LIMIT)
+NATIVE_BATCH = 512
 ROOTS_1500 = Shape(root=1500)
 EXPONENTIAL = Shape(exponential=True)
 
@@ -76,8 +78,9 @@ def study(trees: int, shape: Shape, kv: int = LLEMMA_KV) -> dict[str, dict[str, 
         ("unbounded", UNBOUNDED, False),
         ("fixed 256, breadth first", Limits.fixed(256), True),
         ("fixed 256, depth first", Limits.fixed(256), False),
-        ("adaptive, breadth first", Limits(), True),
-        ("adaptive, depth first", Limits(), False),
+        ("adaptive, breadth first", Limits.around(NATIVE_BATCH), True),
+        ("adaptive, depth first", Limits.around(NATIVE_BATCH), False),
+        ("adaptive, native batch not told", Limits(), False),
     ):
         rows[name] = run(trees, limits, shape, kv=kv, breadth_first=breadth_first)
         print(f"{trees} trees, {name}: {rows[name]}", flush=True)

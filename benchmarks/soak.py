@@ -1,19 +1,20 @@
-"""A long run with faults: `ETS_SOAK_SECONDS=600 python benchmarks/soak.py [OUT.json]`.
+"""A long run with faults: `python benchmarks/soak.py [OUT.json] [--seconds 600] [--cores 0,1,2]`.
 
 128 expands in flight for as long as it says, 1 % of the requests meet a fault (reset, stall, 503, garbage, silence,
 late), and one expand in twenty is cancelled. Memory that grows, descriptors or tasks that are left, an expand that is
-lost, or a lag of the loop of 20 ms and more at p99 make it fail. The lag of a loop that does nothing, in a process of
-its own, tells how much of that is the machine's.
+lost, or a lag of the loop of 20 ms and more at p99 make it fail.
+
+How much of a lag is the machine's: a loop that does nothing, in a process of its own, has one too; and what the client
+computed itself between two looks is told beside it, as far as it was longer than the loop meant to sleep.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
-import gc
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -24,13 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faulty_server import faulty_server
+from machine import where
 
 from ets_client import AsyncPolicyClient, RetryPolicy, SamplingParams, ServerFaultError
 
 if TYPE_CHECKING:
     from ets_client import Expansion
 
-SECONDS = float(os.environ.get("ETS_SOAK_SECONDS", "600"))
 IN_FLIGHT = 128
 STEP = SamplingParams(max_new_tokens=32, temperature=0.0, ignore_eos=True, stop="never")
 PROMPTS = 500  # few, and greedy: what the client remembers of prefixes must not look like a leak
@@ -46,6 +47,7 @@ RULES = [
 ]
 MOST_GROWTH_MB = 10.0
 MOST_LAG_MS = 20.0
+SLEEP = 0.01
 
 
 def resident_mb() -> float:
@@ -58,36 +60,40 @@ def descriptors() -> int:
 
 
 class Lag:
-    """How late the loop wakes what sleeps 10 ms."""
+    """How late the loop wakes what sleeps 10 ms, and how much of that it has computed itself."""
 
     def __init__(self) -> None:
-        self.seconds: list[float] = []
+        self.late: list[float] = []
+        self.own: list[float] = []
 
     async def watch(self) -> None:
         while True:
-            due = time.perf_counter() + 0.01
-            await asyncio.sleep(0.01)
-            self.seconds.append(time.perf_counter() - due)
-
-    def summary(self) -> list[float]:
-        late = sorted(self.seconds)
-        return [round(late[int(share * (len(late) - 1))] * 1e3, 2) for share in (0.5, 0.99, 1.0)]
+            start, computed = time.perf_counter(), time.thread_time()
+            await asyncio.sleep(SLEEP)
+            self.late.append(time.perf_counter() - start - SLEEP)
+            self.own.append(max(0.0, time.thread_time() - computed - SLEEP))
 
 
-async def idle() -> None:
+def milliseconds(found: list[float]) -> dict[str, float]:
+    found = sorted(found)
+    shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "most": 1.0}
+    return {name: round(found[int(share * (len(found) - 1))] * 1e3, 2) for name, share in shares.items()}
+
+
+async def idle(seconds: float) -> None:
     """Watch a loop that does nothing."""
     lag = Lag()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(lag.watch(), SECONDS)
-    print(json.dumps(lag.summary()))
+        await asyncio.wait_for(lag.watch(), seconds)
+    print(json.dumps(milliseconds(lag.late)))
 
 
-async def soak(url: str) -> dict[str, Any]:
+async def soak(url: str, seconds: float) -> dict[str, Any]:
     chance = random.Random(3)
     prompts = [[chance.randrange(256) for _ in range(64)] for _ in range(PROMPTS)]
     done: Counter[str] = Counter()
     samples: list[dict[str, float]] = []
-    end = time.perf_counter() + SECONDS
+    end = time.perf_counter() + seconds
     policy = RetryPolicy(least_attempt=3.0, first_wait=0.05)
     async with AsyncPolicyClient(url, "tiny", retry=policy, timeout=60.0) as client:
         lag = Lag()
@@ -116,19 +122,16 @@ async def soak(url: str) -> dict[str, Any]:
         workers = [asyncio.create_task(work()) for _ in range(IN_FLIGHT)]
         while time.perf_counter() < end:
             await asyncio.sleep(1.0)
-            if len(samples) % 10 == 0:
-                gc.collect()
             samples.append({"rss_mb": resident_mb(), "descriptors": descriptors(), "tasks": len(asyncio.all_tasks())})
         await asyncio.gather(*workers)
         await asyncio.sleep(2.0)
         watch.cancel()
         stats = client.stats
         tasks_left = len(asyncio.all_tasks()) - tasks_before
-        warm = client._warmth
     third = max(1, len(samples) // 3)
     rss = [sample["rss_mb"] for sample in samples]
     return {
-        "seconds": SECONDS,
+        "seconds": seconds,
         "in flight": IN_FLIGHT,
         "expands": dict(done),
         "failed tries": dict(stats.failures),
@@ -143,36 +146,43 @@ async def soak(url: str) -> dict[str, Any]:
         "tasks, most": max(sample["tasks"] for sample in samples),
         "tasks left": tasks_left,
         "connections left busy": stats.connections_busy,
-        "prefixes remembered as warm": len(warm),
-        "lag of the loop, ms: p50, p99, most": lag.summary(),
+        "lag of the loop, ms": milliseconds(lag.late),
+        "of that, computed by the client itself": milliseconds(lag.own),
     }
 
 
-def main(out: str | None) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", nargs="?", type=Path, help="JSON to write")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--cores", help="cores for the client, the server and the loop that does nothing: 0,1,2")
+    parser.add_argument("--idle", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.idle:
+        asyncio.run(idle(given.seconds))
+        return
+    cores = [int(core) for core in given.cores.split(",")] if given.cores else []
     faults = [(name, fields, {"probability": share}) for name, fields, share in RULES]
     with faulty_server(COSTS, max_running_requests=512, max_total_tokens=262_144) as server:
         before = descriptors()
         server.faults(*faults)
-        with subprocess.Popen([sys.executable, __file__, "--idle"], stdout=subprocess.PIPE, text=True) as beside:
-            found = asyncio.run(soak(server.url))
-            found["the same of a loop that does nothing"] = json.loads(beside.communicate()[0])
-    report = {
-        "benchmark": "soak",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}",
-        "load of the machine": round(os.getloadavg()[0], 1),
-        **found,
-    }
+        watch = [sys.executable, __file__, "--idle", "--seconds", str(given.seconds)]
+        with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as beside:
+            for process, core in zip((0, server.pid, beside.pid), cores, strict=False):
+                os.sched_setaffinity(process, {core})
+            found = asyncio.run(soak(server.url, given.seconds))
+            found["lag of a loop that does nothing, ms"] = json.loads(beside.communicate()[0])
+    report = where("soak") | {"cores": cores or "any"} | found
     print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if given.out is not None:
+        given.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     first, _, last = found["rss MB: median of the first, second, last third"]
     checks = {
         "memory grows": last - first > MOST_GROWTH_MB,
         "descriptors are left": found["descriptors at the end"] > before + 4,
         "tasks are left": found["tasks left"] > 0,
         "expands were lost": bool(found["expands"].keys() - {"succeeded", "cancelled", "garbage twice in a row"}),
-        "the loop lags": found["lag of the loop, ms: p50, p99, most"][1] >= MOST_LAG_MS,
+        "the loop lags": found["lag of the loop, ms"]["p99"] >= MOST_LAG_MS,
     }
     failed = [what for what, is_so in checks.items() if is_so]
     if failed:
@@ -180,7 +190,4 @@ def main(out: str | None) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--idle"]:
-        asyncio.run(idle())
-    else:
-        main(sys.argv[1] if len(sys.argv) > 1 else None)
+    main()

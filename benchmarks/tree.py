@@ -1,13 +1,22 @@
 """A tree search's load on one server, made in several ways, side by side and interleaved in one run.
 
-    python benchmarks/tree.py http://127.0.0.1:30000 --profile PROFILE --out tree.json
+    python benchmarks/tree.py http://127.0.0.1:30000 --profile PROFILE --out tree.json --plot tree.png
 
 Every tree has a root of its own, expands it ``--width`` ways, and then on each of ``--depth`` levels ``--width`` / 4
 nodes get 4 children each; every step has ``--step`` tokens. Prompt tokens that were computed are the server's own count
 (``/metrics``); the least is each distinct token once, and the last token of a prompt again for each other sample of it.
 
-The server is flushed before each round: give it one that is yours. Peers need the ``bench`` extra; a text driver needs
-a server with a tokenizer.
+Drivers:
+    ours, ours 512, ours adaptive   this package, without admission and with it
+    ours barrier, ours free         steps of exponential length, a call a sample: level by level, or each as it can
+    leader+batch                    by hand on aiohttp: the floor
+    ids n=, text n=                 by hand on aiohttp, SGLang's own fan-out
+    openai n=                       openai-python's async client
+    frontend 8, frontend 32         SGLang's frontend as ETS calls it, with so many threads
+    ceiling                         no tree: as many sequences decoded to the same depth in one batch
+
+The server is flushed before each round: give it one that is yours. Peers need the ``bench`` extra (the frontend needs
+``sglang``); text drivers need a server with a tokenizer.
 """
 
 from __future__ import annotations
@@ -16,41 +25,38 @@ import argparse
 import asyncio
 import json
 import platform
-import random
 import resource
 import statistics
 import time
-import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
-import orjson
+from drivers.frontend import Frontend
+from drivers.openai_n import OpenAiWithN
+from drivers.ours import Ours
+from drivers.plain import Ceiling, IdsWithN, LeaderAndBatch, TextWithN
+from drivers.shape import Expand, Shape
 
-from ets_client import AsyncPolicyClient, Prefix, SamplingParams
+from ets_client import AsyncPolicyClient, SamplingParams
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import Self
+PEERS: dict[str, type[Any]] = {
+    "leader+batch": LeaderAndBatch, "ids n=": IdsWithN, "text n=": TextWithN, "openai n=": OpenAiWithN,
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Shape:
-    trees: int
-    width: int
-    depth: int
-    step: int
-    root: int
+@dataclass
+class Counters:
+    """The server's own, from its metrics."""
 
-    @property
-    def samples(self) -> int:
-        return self.trees * (self.width + self.depth * (self.width // 4) * 4)
+    prefilled: int
+    reused: int
+    generated: int
+    retracted: int
 
-    @property
-    def least(self) -> int:
-        """Tokens that have to be computed: the roots, and one for every sample but each root's first."""
-        return self.trees * self.root + self.samples - self.trees
+    def since(self, before: Counters) -> Counters:
+        return Counters(*(now - then for now, then in zip(vars(self).values(), vars(before).values(), strict=True)))
 
 
 @dataclass
@@ -60,150 +66,183 @@ class Round:
     tokens_per_second: float
     prefilled: int
     prefilled_over_least: float
-    p50: float
-    p90: float
-    p99: float
-    first_tree: float
-    half_of_trees: float
+    retracted: int
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    first_tree: float | None
+    half_of_trees: float | None
     client_cpu: float
+    limit: int | None = None
 
 
-class Plain:
-    """What the hand-written drivers share: a session without limits, and replies read by orjson."""
+async def read_counters(http: aiohttp.ClientSession, base: str) -> Counters:
+    async with http.get(base + "/metrics/") as reply:
+        lines = (await reply.text()).splitlines()
 
-    def __init__(self, base: str, shape: Shape) -> None:
-        self.base, self.shape = base, shape
+    def most(name: str, mode: str = "") -> int:
+        """Every rank of a tensor-parallel server counts all tokens."""
+        ranks = [float(line.rpartition(" ")[2]) for line in lines if line.startswith(name + "{") and mode in line]
+        return int(max(ranks, default=0))
 
-    async def __aenter__(self) -> Self:
-        self.http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=3), timeout=aiohttp.ClientTimeout(total=600)
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.http.close()
-
-    async def post(self, body: dict[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        async with self.http.post(self.base + "/generate", data=orjson.dumps(body), headers=headers) as reply:
-            found = orjson.loads(await reply.read())
-        return found if isinstance(found, list) else [found]
-
-    def sampling(self, **more: Any) -> dict[str, Any]:
-        return {"max_new_tokens": self.shape.step, "ignore_eos": True, **more}
+    tokens = "sglang:realtime_tokens_total"
+    return Counters(
+        most(tokens, 'mode="prefill_compute"'), most(tokens, 'mode="prefill_cache"'), most(tokens, 'mode="decode"'),
+        most("sglang:num_retracted_requests_total"),
+    )  # fmt: skip
 
 
-class LeaderAndBatch(Plain):
-    """The floor: one sample computes a cold prefix, then all others go as one batch of id lists."""
+async def grow(expand: Expand, root: Any, tree: int, shape: Shape, latencies: list[float]) -> None:
+    """A tree, level by level."""
 
-    async def expand(self, ids: list[int], n: int, *, is_cold: bool) -> list[list[int]]:
-        found: list[Any] = []
-        if is_cold:
-            found = await self.post({"input_ids": ids, "sampling_params": self.sampling(), "rid": uuid.uuid4().hex})
-        rids = [uuid.uuid4().hex for _ in range(n - len(found))]
-        body = {"input_ids": [ids] * len(rids), "rid": rids, "sampling_params": [self.sampling()] * len(rids)}
-        return [ids + one["output_ids"] for one in [*found, *await self.post(body)]]
-
-
-class IdsWithN(Plain):
-    async def expand(self, ids: list[int], n: int, **_: bool) -> list[list[int]]:
-        found = await self.post({"input_ids": ids, "sampling_params": self.sampling(n=n)})
-        return [ids + one["output_ids"] for one in found]
-
-
-class TextWithN(Plain):
-    async def expand(self, text: str, n: int, **_: bool) -> list[str]:
-        found = await self.post({"text": text, "sampling_params": self.sampling(n=n)})
-        return [text + one["text"] for one in found]
-
-
-class Ours:
-    def __init__(self, client: AsyncPolicyClient, shape: Shape) -> None:
-        self.client = client
-        # No stop strings, as for the others: the server looks for them after every token.
-        self.sampling = SamplingParams(max_new_tokens=shape.step, ignore_eos=True, stop=())
-
-    async def expand(self, prefix: Prefix, n: int, **_: bool) -> list[Prefix]:
-        return [branch.prefix for branch in await self.client.expand(prefix, n, self.sampling)]
-
-
-async def grow(expand: Callable[..., Awaitable[list[Any]]], root: Any, shape: Shape, latencies: list[float]) -> None:
-    async def one(node: Any, n: int, *, is_cold: bool = False) -> list[Any]:
+    async def one(node: Any, n: int, level: int, place: int) -> list[Any]:
         start = time.perf_counter()
-        children = await expand(node, n, is_cold=is_cold)
+        children = await expand(node, n, is_cold=level == 0, lengths=shape.lengths(tree, level, place, n=n))
         latencies.append(time.perf_counter() - start)
         return children
 
-    level = (await one(root, shape.width, is_cold=True))[: shape.width // 4]
-    for _ in range(shape.depth):
-        level = [children[0] for children in await asyncio.gather(*(one(node, 4) for node in level))]
+    nodes = (await one(root, shape.width, 0, 0))[: shape.kept]
+    for level in range(1, shape.depth + 1):
+        grown = await asyncio.gather(*(one(node, shape.fan, level, place) for place, node in enumerate(nodes)))
+        nodes = [children[0] for children in grown]
 
 
-async def prefilled(http: aiohttp.ClientSession, base: str) -> int:
-    async with http.get(base + "/metrics/") as reply:
-        lines = (await reply.text()).splitlines()
-    ranks: dict[str, float] = {}
-    for line in lines:
-        if line.startswith("sglang:realtime_tokens_total{") and 'mode="prefill_compute"' in line:
-            ranks[line.partition(" ")[0]] = float(line.rpartition(" ")[2])
-    return int(max(ranks.values(), default=0))
+async def grow_by_samples(ours: Ours, root: Any, tree: int, *, has_barrier: bool) -> None:
+    """A tree of single samples: each node's first child goes on, at once or when its level has ended."""
+    shape = ours.shape
+
+    async def children(node: Any, n: int, level: int, place: int, *, on: int) -> list[Any]:
+        """The children; without a barrier the first ``on`` of them go on before the others have ended."""
+        lengths = shape.lengths(tree, level, place, n=n)
+
+        async def child(index: int) -> Any:
+            found = await ours.sample(node, lengths[index])
+            if not has_barrier and index < on and level < shape.depth:
+                await children(found, shape.fan, level + 1, place if level else index, on=1)
+            return found
+
+        return await asyncio.gather(*(child(index) for index in range(n)))
+
+    nodes = (await children(root, shape.width, 0, 0, on=shape.kept))[: shape.kept]
+    for level in range(1, shape.depth + 1) if has_barrier else ():
+        grown = await asyncio.gather(
+            *(children(node, shape.fan, level, place, on=1) for place, node in enumerate(nodes))
+        )
+        nodes = [found[0] for found in grown]
+
+
+def admission_of(name: str) -> Any:
+    asked = name.removeprefix("ours").strip()
+    return int(asked) if asked.isdigit() else asked if asked == "adaptive" else None
 
 
 async def run_round(name: str, base: str, profile: str | None, shape: Shape, seed: int, vocabulary: int) -> Round:
-    chance = random.Random(seed)
-    roots = [[chance.randrange(300, vocabulary) for _ in range(shape.root)] for _ in range(shape.trees)]
+    roots = shape.roots(seed, vocabulary)
     latencies: list[float] = []
     ends: list[float] = []
+    limit: int | None = None
+
+    def cpu() -> float:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return used.ru_utime + used.ru_stime
+
     async with aiohttp.ClientSession() as http:
-        async with http.post(base + "/flush_cache?timeout=60") as reply:
-            reply.raise_for_status()
-        before = await prefilled(http, base)
+        await flush(http, base)
+        texts: list[str] = []
+        if name.startswith("frontend") or getattr(PEERS.get(name), "takes_text", False):
+            texts = [await text_of(http, base, root) for root in roots]
+        if name == "ceiling":
+            async with Ceiling(base, shape) as plain:
+                await plain.warm(roots)
+                before, cpu_before, start = await read_counters(http, base), cpu(), time.perf_counter()
+                await plain.run(roots)
+        elif name.startswith("frontend"):
+            frontend = Frontend(base, shape, int(name.removeprefix("frontend")))
+            before, cpu_before, start = await read_counters(http, base), cpu(), time.perf_counter()
+            await asyncio.to_thread(frontend.run, texts, latencies, ends)
+        elif name.startswith("ours"):
+            async with Ours(base, shape, profile, admission_of(name)) as ours:
+                prefixes = [await ours.client.prefix(root) for root in roots]
+                before, cpu_before, start = await read_counters(http, base), cpu(), time.perf_counter()
 
-        async def tree(expand: Callable[..., Awaitable[list[Any]]], root: Any) -> None:
-            await grow(expand, root, shape, latencies)
-            ends.append(time.perf_counter() - start)
+                async def search(number: int) -> None:
+                    async with ours.client.tree() as tree:
+                        within = ours.within(tree)
+                        if name in {"ours barrier", "ours free"}:
+                            await grow_by_samples(within, prefixes[number], number, has_barrier="barrier" in name)
+                        else:
+                            await grow(within.expand, prefixes[number], number, shape, latencies)
+                    ends.append(time.perf_counter())
 
-        cpu = resource.getrusage(resource.RUSAGE_SELF)
-        if name.startswith("ours"):
-            limit = name.removeprefix("ours").strip() or None
-            admission: Any = int(limit) if limit is not None and limit.isdigit() else limit
-            async with AsyncPolicyClient(
-                base, profile, connections=4096, check_profile=False, admission=admission
-            ) as client:
-                prefixes = [await client.prefix(root) for root in roots]
-                cpu, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-                await asyncio.gather(*(tree(Ours(client, shape).expand, prefix) for prefix in prefixes))
+                await asyncio.gather(*map(search, range(shape.trees)))
+                limit = ours.client.stats.admission_limit
         else:
-            kind: type[Any] = {"leader+batch": LeaderAndBatch, "ids n=": IdsWithN, "text n=": TextWithN}[name]
-            given: list[Any] = list(roots)
-            if kind is TextWithN:
-                given = [await text_of(http, base, root) for root in roots]
-            async with kind(base, shape) as plain:
-                cpu, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-                await asyncio.gather(*(tree(plain.expand, root) for root in given))
-        seconds = time.perf_counter() - start
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        computed = await prefilled(http, base) - before
-    cuts = statistics.quantiles(latencies, n=100)
+            async with PEERS[name](base, shape) as peer:
+                before, cpu_before, start = await read_counters(http, base), cpu(), time.perf_counter()
+
+                async def search_by(number: int, root: Any) -> None:
+                    await grow(peer.expand, root, number, shape, latencies)
+                    ends.append(time.perf_counter())
+
+                await asyncio.gather(*(search_by(number, root) for number, root in enumerate(texts or roots)))
+        seconds, used = time.perf_counter() - start, cpu() - cpu_before
+        counted = (await read_counters(http, base)).since(before)
+    cuts = statistics.quantiles(latencies, n=100) if latencies else None
+    done = sorted(end - start for end in ends)
+    tokens = shape.trees * shape.width * shape.step * (shape.depth + 1) if name == "ceiling" else shape.tokens()
     return Round(
-        name,
-        seconds,
-        shape.samples * shape.step / seconds,
-        computed,
-        computed / shape.least,
-        cuts[49],
-        cuts[89],
-        cuts[98],
-        min(ends),
-        sorted(ends)[len(ends) // 2],
-        after.ru_utime + after.ru_stime - cpu.ru_utime - cpu.ru_stime,
-    )
+        name, seconds, tokens / seconds, counted.prefilled, counted.prefilled / shape.least, counted.retracted,
+        cuts and cuts[49], cuts and cuts[89], cuts and cuts[98],
+        done[0] if done else None, done[(len(done) - 1) // 2] if done else None, used, limit,
+    )  # fmt: skip
+
+
+async def flush(http: aiohttp.ClientSession, base: str) -> None:
+    async with http.post(base + "/flush_cache?timeout=60") as reply:
+        reply.raise_for_status()
 
 
 async def text_of(http: aiohttp.ClientSession, base: str, ids: list[int]) -> str:
     async with http.post(base + "/detokenize", json={"tokens": ids, "skip_special_tokens": False}) as reply:
         text: str = (await reply.json())["text"]
     return text
+
+
+async def warm_up(base: str, profile: str | None) -> None:
+    """The first request after a start pays for what the server compiles."""
+    async with AsyncPolicyClient(base, profile, check_profile=False) as client:
+        await client.expand(await client.prefix([300, 301, 302]), 4, SamplingParams(max_new_tokens=8, ignore_eos=True))
+
+
+def plot(report: dict[str, Any], path: Path) -> None:
+    """Medians over the rounds, by driver."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rounds = report["rounds"]
+    shown = (
+        ("tokens_per_second", "tokens a second"), ("prefilled_over_least", "tokens prefilled / least"),
+        ("p50", "p50 of an expand, s"), ("half_of_trees", "half of the trees done after, s"),
+    )  # fmt: skip
+    counts = sorted({each["trees"] for each in rounds})
+    figure, axes = plt.subplots(len(counts), len(shown), figsize=(4 * len(shown), 3.2 * len(counts)), squeeze=False)
+    for row, trees in zip(axes, counts, strict=True):
+        names = list(dict.fromkeys(each["driver"] for each in rounds if each["trees"] == trees))[::-1]
+        for axis, (field, title) in zip(row, shown, strict=True):
+            values = [
+                statistics.median(
+                    [each[field] or 0.0 for each in rounds if (each["trees"], each["driver"]) == (trees, n)]
+                )
+                for n in names
+            ]
+            bars = axis.barh(names, values, color=["#2a6f97" if n.startswith("ours") else "#b0b7bf" for n in names])
+            axis.bar_label(bars, [f"{value:,.0f}" if value >= 100 else f"{value:.2f}" for value in values], padding=2)
+            axis.set_title(f"{title}, {trees} trees", fontsize=9)
+            axis.margins(x=0.2)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
@@ -214,33 +253,48 @@ def main() -> None:
     parser.add_argument("--trees", type=int, nargs="+", default=[32])
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument("--fan", type=int, default=4)
     parser.add_argument("--step", type=int, default=48)
     parser.add_argument("--root", type=int, default=400)
+    parser.add_argument("--exponential", action="store_true", help="for `ours barrier` and `ours free`")
     parser.add_argument("--rounds", type=int, default=3)
     drivers = ["ours", "leader+batch", "ids n=", "text n="]
-    parser.add_argument("--drivers", nargs="+", default=drivers, help="`ours 256`, `ours adaptive`: with admission")
+    parser.add_argument("--drivers", nargs="+", default=drivers)
     parser.add_argument("--machine", default=platform.platform())
     parser.add_argument("--out", type=Path, default=Path("tree.json"))
+    parser.add_argument("--plot", type=Path)
     asked = parser.parse_args()
-    rounds: list[dict[str, Any]] = []
+    asyncio.run(warm_up(asked.base, asked.profile))
+    shape = Shape(0, asked.width, asked.depth, asked.fan, asked.step, asked.root, asked.exponential)
+    facts = {"machine": asked.machine, "date": time.strftime("%Y-%m-%d"), "python": platform.python_version()}
+    settings = {key: value for key, value in vars(asked).items() if key not in {"out", "base", "machine", "plot"}}
+    report: dict[str, Any] = {**facts, "settings": settings, "rounds": []}
     for trees in asked.trees:
-        shape = Shape(trees, asked.width, asked.depth, asked.step, asked.root)
         for number in range(asked.rounds):
             for name in asked.drivers:
                 found = asyncio.run(
-                    run_round(name, asked.base, asked.profile, shape, 1000 * trees + number, asked.vocabulary)
-                )
-                rounds.append({"trees": trees, "round": number, **asdict(found)})
-                print(
-                    f"{trees:4} trees  {name:13} {found.tokens_per_second:9,.0f} tokens/s  "
-                    f"prefilled/least {found.prefilled_over_least:7.3f}  p50 {found.p50:6.3f} s  "
-                    f"first tree {found.first_tree:6.2f} s  half {found.half_of_trees:6.2f} s  "
-                    f"client {found.client_cpu:5.2f} s CPU",
-                    flush=True,
-                )
-    facts = {"machine": asked.machine, "date": time.strftime("%Y-%m-%d"), "python": platform.python_version()}
-    settings = {key: value for key, value in vars(asked).items() if key not in {"out", "base", "machine"}}
-    asked.out.write_text(json.dumps({**facts, "settings": settings, "rounds": rounds}, indent=1, default=str) + "\n")
+                    run_round(
+                        name, asked.base, asked.profile, replace(shape, trees=trees), 1000 * trees + number,
+                        asked.vocabulary,
+                    )
+                )  # fmt: skip
+                report["rounds"].append({"trees": trees, "round": number, **asdict(found)})
+                print(line_of(trees, found), flush=True)
+                asked.out.write_text(json.dumps(report, indent=1, default=str) + "\n")  # what is measured is kept
+    if asked.plot is not None:
+        plot(report, asked.plot)
+
+
+def line_of(trees: int, found: Round) -> str:
+    def shown(value: float | None) -> str:
+        return "   -  " if value is None else f"{value:6.2f}"
+
+    return (
+        f"{trees:4} trees  {found.driver:13} {found.tokens_per_second:9,.0f} tokens/s  "
+        f"prefilled/least {found.prefilled_over_least:7.3f}  retracted {found.retracted}  p50 {shown(found.p50)} s  "
+        f"first tree {shown(found.first_tree)} s  half {shown(found.half_of_trees)} s  "
+        f"client {found.client_cpu:5.2f} s CPU" + (f"  limit {found.limit}" if found.limit is not None else "")
+    )
 
 
 if __name__ == "__main__":

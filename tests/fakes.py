@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ets_client import Origin, Prefix, RetryPolicy, ServerInfo
+from ets_client._core.shadow import Shadow
+from ets_client._core.shadow_rules import CacheRules
 from ets_client._engine.address import FixedAddress
 from ets_client._engine.caller import Caller
 from ets_client._engine.server import Server
+from ets_client._engine.server_cache import ServerCache
 from ets_client._transport.base import HttpReply, HttpRequest, HttpStream, TransportStats
 
 if TYPE_CHECKING:
@@ -259,9 +262,11 @@ class Rig:
         self.server.gate.has_answered = self.transport.answers_probes = has_answered
         self.server.aborter.again_after = 0.0  # the transport reads each request before its abort
         self.caller = Caller(self.server)
+        self.cache = ServerCache(Shadow(CacheRules(100_000)), self.caller.counters, self.caller.seconds_of_prefill)
 
     def _lose(self) -> None:
         self.losses += 1
+        self.cache.clear()
 
 
 async def never(request: HttpRequest) -> HttpReply:
@@ -294,6 +299,11 @@ class FakeServer:
     def prefills(self) -> list[Any]:
         """Bodies of the requests that only warmed a prefix."""
         return [body for body in self.bodies("/generate") if body["sampling_params"][0]["max_new_tokens"] == 0]
+
+    @property
+    def leaders(self) -> list[Any]:
+        """Bodies of the requests that sampled alone and streamed, because their prefix was cold."""
+        return [body for body in self.bodies("/generate") if body.get("stream")]
 
     @property
     def batches(self) -> list[Any]:
@@ -348,6 +358,9 @@ class FakeServer:
                 samples.append(sample(rid, (), {"type": "length", "length": 0}, len(ids)))
             else:
                 samples.append(self.answer(rid, params, len(ids)))
+        if body.get("stream"):
+            frames = [one | {"index": index} for index, one in enumerate(samples)]
+            return httpx.Response(200, content=events(*frames), headers={"content-type": "text/event-stream"})
         return httpx.Response(200, json=samples)
 
     def _tokenize(self, body: dict[str, Any]) -> httpx.Response:

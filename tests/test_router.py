@@ -77,7 +77,10 @@ async def test_a_router_is_recognised_and_an_expand_is_one_batch_that_it_takes(s
     assert len(prefill["input_ids"]) == 1
     assert batch["input_ids"] == [expansion.prefix.token_ids] * 4
     assert [branch.rid for branch in expansion] == [f"{batch['rid']}_{place}" for place in range(4)]
-    assert expansion.plan == f"prefill {len(expansion.prefix)} cold tokens once, then one batch of 4 through the router"
+    assert (
+        expansion.plan
+        == f"prefill {len(expansion.prefix) - 1} cold tokens once, then one batch of 4 through the router"
+    )
     assert all(branch.usage.computed_tokens == 1 for branch in expansion)
     assert all(branch.logprobs is not None for branch in expansion)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -152,3 +154,23 @@ def test_parameters_do_not_change() -> None:
     params: Any = SamplingParams(temperature=1)
     with pytest.raises(ValueError, match="frozen"):
         params.temperature = 2
+
+
+def test_the_same_merge_gives_the_same_object() -> None:
+    call, client, other = SamplingParams(top_p=0.9), SamplingParams(temperature=0.5), SamplingParams(temperature=0.7)
+    merged = call.over(client)
+    assert merged is call.over(client)
+    assert call.over(other).temperature == 0.7
+    assert call.over(client) == merged
+    assert merged.changed({"max_new_tokens": 4}) is merged.changed({"max_new_tokens": 4})
+    assert merged.changed({"max_new_tokens": 5}).max_new_tokens == 5
+    assert call.over(SamplingParams(top_p=0.1)) is call
+
+
+def test_what_was_merged_before_is_no_part_of_the_parameters() -> None:
+    used, fresh = SamplingParams(top_p=0.9), SamplingParams(top_p=0.9)
+    used.over(SamplingParams(temperature=0.5))
+    used.changed({"seed": 1})
+    assert (used, hash(used), repr(used)) == (fresh, hash(fresh), repr(fresh))
+    assert pickle.loads(pickle.dumps(used)) == copy.deepcopy(used) == fresh
+    assert used.model_copy(update={"top_p": 0.8}).changed({"seed": 1}).top_p == 0.8

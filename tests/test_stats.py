@@ -28,6 +28,7 @@ def test_stats_print_as_a_table() -> None:
     shown = {name: value.strip() for name, value in rows.items()}
     assert (shown["server"], shown["calls"], shown["retry budget"]) == ("up", "12,345", "10.2")
     assert shown["failures"] == "busy 1, disconnect 2"
+    assert (shown["predicted reuse"], shown["reuse shortfall"]) == ("0", "0")
 
 
 def test_no_failures_are_called_none() -> None:

@@ -391,7 +391,7 @@ class TestFailures:
             assert here.client.stats.server == "down"
             assert len(await here.clock.run(here.client.expand(root, 2))) == 2
             assert here.client.stats.server == "up"
-            assert "1 warm prefixes" not in repr(here.client)  # its branches are warm too: nothing was forgotten
+            assert ", 0 warm tokens" not in repr(here.client)  # nothing was forgotten
 
     async def test_a_server_that_dies_in_the_middle_is_a_lost_server(self) -> None:
         async with site() as here, here.client.stream("q", ENDLESS) as stream:

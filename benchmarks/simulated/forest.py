@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ets_client._core.admission import Admission, Admitted
 from ets_client._core.limiter import Limits, Load
 from ets_client._core.ticket import Ticket
+from ets_client.prefix import Origin, Prefix
 
 from .cache import Segment
 from .server import Post
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 THINK = 0.01  # seconds between the last reply of a level and the next level
 LOADS_EVERY = 0.5
+UNBOUNDED = 1_000_000  # a limit from which on there is no admission at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ class Forest:
         seed: int = 0,
     ) -> None:
         self.server, self.shape, self.trees = server, shape, trees
-        self.admission = Admission(limits)
+        self.admission = Admission(
+            limits, kv_tokens=None if breadth_first or limits.most >= UNBOUNDED else server.cache.capacity
+        )
         self.limits: list[tuple[float, int]] = []
         self.latencies: list[float] = []
         self.finished: list[float] = []
@@ -81,7 +85,7 @@ class Forest:
         self._pushed: dict[Ticket, tuple[float, Segment, int, int]] = {}
         self._posts: dict[Post, tuple[Admitted, Ticket]] = {}
         self._levels: dict[int, list[Segment]] = {}
-        self._live: dict[int, int] = {}  # tokens that a started tree will need again, by the client's own count
+        self._roots: dict[int, Prefix] = {}
         self._open: dict[int, int] = {}
         self._calls: list[tuple[float, int, list[Segment], int]] = []
         self._tickets = 0
@@ -110,8 +114,7 @@ class Forest:
                 self.limits.append((round(self.server.now, 2), self.admission.limit))
                 if self._loads:
                     cache = self.server.cache
-                    kept = 0 if self._breadth_first else (sum(self._live.values()) + cache.private) / cache.capacity
-                    self.admission.observe(Load(self.server.now, self.server.waiting, cache.needed, kept))
+                    self.admission.observe(Load(self.server.now, self.server.waiting, cache.needed))
             self._admit()
         return self._result()
 
@@ -119,9 +122,22 @@ class Forest:
         warm = sum(part.tokens for part in node.path if part.resident)
         self._tickets += 1
         # Breadth first is what a plain queue does: by age alone, as if each expand were a tree of its own.
-        ticket = Ticket(n, self._tickets if self._breadth_first else tree, id(node.parent), warm)
+        ticket = Ticket(
+            n,
+            self._tickets if self._breadth_first else tree,
+            id(node.parent),
+            warm,
+            root=self._root(tree),
+            path=sum(part.tokens for part in node.path) - self.shape.root,
+            step=4 * self.shape.step if self.shape.exponential else self.shape.step,
+        )
         self._pushed[ticket] = self.server.now, node, tree, level
         self.admission.push(ticket)
+
+    def _root(self, tree: int) -> Prefix:
+        if tree not in self._roots:
+            self._roots[tree] = Prefix([tree] * self.shape.root, "", origin=Origin("simulated"))
+        return self._roots[tree]
 
     def _admit(self) -> None:
         while (admitted := self.admission.pop_ready(self.server.now)) is not None:
@@ -130,9 +146,6 @@ class Forest:
             post = Post(node, tuple(self._length() for _ in range(ticket.samples)))
             self._posts[post] = admitted, ticket
             self.server.submit(post)
-            tree = self._pushed[ticket][2]
-            if tree not in self._live:
-                self._live[tree] = self.shape.root
 
     def _length(self) -> int:
         if not self.shape.exponential:
@@ -147,7 +160,6 @@ class Forest:
         self.latencies.append(now - pushed)
         assert post.children is not None
         self._levels[tree] += post.children
-        self._live[tree] += sum(post.lengths)
         if self._breadth_first:
             self.admission.finish(ticket.tree)
         self._open[tree] -= 1
@@ -155,13 +167,10 @@ class Forest:
             return
         if level == self.shape.levels:
             self.finished.append(now)
-            self._live[tree] = 0
             if not self._breadth_first:
                 self.admission.finish(tree)
             return
         kept = self._random.sample(self._levels[tree], min(self.shape.kept, len(self._levels[tree])))
-        pruned = sum(node.tokens for node in self._levels[tree]) - sum(node.tokens for node in kept)
-        self._live[tree] -= pruned
         heapq.heappush(self._calls, (now + THINK, tree, kept, level + 1))
 
     def _result(self) -> Result:

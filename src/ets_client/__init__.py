@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .sampling import SamplingParams, SeedIgnoredWarning
     from .scores import LabelProbs, RewardScore, ScoreFailure
     from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
-    from .stats import ClientStats, ServerState
+    from .stats import ClientStats, ReuseShortfallWarning, ServerState
     from .streams import BranchStream, Delta, TextStream
     from .sync_streams import SyncBranchStream, SyncTextStream
     from .sync_tree import SyncTree
@@ -74,6 +74,7 @@ __all__ = [
     "RequestError",
     "RequestRejectedError",
     "RetryPolicy",
+    "ReuseShortfallWarning",
     "RewardScore",
     "SampleFailure",
     "SamplingParams",
@@ -122,7 +123,7 @@ _NAMES_OF = {
     "sampling": "SamplingParams SeedIgnoredWarning",
     "scores": "LabelProbs RewardScore ScoreFailure",
     "server_info": "ModelInfo ServerInfo ServerMetrics WorkerLoad",
-    "stats": "ClientStats ServerState",
+    "stats": "ClientStats ReuseShortfallWarning ServerState",
     "streams": "BranchStream Delta TextStream",
     "sync_streams": "SyncBranchStream SyncTextStream",
     "sync_tree": "SyncTree",

@@ -74,6 +74,8 @@ class Branch:
         usage: tokens of this sample.
         rid: request id of this sample in the server's log.
         logprobs: when they were asked for, else None.
+        predicted_cached_tokens: what ``usage.cached_tokens`` should have been, by the client's model of the server's
+            cache, as it was when the sample was sent; None when nobody predicted.
     """
 
     text: str
@@ -85,6 +87,7 @@ class Branch:
     usage: Usage
     rid: str
     logprobs: Logprobs | None = None
+    predicted_cached_tokens: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -113,7 +116,7 @@ class Expansion:
         prefix: what was expanded.
         branches: exactly ``n`` of them, whatever ``n`` is; with ``partial="return"`` those that ended.
         plan: how it was asked, and why, in one line.
-        warm_usage: tokens of the request that put the prefix into the cache first; zero when there was none.
+        warm_usage: tokens of requests without output that put the prefix into the cache; zero when there was none.
         seconds: from the call to the reply.
         sampling: all fields as they were sent. ``sampling.seed`` is the first branch's; branch ``i`` had ``seed + i``.
         failures: samples that did not end, with ``partial="return"``; they are missing in ``branches``.
@@ -129,7 +132,7 @@ class Expansion:
 
     @cached_property
     def usage(self) -> Usage:
-        """Tokens of all samples and of the request that warmed the prefix."""
+        """Tokens of all samples and of requests that only warmed the prefix."""
         return sum((branch.usage for branch in self.branches), start=self.warm_usage)
 
     def __len__(self) -> int:

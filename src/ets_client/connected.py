@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from pydantic import SecretStr
 
 from ._core.guard import check_admission, check_timeout
-from ._core.warmth import Warmth
 from ._engine.address import Address, EndpointAddress, FixedAddress, check_api_key
 from ._engine.caller import Caller
 from ._engine.connect import Connection, connect
@@ -125,7 +124,6 @@ class Connected:
         self._wanted_profile = profile
         self._checks_profile = profile is not None and options.get("check_profile", True)
         self._address = address
-        self._warmth = Warmth()
         self._transport = make_transport(
             connections=connections,
             keep_alive_seconds=keep_alive_seconds or _KEEP_ALIVE_SECONDS,
@@ -137,7 +135,7 @@ class Connected:
             options.get("retry") or RetryPolicy(),
             jitter=random.random,
             admin_key=check_api_key(_secret(options.get("admin_api_key"))),
-            on_gone=self._warmth.clear,
+            on_gone=self._forget_cache,
             observer=options.get("observer"),
         )
         self._caller = Caller(self._server)
@@ -150,7 +148,6 @@ class Connected:
             self._connection = await connect(
                 self._caller,
                 self._wanted_profile,
-                self._warmth,
                 self._timeout,
                 sampling=self._sampling,
                 admission=self._admission,
@@ -205,6 +202,10 @@ class Connected:
         connection = self._connection
         return self._server.stats(connection.admitter if connection is not None else None)
 
+    def _forget_cache(self) -> None:
+        if self._connection is not None:
+            self._connection.cache.clear()
+
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline.after(self._timeout if timeout is None else check_timeout(timeout))
 
@@ -224,7 +225,9 @@ class Connected:
 
     def __repr__(self) -> str:
         connection = self._connection
-        state = "closed" if connection is None else f"{connection.profile.name}, {len(self._warmth)} warm prefixes"
+        state = (
+            "closed" if connection is None else f"{connection.profile.name}, {connection.cache.tokens:,} warm tokens"
+        )
         return f"{type(self).__name__}({self._address.base_url}, {state})"
 
 

@@ -13,9 +13,10 @@ from ._engine.partly import expand_partly
 from .streams import BranchStream, TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Hashable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
     from typing import Any, TypeVar
 
+    from ._engine.admitter import Admitter
     from ._engine.connect import Connection
     from ._engine.deadline import Deadline
     from ._engine.expander import ExpandRequest
@@ -51,10 +52,13 @@ class PolicyCalls(ABC):
     @abstractmethod
     def _tree_of(self, prefix: Prefix) -> Hashable: ...
 
-    async def _in_turn(self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]) -> Expansion:
+    def _in_turn(self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]) -> Coroutine[Any, Any, Expansion]:
         admitter = self._ready().admitter
-        if admitter is None:
-            return await work
+        return work if admitter is None else self._after_turn(admitter, request, work)
+
+    async def _after_turn(
+        self, admitter: Admitter, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]
+    ) -> Expansion:
         try:
             turn = await admitter.turn(self._ticket(request), request.deadline)
         except BaseException:
@@ -84,7 +88,16 @@ class PolicyCalls(ABC):
     def _ticket(self, request: ExpandRequest) -> Ticket:
         # A deeper prefix is a warmer one: its parent was generated there.
         prefix = request.prefix
-        return Ticket(request.n, self._tree_of(prefix), family=prefix.fingerprint, warm=len(prefix))
+        root = prefix.root
+        return Ticket(
+            request.n,
+            self._tree_of(prefix),
+            family=prefix.fingerprint,
+            warm=len(prefix),
+            root=root,
+            path=len(prefix) - len(root),
+            step=request.limit.tokens,
+        )
 
     async def root(self, question: str, *, namespace: str | None = None) -> Prefix:
         """The root of a search: a question in the profile's prompt format, worked examples included.
@@ -128,8 +141,9 @@ class PolicyCalls(ABC):
     ) -> Expansion:
         """Sample ``n`` next steps after a prefix.
 
-        All samples go in one POST, each with its own request id. A prefix that the server does not hold yet is
-        prefilled once before them; concurrent expands that share a cold part wait for one prefill of it.
+        All samples go in one POST, each with its own request id. On a prefix that the server does not hold yet the
+        first sample goes alone, and the others when its first token shows that the prefix is cached; concurrent expands
+        that share a cold part wait for one sample that computes it. ``Expansion.plan`` tells what was done.
 
         Args:
             prefix: where to go on. Text and ids are made a root first.
@@ -156,12 +170,17 @@ class PolicyCalls(ABC):
         """
         connection, deadline = self._ready(), self._deadline(timeout)
         run = expand_partly if check_partial(partial) == "return" else Expander.expand
+        preparing = connection.prepare.step(prefix, n, sampling, logprobs, deadline)
+        return await self._run(self._expand(preparing, run, connection.expander))
 
-        async def work() -> Expansion:
-            request = await connection.prepare.step(prefix, n, sampling, logprobs, deadline)
-            return await self._in_turn(request, run(connection.expander, request))
-
-        return await self._run(work())
+    async def _expand(
+        self,
+        preparing: Coroutine[Any, Any, ExpandRequest],
+        run: Callable[[Expander, ExpandRequest], Coroutine[Any, Any, Expansion]],
+        expander: Expander,
+    ) -> Expansion:
+        request = await preparing
+        return await self._in_turn(request, run(expander, request))
 
     def expand_iter(
         self,
@@ -219,12 +238,8 @@ class PolicyCalls(ABC):
         Cancelling it stops the sample on the server in the background.
         """
         connection, deadline = self._ready(), self._deadline(timeout)
-
-        async def work() -> Expansion:
-            request = await connection.prepare.path(prefix, sampling, logprobs, deadline)
-            return await self._in_turn(request, connection.expander.expand(request))
-
-        return (await self._run(work()))[0]
+        preparing = connection.prepare.path(prefix, sampling, logprobs, deadline)
+        return (await self._run(self._expand(preparing, Expander.expand, connection.expander)))[0]
 
     def stream(
         self,

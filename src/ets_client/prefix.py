@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._core.shadow_tree import Node
+
 __all__ = ["Origin", "Prefix"]
 
 _MODULUS = (1 << 61) - 1
@@ -36,7 +38,7 @@ class Prefix:
     Two prefixes are equal when their token ids and their origin are, however they were cut into steps.
     """
 
-    __slots__ = ("_fingerprint", "_ids", "_length", "_origin", "_parent", "_text")
+    __slots__ = ("_fingerprint", "_ids", "_length", "_origin", "_parent", "_text", "held_at")
 
     def __init__(self, ids: Sequence[int], text: str, *, parent: Prefix | None = None, origin: Origin) -> None:
         """Not for users: ids given here are trusted to be inside the vocabulary."""
@@ -49,6 +51,8 @@ class Prefix:
         for token in self._ids:
             value = (value * _BASE + token + 1) % _MODULUS
         self._fingerprint: int = value
+        # Where a client's model of a server's cache found this path last; only PrefixTree knows whether that still holds.
+        self.held_at: Node | None = None
 
     def child(self, ids: Sequence[int], text: str) -> Prefix:
         """This path continued by one step.

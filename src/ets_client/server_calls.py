@@ -113,10 +113,10 @@ class ServerCalls(Connected):
             AuthenticationError: the server wants its admin key.
             RequestError: it does not answer.
         """
-        self._ready()
+        cache = self._ready().cache
         post = Outgoing("POST", f"/flush_cache?timeout={check_wait(wait):g}", lane="control", is_admin=True)
         await self._caller.call(lambda: post, bytes, self._deadline(None), wait + _SPARE_SECONDS)
-        self._warmth.clear()
+        cache.clear()
 
     async def abort(self, *rids: str) -> None:
         """Stop samples on the server. Each comes back as a branch whose end is ``aborted``, with what it had.

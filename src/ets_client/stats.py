@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
     from .errors import FailureKind
 
-__all__ = ["ClientStats", "ServerState"]
+__all__ = ["ClientStats", "ReuseShortfallWarning", "ServerState"]
+
+
+class ReuseShortfallWarning(UserWarning):
+    """A server computed more than 2 % of the prompt tokens again that it should have had in its cache.
+
+    Each client says it once. The message names the first token that was computed again, and text near it.
+    """
 
 
 class ServerState(StrEnum):
@@ -45,6 +52,9 @@ class ClientStats:
         requests: sent so far, resends, aborts and probes included.
         sent_bytes: bodies and headers of requests.
         received_bytes: bodies and headers of replies.
+        predicted_reuse: prompt tokens that the server should have found in its cache, by this client's model of
+            it; each prediction is made before its sample is sent. Of samples whose reuse the server told.
+        reuse_shortfall: of these, tokens that it computed nevertheless.
     """
 
     server: ServerState
@@ -65,6 +75,8 @@ class ClientStats:
     requests: int
     sent_bytes: int
     received_bytes: int
+    predicted_reuse: int = 0
+    reuse_shortfall: int = 0
 
     def __str__(self) -> str:
         rows: list[tuple[str, str]] = []

@@ -81,7 +81,13 @@ class _Opened:
         branch = None
         if part.sample is not None:
             branch = await self._branches.make(
-                request.prefix, request.sampling, request.limit, part.sample, part.logprobs, request.deadline
+                request.prefix,
+                request.sampling,
+                request.limit,
+                part.sample,
+                part.logprobs,
+                request.deadline,
+                stream.running(part.index),
             )
         self._part = None
         return part, branch

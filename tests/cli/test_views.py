@@ -48,7 +48,7 @@ def story() -> tuple[list[SearchEvent], SearchResult]:
     events.append(WidthAllocated(0, 1, (kept, ended)))
     leaf = tree.add(kept, branch(tree, kept, "The answer is 8"), -0.2, "8")
     events += [NodeAdded(0, leaf), LevelEnded(0, 2, (leaf,))]
-    result = SearchResult(QUESTION, "8", True, tree, 2, 4, Usage(9, 7, 4), 1.5, is_complete=True)
+    result = SearchResult(QUESTION, "8", True, tree, 2, 4, 0, Usage(9, 7, 4), Usage(), 1.5, "done")
     return [*events, SearchEnded(0, result)], result
 
 
@@ -77,7 +77,7 @@ def test_plain_lines_tell_start_levels_and_answer() -> None:
 def test_a_search_that_had_no_time_to_answer_is_not_called_wrong() -> None:
     console = screen()
     with PlainView(console) as view:
-        view.observe(SearchEnded(0, replace(story()[1], answer=None, is_correct=False, is_complete=False)))
+        view.observe(SearchEnded(0, replace(story()[1], answer=None, is_correct=False, why="seconds")))
     assert written(console) == "[1] answer none: unfinished, 1.5 s\n"
 
 

@@ -60,7 +60,7 @@ class TestFirstContact:
             assert paths[:3] == ["/model_info", "/v1/models", "/server_info"]
             assert paths[3:] == ["/tokenize", "/tokenize", "/detokenize"]  # the profile's check
             assert client.profile == load_profile("tiny")
-            assert repr(client) == "AsyncPolicyClient(http://127.0.0.1:30000, tiny, 0 warm prefixes)"
+            assert repr(client) == "AsyncPolicyClient(http://127.0.0.1:30000, tiny, 0 warm tokens)"
         assert repr(client) == "AsyncPolicyClient(http://127.0.0.1:30000, closed)"
 
     @pytest.mark.parametrize(("has_template", "words"), [(True, "chat template"), (False, "plain text")])
@@ -112,46 +112,56 @@ class TestExpand:
         assert [branch.rid for branch in expansion] == body["rid"]
         assert [request.url.path for request in server.requests] == ["/generate"]
 
-    async def test_a_cold_prefix_is_prefilled_once_before_the_batch(
+    async def test_the_first_sample_of_a_cold_prefix_goes_alone(
         self, server: FakeServer, client: AsyncPolicyClient
     ) -> None:
         root = await client.root(QUESTION)
         expansion = await client.expand(root, n=4)
-        prefill, batch = server.bodies("/generate")
-        assert prefill["sampling_params"] == [{"max_new_tokens": 0}]
-        assert prefill["input_ids"] == [root.token_ids]
-        assert len(batch["rid"]) == 4
-        assert not set(prefill["rid"]) & set(batch["rid"])
-        assert expansion.warm_usage == Usage(len(root), len(root) - 1, 0)
+        leader, batch = server.bodies("/generate")
+        assert leader["stream"] is True
+        assert leader["input_ids"] == [root.token_ids]
+        wanted = {"max_new_tokens": 32, "temperature": 1.0, "stop": ["\n\n"]}
+        assert leader["sampling_params"] == [wanted | {"stream_interval": 33}]
+        assert batch["sampling_params"] == [wanted] * 3
+        assert [branch.rid for branch in expansion] == leader["rid"] + batch["rid"]
+        assert expansion.plan == "the first sample computes 46 cold tokens, then one batch of 3"
+        assert expansion.warm_usage == Usage()
         await client.expand(root, n=4)
-        assert len(server.prefills) == 1
+        assert len(server.leaders) == 1
 
-    async def test_concurrent_expands_of_one_cold_root_make_one_prefill(
+    async def test_concurrent_expands_of_one_cold_root_have_one_leader(
         self, server: FakeServer, client: AsyncPolicyClient
     ) -> None:
         root = await client.root(QUESTION)
         expansions = await asyncio.gather(*(client.expand(root, n=2) for _ in range(10)))
-        assert (len(server.prefills), len(server.batches)) == (1, 10)
-        assert sum(expansion.warm_usage.prompt_tokens for expansion in expansions) == len(root)
+        assert (len(server.leaders), len(server.batches)) == (1, 11)
+        assert [len(expansion) for expansion in expansions] == [2] * 10
+        plans = [expansion.plan for expansion in expansions]
+        assert (
+            plans
+            == ["the first sample computes 46 cold tokens, then the other one"]
+            + ["one batch of 2: the prefix is warm"] * 9
+        )
 
-    async def test_a_prefill_that_fails_hands_over(self, server: FakeServer, client: AsyncPolicyClient) -> None:
+    async def test_a_leader_that_fails_hands_over(self, server: FakeServer, client: AsyncPolicyClient) -> None:
         root = await client.root(QUESTION)
         server.overrides["/generate"] = [httpx.Response(400, json={"error": "no"})]
         results = await asyncio.gather(*(client.expand(root, n=2) for _ in range(3)), return_exceptions=True)
         assert sorted(type(result).__name__ for result in results) == ["Expansion", "Expansion", "RequestRejectedError"]
-        assert len(server.prefills) == 2
+        assert len(server.leaders) == 2
 
-    async def test_a_prefill_that_is_cancelled_hands_over(self, server: FakeServer, client: AsyncPolicyClient) -> None:
+    async def test_a_leader_that_is_cancelled_hands_over(self, server: FakeServer, client: AsyncPolicyClient) -> None:
         root = await client.root(QUESTION)
         server.open.clear()
         leader, other = (asyncio.create_task(client.expand(root, n=2)) for _ in range(2))
-        await eventually(lambda: len(server.prefills) == 1)
+        await eventually(lambda: len(server.leaders) == 1)
         leader.cancel()
-        await eventually(lambda: len(server.prefills) == 2)
+        await eventually(lambda: len(server.leaders) == 2)
+        await eventually(lambda: server.aborted == server.dropped == set(server.leaders[0]["rid"]))
         server.open.set()
         assert len(await other) == 2
         assert leader.cancelled()
-        await eventually(lambda: server.aborted == server.dropped != set())
+        assert len(server.leaders) == 2
 
     async def test_a_childs_ids_are_its_parents_and_its_steps(
         self, server: FakeServer, client: AsyncPolicyClient
@@ -241,7 +251,7 @@ class TestExpand:
         root = await client.root(QUESTION)
         expansion = await client.expand(root, n=3)
         assert expansion[0].usage == Usage(len(root), len(root) - 1, 2)
-        assert expansion.usage.prompt_tokens == 4 * len(root)
+        assert expansion.usage.prompt_tokens == 3 * len(root)
         assert expansion.seconds > 0
 
     async def test_a_namespace_is_kept_by_a_whole_tree(self, server: FakeServer, client: AsyncPolicyClient) -> None:
@@ -250,8 +260,8 @@ class TestExpand:
         await client.expand(child, n=2)
         assert [set(body["extra_key"]) for body in server.bodies("/generate")] == [{"tree-1"}] * 3
         await client.expand(await client.root(QUESTION), n=2)
-        assert len(server.prefills) == 2
-        assert "extra_key" not in server.prefills[-1]
+        assert len(server.leaders) == 2
+        assert "extra_key" not in server.leaders[-1]
 
     async def test_siblings_have_their_own_seeds_in_order(self, server: FakeServer, client: AsyncPolicyClient) -> None:
         with pytest.warns(SeedIgnoredWarning):
@@ -437,11 +447,11 @@ class TestFailures:
         await client.expand(root, n=2)
         server.overrides["/generate"] = [httpx.ReadError("reset")]
         await client.expand(root, n=2)  # one connection broke; the server is there
-        assert len(server.prefills) == 1
+        assert (len(server.leaders), len(server.prefills)) == (1, 0)
         server.overrides["/generate"] = [httpx.ReadError("reset")]
         server.overrides["/model_info"] = [httpx.ConnectError("refused")]
         await client.expand(root, n=2)  # the batch is sent again only after its prefix
-        assert len(server.prefills) == 2
+        assert (len(server.leaders), len(server.prefills)) == (1, 1)
 
     async def test_a_deadline_tells_of_its_attempts_and_stops_the_samples(
         self, server: FakeServer, client: AsyncPolicyClient
@@ -500,8 +510,8 @@ class TestCancellation:
             steps += 1
         assert len(await task) == 3
         assert steps > 5
-        for kind in (server.prefills, server.batches):
-            assert server.dropped & {rid for body in kind for rid in body["rid"]}
+        for size in (1, 2):
+            assert server.aborted & {rid for body in server.batches if len(body["rid"]) == size for rid in body["rid"]}
         assert len(await client.expand(QUESTION, n=3)) == 3
 
     async def test_cancelling_one_expand_leaves_the_others_alone(
@@ -601,7 +611,7 @@ class TestEndpointFile:
                 await client.expand(root, n=2)
                 assert repr(client).startswith("AsyncPolicyClient(http://127.0.0.1:30002, tiny")
         assert len(new.batches) == 2
-        assert len(old.batches) == 2
+        assert len(old.batches) == 3
 
     async def test_the_profile_of_the_server_is_taken(self, server: FakeServer, tmp_path: Path) -> None:
         path = moved(tmp_path / "e.json", 30000, profile="tiny")
@@ -646,7 +656,7 @@ class TestServer:
         await client.expand(root, n=2)
         await client.flush_cache()
         await client.expand(root, n=2)
-        assert len(server.prefills) == 2
+        assert len(server.leaders) == 2
 
     async def test_a_busy_server_flushes_nothing(self, server: FakeServer, client: AsyncPolicyClient) -> None:
         root = await client.root(QUESTION)
@@ -655,7 +665,7 @@ class TestServer:
         with pytest.raises(RequestRejectedError, match="Flush cache failed"):
             await client.flush_cache()
         await client.expand(root, n=2)
-        assert len(server.prefills) == 1
+        assert len(server.leaders) == 1
 
 
 CALLS: dict[str, Call] = {

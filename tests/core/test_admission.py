@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ets_client._core.admission import Admission, Admitted
-from ets_client._core.limiter import Busy, Limits, Load
+from ets_client._core.limiter import Busy, Limits
 from ets_client._core.ticket import Ticket
+from ets_client.prefix import Origin, Prefix
 
 
 def test_samples_take_permits_and_give_them_back() -> None:
@@ -116,16 +117,18 @@ def test_it_learns_from_samples_and_from_refusals() -> None:
 
 
 def test_while_started_trees_fill_the_cache_no_other_starts_and_the_limit_stays() -> None:
-    admission = Admission(Limits(first=32))
-    admission.push(Ticket(4, "a"))
-    assert admission.pop_ready(0.0) is not None
-    admission.push(Ticket(4, "b"))
-    admission.observe(Load(0.0, 0, 0.5, kept=1.5))
+    admission = Admission(Limits(first=32), kv_tokens=200)
+    first, second = (Ticket(4, name, root=Prefix(range(100), "", origin=Origin("t")), step=10) for name in "ab")
+    admission.push(first)
+    admitted = admission.pop_ready(0.0)
+    assert admitted is not None
+    admission.push(second)
     assert (admission.pop_ready(0.0), admission.limit) == (None, 32)
     admission.push(Ticket(4, "a"))
     assert admission.pop_ready(0.0) is not None
-    admission.observe(Load(0.0, 0, 0.5, kept=0.5))
-    assert admission.pop_ready(0.0) is not None
+    admission.done(admitted, first, 1.0, samples=4, tokens=40)
+    admission.finish("a")
+    assert admission.pop_ready(1.0) is not None
 
 
 def test_a_sample_that_took_no_time_teaches_nothing() -> None:

@@ -136,6 +136,28 @@ def test_samples_without_tokens_say_nothing() -> None:
     assert turn(limiter, 2.0, seconds=1.0) == 32
 
 
+def test_it_begins_at_the_servers_native_batch_and_stays_there_for_a_while() -> None:
+    server, limiter = Server(0.001, 0.0001, 2000), Limiter(Limits.around(512))
+    server.run(limiter, 30 * TOKENS * server.fixed)
+    assert limiter.limit == 512
+    limiter.observe(Busy(server.now))
+    assert limiter.limit == int(512 * 0.7)
+
+
+def test_a_native_batch_that_is_far_from_the_knee_is_left_in_the_end() -> None:
+    server, limiter = Server(0.02, 0.0001, 2000), Limiter(Limits.around(64))
+    server.run(limiter, 200)
+    assert limiter.limit > 128
+
+
+@pytest.mark.parametrize(
+    ("batch", "first", "most"), [(None, 32, 4096), (1, 4, 4096), (256, 256, 4096), (8192, 8192, 16384)]
+)
+def test_bounds_follow_the_native_batch(batch: int | None, first: int, most: int) -> None:
+    limits = Limits.around(batch)
+    assert (limits.first, limits.most) == (first, most)
+
+
 def test_it_does_not_grow_while_the_application_asks_for_less_than_half() -> None:
     server, limiter = Server(0.01, 0.0001, 1000, demand=15), Limiter(Limits(first=32))
     server.run(limiter, 60)

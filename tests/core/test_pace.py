@@ -37,6 +37,24 @@ def test_one_alone_after_a_burst_gets_what_the_burst_took() -> None:
     assert pace.limit(STEP, 1, 0) == 4.0
 
 
+def test_what_was_lost_in_a_crowd_is_missed_soon_after_the_crowd_has_gone() -> None:
+    pace = Pace(0.001)
+    for _ in range(300):
+        pace.took(STEP, 300, 1.0)
+    for _ in range(5):
+        pace.took(STEP, 1, 0.9)
+        assert 3.9 < pace.limit(STEP, 300, 0) < 4.5
+
+
+@given(alone=st.integers(0, 1000))
+def test_a_crowd_that_is_long_ago_counts_no_more_than_how_slow_it_was(alone: int) -> None:
+    pace = Pace(0.0)
+    pace.took(STEP, 300, 3.0)
+    for _ in range(alone):
+        pace.took(STEP, 1, 0.01)
+    assert pace.limit(STEP, 300, 0) >= 11.9
+
+
 def test_a_long_prompt_gets_time_too() -> None:
     pace = Pace(0.001)
     pace.took(STEP, 1, 1.0)
@@ -73,3 +91,11 @@ def test_a_limit_is_finite_and_never_under_the_least(
     for tokens, others, seconds in seen:
         pace.took(Work(1, tokens), others, seconds)
     assert least <= pace.limit(Work(1, asked), in_flight, tries) < float("inf")
+
+
+def test_what_is_expected_is_the_slowest_pace_seen_and_unknown_before() -> None:
+    pace = Pace(1.0)
+    assert pace.expected(Work(1, 1), 1) is None
+    pace.took(Work(1, 9), 1, 20.0)
+    assert pace.expected(Work(1, 1, 160), 1) == 2.0 * 12
+    assert pace.limit(Work(1, 1, 160), 1, 0) == 4 * 2.0 * 12

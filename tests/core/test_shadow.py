@@ -79,20 +79,13 @@ def test_prefixes_that_end_in_one_page_take_turns_in_being_known() -> None:
     assert shadow.warm_length(PROMPT.child([1, 2], "").child([3, 4, 5, 6], "").child([7], "")) == 24
 
 
-def test_logprobs_of_the_prompt_are_computed_again() -> None:
+def test_namespaces_share_nothing() -> None:
     shadow = shadow_of()
     run(shadow, PROMPT)
-    assert shadow.begin(PROMPT, most=5).predicted == 5
-    assert shadow.begin(PROMPT, most=50).predicted == 19
-
-
-def test_namespaces_and_adapters_share_nothing() -> None:
-    shadow = shadow_of()
-    run(shadow, PROMPT)
-    assert shadow.warm_length(root(PROMPT.token_ids, namespace="other")) == 0
-    assert shadow.warm_length(PROMPT, "lora") == 0
-    shadow.finish(shadow.begin(PROMPT, adapter="lora"), [])
-    assert shadow.warm_length(PROMPT, "lora") == 19
+    other = root(PROMPT.token_ids, namespace="other")
+    assert shadow.warm_length(other) == 0
+    run(shadow, other)
+    assert shadow.warm_length(other) == 19
     assert shadow.stats.tokens == 40
 
 
@@ -240,7 +233,7 @@ def test_a_flush_empties_it_and_what_ran_through_it_teaches_nothing() -> None:
     shadow.clear()
     shadow.prefilled(samples[0], 0)
     shadow.grown(samples[0], 100)
-    assert shadow.finish(samples[0], [1, 2], 0) == Reuse(19, 0)
+    assert shadow.finish(samples[0], [1, 2], 0) == Reuse(19, None)
     shadow.lost(samples[1])
     assert shadow.stats == shadow_of().stats
 
@@ -377,3 +370,17 @@ class NaiveMachine(RuleBasedStateMachine):
 
 TestNaive = NaiveMachine.TestCase
 TestNaive.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_sample_that_is_forgone_is_not_waited_for_and_teaches_all_the_same() -> None:
+    shadow = shadow_of()
+    sample = shadow.begin(PROMPT)
+    assert shadow.computing(PROMPT) is not None
+    shadow.forgo(sample)
+    assert shadow.computing(PROMPT) is None
+    shadow.prefilled(sample)
+    assert shadow.warm_length(PROMPT) == 19
+    shadow.clear()
+    other = shadow.begin(PROMPT)
+    shadow.forgo(sample)  # of the cache before
+    assert shadow.computing(PROMPT) == (other, 19)

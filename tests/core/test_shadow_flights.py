@@ -14,7 +14,7 @@ def test_the_owner_found_shares_more_than_any_other(
     page: int, prompts: list[tuple[list[int], bool]], wanted: list[int]
 ) -> None:
     flights: Flights[int] = Flights(page)
-    nodes = [flights.add(root(ids), None, place) for place, (ids, _) in enumerate(prompts)]
+    nodes = [flights.add(root(ids), place) for place, (ids, _) in enumerate(prompts)]
     for place, (_, is_done) in enumerate(prompts):
         node = nodes[place]
         if is_done and node is not None:
@@ -28,7 +28,7 @@ def test_the_owner_found_shares_more_than_any_other(
         )
 
     longest = max(map(shared, flying), default=0)
-    found = flights.longest(root(wanted), None)
+    found = flights.longest(root(wanted))
     if longest == 0:
         assert found is None
     else:
@@ -39,25 +39,27 @@ def test_the_owner_found_shares_more_than_any_other(
 
 def test_of_equal_prompts_the_first_is_found_until_it_is_done() -> None:
     flights: Flights[str] = Flights(1)
-    one = flights.add(root([1, 2]), None, "one")
-    two = flights.add(root([1, 2]), None, "two")
+    one = flights.add(root([1, 2]), "one")
+    two = flights.add(root([1, 2]), "two")
     assert one is not None
     assert one is two
-    assert flights.longest(root([1, 2, 3]), None) == ("one", 2)
+    assert flights.longest(root([1, 2, 3])) == ("one", 2)
     flights.remove(one, "one")
-    assert flights.longest(root([1, 2, 3]), None) == ("two", 2)
+    assert flights.longest(root([1, 2, 3])) == ("two", 2)
 
 
-def test_adapters_share_no_flight() -> None:
+def test_namespaces_share_no_flight() -> None:
     flights: Flights[str] = Flights(1)
-    flights.add(root([1, 2]), "lora", "one")
-    assert flights.longest(root([1, 2]), None) is None
-    assert flights.longest(root([1, 2]), "lora") == ("one", 2)
+    assert not flights
+    flights.add(root([1, 2], namespace="a"), "one")
+    assert flights
+    assert flights.longest(root([1, 2])) is None
+    assert flights.longest(root([1, 2], namespace="a")) == ("one", 2)
 
 
 def test_where_prompts_part_the_older_one_is_found() -> None:
     flights: Flights[str] = Flights(1)
-    flights.add(root([1, 2, 3]), None, "one")
-    flights.add(root([1, 2, 4]), None, "two")
-    assert flights.longest(root([1, 2, 5]), None) == ("one", 2)
-    assert flights.longest(root([1, 2, 4]), None) == ("two", 3)
+    flights.add(root([1, 2, 3]), "one")
+    flights.add(root([1, 2, 4]), "two")
+    assert flights.longest(root([1, 2, 5])) == ("one", 2)
+    assert flights.longest(root([1, 2, 4])) == ("two", 3)

@@ -22,7 +22,7 @@ def test_the_least_recently_used_comes_first_however_late_it_was_used(offered: l
         order.offer(leaves[place])
     assert len(order) == 6
     for place in used:
-        tree.match(root([place]), None, 1)
+        tree.match(root([place]), 1)
     assert [order.pop() for _ in range(7)] == [*(leaves[place] for place in used), None]
 
 

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 PAGES = st.sampled_from([1, 2, 3])
 STEPS = st.lists(st.lists(st.integers(0, 2), max_size=4), min_size=1, max_size=4)
-ADAPTERS = st.sampled_from([None, "lora"])
-SEQUENCES = st.lists(st.tuples(STEPS, ADAPTERS, st.lists(st.integers(0, 2), max_size=4)), max_size=10)
+SEQUENCES = st.lists(st.tuples(STEPS, st.lists(st.integers(0, 2), max_size=4)), max_size=10)
 
 
 def path(steps: list[list[int]]) -> Prefix:
@@ -32,48 +31,48 @@ def common(one: list[int], two: list[int], page: int) -> int:
     return length // page * page
 
 
-@given(PAGES, SEQUENCES, STEPS, ADAPTERS)
+@given(PAGES, SEQUENCES, STEPS)
 def test_a_prefix_reaches_as_far_as_the_longest_sequence_shares_with_it_however_it_is_cut(
-    page: int, sequences: list[tuple[list[list[int]], str | None, list[int]]], wanted: list[list[int]], asks: str | None
+    page: int, sequences: list[tuple[list[list[int]], list[int]]], wanted: list[list[int]]
 ) -> None:
     tree = PrefixTree(page)
-    held: list[tuple[str | None, list[int]]] = []
-    for steps, adapter, tail in sequences:
-        node = tree.insert(path(steps), adapter, tail)
+    held: list[list[int]] = []
+    for steps, tail in sequences:
+        node = tree.insert(path(steps), tail)
         ids = path(steps).token_ids + tail
-        held.append((adapter, ids[: len(ids) // page * page]))
-        assert node.end == len(held[-1][1])
+        held.append(ids[: len(ids) // page * page])
+        assert node.end == len(held[-1])
     ids = path(wanted).token_ids
-    longest = max([common(ids, each, page) for adapter, each in held if adapter == asks], default=0)
-    assert tree.reach(path(wanted), asks)[1] == longest
-    assert tree.match(path(wanted), asks, longest).end == longest
-    pieces = {(adapter, *each[:cut]) for adapter, each in held for cut in range(page, len(each) + 1, page)}
+    longest = max([common(ids, each, page) for each in held], default=0)
+    assert tree.reach(path(wanted))[1] == longest
+    assert tree.match(path(wanted), longest).end == longest
+    pieces = {tuple(each[:cut]) for each in held for cut in range(page, len(each) + 1, page)}
     assert tree.tokens == len(pieces) * page
 
 
 @given(PAGES, SEQUENCES)
 def test_a_tree_whose_leaves_are_all_removed_is_as_new(
-    page: int, sequences: list[tuple[list[list[int]], str | None, list[int]]]
+    page: int, sequences: list[tuple[list[list[int]], list[int]]]
 ) -> None:
     tree = PrefixTree(page)
-    for steps, adapter, tail in sequences:
-        node = tree.insert(path(steps), adapter, tail)
+    for steps, tail in sequences:
+        node = tree.insert(path(steps), tail)
         while node.parent is not None and not node.children:
             node = tree.remove(node)
-    for steps, adapter, _ in sequences:
-        node, _ = tree.reach(path(steps), adapter)
+    for steps, _ in sequences:
+        node, _ = tree.reach(path(steps))
         while node.children:
             (node, *_) = node.children.values()
         while node.parent is not None and not node.children:
             node = tree.remove(node)
-    assert all(tree.reach(path(steps), adapter)[1] == 0 for steps, adapter, _ in sequences)
+    assert all(tree.reach(path(steps))[1] == 0 for steps, _ in sequences)
     assert (tree.tokens, tree.nodes) == (0, 0)
 
 
 def test_a_match_ends_at_most_where_it_is_told_to() -> None:
     tree = PrefixTree(1)
     tree.insert(root([1, 2, 3, 4]))
-    assert tree.match(root([1, 2, 3, 4]), None, 2).end == 2
+    assert tree.match(root([1, 2, 3, 4]), 2).end == 2
     assert (tree.tokens, tree.nodes) == (4, 2)
 
 

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ets_client._core.sharing import cold_parts
-from ets_client._core.warmth import Warmth
 from tests.fakes import root
 
 if TYPE_CHECKING:
@@ -47,13 +46,11 @@ def test_siblings_with_long_steps_are_computed_themselves() -> None:
 
 
 def test_what_is_warm_is_not_computed() -> None:
-    warmth, parent = Warmth(), root(range(1000))
+    parent = root(range(1000))
     siblings = steps(parent, 8, 30)
-    warmth.add(parent)
-    assert cold_parts(siblings, 2, warmth.length) == []
+    assert cold_parts(siblings, 2, lambda _: 1000) == []
     longer = steps(parent, 2, 400)
-    warmth.add(longer[0])
-    assert cold_parts(longer, 2, warmth.length) == [longer[1]]
+    assert cold_parts(longer, 2, lambda prefix: 1400 if prefix is longer[0] else 1000) == [longer[1]]
 
 
 def test_the_same_path_given_twice_is_computed_once() -> None:

@@ -4,11 +4,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pytest
 
 from ets_client import EndReason, SamplingParams, Usage
 from ets_client._core.limits import StepLimit
-from ets_client._core.warmth import Warmth
 from ets_client._engine.branches import BranchMaker, usage_of
 from ets_client._engine.deadline import Deadline
 from ets_client._engine.tokenizers import ServerTokenizer
@@ -30,8 +28,7 @@ async def detokenize(request: HttpRequest) -> HttpReply:
 class Bench:
     def __init__(self, questions: int = 0) -> None:
         self.rig = Rig(*[detokenize] * questions)
-        self.warmth = Warmth()
-        self.maker = BranchMaker(ServerTokenizer(self.rig.caller, 60), self.warmth)
+        self.maker = BranchMaker(ServerTokenizer(self.rig.caller, 60))
 
     async def make(self, *arguments: Any, stop: str = "\n\n", **meta: Any) -> Branch:
         one = msgspec.convert(sample("r", *arguments, **meta), WireSample)
@@ -50,12 +47,9 @@ async def test_the_text_of_a_token_is_asked_for_once_in_a_makers_life() -> None:
     assert [json.loads(request.body)["tokens"] for request in bench.rig.transport.requests] == [[300]]
 
 
-@pytest.mark.parametrize(("ids", "warm"), [((97, 98), 5), ((), 0)])
-async def test_an_aborted_sample_warms_what_it_computed(ids: tuple[int, ...], warm: int) -> None:
-    bench = Bench()
-    branch = await bench.make(ids, ABORT)
-    assert branch.end is EndReason.ABORTED
-    assert bench.warmth.length(branch.prefix) == warm
+async def test_an_aborted_sample_is_a_branch_of_what_it_had() -> None:
+    branch = await Bench().make((97, 98), ABORT)
+    assert (branch.end, branch.token_ids, branch.predicted_cached_tokens) == (EndReason.ABORTED, (97, 98), None)
 
 
 async def test_a_stop_string_inside_a_longer_token_is_found_in_the_whole_text() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from ets_client import RetryPolicy
 from ets_client._core.limits import StepLimit
-from ets_client._core.warmth import Warmth
 from ets_client._engine.deadline import Deadline
 from ets_client._engine.expander import Expander, ExpandRequest
 from ets_client._engine.tokenizers import ServerTokenizer
@@ -58,14 +57,14 @@ async def steps(count: int) -> None:
 
 
 async def expand(rig: Rig) -> None:
-    expander = Expander(rig.caller, ServerTokenizer(rig.caller, None), Warmth(), streams_increments=False)
+    expander = Expander(rig.caller, ServerTokenizer(rig.caller, None), rig.cache, streams_increments=False)
     limit = StepLimit(8, "step")
     request = ExpandRequest(root([97, 98, 99]), 3, SamplingParams(max_new_tokens=8), limit, None, Deadline(None, 0.0))
     await expander.expand(request)
 
 
 async def stream(rig: Rig) -> None:
-    expander = Expander(rig.caller, ServerTokenizer(rig.caller, None), Warmth(), streams_increments=False)
+    expander = Expander(rig.caller, ServerTokenizer(rig.caller, None), rig.cache, streams_increments=False)
     limit = StepLimit(8, "step")
     request = ExpandRequest(root([97, 98, 99]), 3, SamplingParams(max_new_tokens=8), limit, None, Deadline(None, 0.0))
     parts = await expander.open(request, every_token=True)

@@ -15,7 +15,6 @@ from ets_client import (
     ServerFaultError,
     load_profile,
 )
-from ets_client._core.warmth import Warmth
 from ets_client._engine.connect import Connection, connect
 from ets_client.profiles import CompletionPrompt, ServerChatPrompt, Steps
 from tests.fakes import MODEL_INFO, MODELS, SERVER_INFO, Rig, reply
@@ -31,7 +30,7 @@ FACTS = (reply(MODEL_INFO), reply(MODELS), reply(SERVER_INFO))
 
 async def meet(*script: Entry, profile: Any = PROFILE) -> tuple[Connection, Rig]:
     rig = Rig(*script, policy=RetryPolicy(attempts=1))
-    return await connect(rig.caller, profile, Warmth(), 60, sampling=SamplingParams()), rig
+    return await connect(rig.caller, profile, 60, sampling=SamplingParams()), rig
 
 
 async def test_first_contact_asks_three_questions_on_the_control_lane() -> None:
@@ -52,7 +51,7 @@ async def test_a_profile_may_be_given_by_name() -> None:
 async def test_an_unknown_profile_is_refused_before_anything_is_sent() -> None:
     rig = Rig()
     with pytest.raises(ConfigurationError, match="no profile 'none'"):
-        await connect(rig.caller, "none", Warmth(), 60, sampling=SamplingParams())
+        await connect(rig.caller, "none", 60, sampling=SamplingParams())
     assert rig.transport.requests == []
 
 

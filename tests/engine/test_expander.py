@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ets_client import DeadlineExceededError, EndReason, Expansion, LogprobOptions, RequestError, SamplingParams, Usage
+from ets_client import (
+    DeadlineExceededError,
+    EndReason,
+    Expansion,
+    LogprobOptions,
+    RequestError,
+    RequestRejectedError,
+    SamplingParams,
+    Usage,
+)
 from ets_client._core.limits import StepLimit
-from ets_client._core.warmth import Warmth
 from ets_client._engine.deadline import Deadline
 from ets_client._engine.expander import Expander, ExpandRequest
 from ets_client._engine.tokenizers import ServerTokenizer
-from tests.fakes import Clock, FakeTransport, Rig, events, never, reply, root, sample, text_of
+from ets_client._transport.base import TransportError
+from tests.fakes import Clock, FakeStream, FakeTransport, Rig, events, eventually, never, reply, root, sample, text_of
 
 if TYPE_CHECKING:
     from ets_client import Prefix
@@ -28,13 +37,13 @@ class Bench:
     """An expander with a transport that follows a script, on a server that holds the prefix already."""
 
     def __init__(self, *script: Entry, warm: Prefix | None = ROOT) -> None:
-        rig = Rig(*script)
+        self.rig = rig = Rig(*script)
         self.transport: FakeTransport = rig.transport
         self.caller = rig.caller
-        self.warmth = Warmth()
+        self.cache = rig.cache
         if warm is not None:
-            self.warmth.add(warm)
-        self.expander = Expander(rig.caller, ServerTokenizer(rig.caller, 60), self.warmth, streams_increments=False)
+            self.cache.saw(warm)
+        self.expander = Expander(rig.caller, ServerTokenizer(rig.caller, 60), self.cache, streams_increments=False)
 
     async def expand(self, n: int = 2, sampling: SamplingParams = STEP, **changes: Any) -> Expansion:
         return await self.expander.expand(self._request(n, sampling, **changes))
@@ -46,6 +55,10 @@ class Bench:
         fields: dict[str, Any] = {"prefix": ROOT, "logprobs": None, "deadline": Deadline(None, 0.0)}
         limit = StepLimit(sampling.max_new_tokens or 0, "step")
         return ExpandRequest(n=n, sampling=sampling, limit=limit, **(fields | changes))
+
+
+def leader(rid: str) -> HttpReply:
+    return reply(events(sample(rid) | {"index": 0}))
 
 
 def samples(*each: dict[str, Any]) -> HttpReply:
@@ -67,12 +80,83 @@ async def test_a_warm_prefix_is_one_request() -> None:
     assert expansion.warm_usage == Usage()
 
 
-async def test_a_cold_prefix_is_computed_before_the_batch() -> None:
+async def test_on_a_cold_prefix_the_first_sample_streams_alone() -> None:
+    bench = Bench(leader("a"), samples(sample("b"), sample("c")), detokenize, warm=None)
+    expansion = await bench.expand(3)
+    first, others = bench.transport.body(0), bench.transport.body(1)
+    assert (first["input_ids"], first["stream"]) == ([ROOT.token_ids], True)
+    assert [one["stream_interval"] for one in first["sampling_params"]] == [21]
+    assert (others["input_ids"], others.get("stream")) == ([ROOT.token_ids] * 2, None)
+    assert [branch.rid for branch in expansion] == ["a", "b", "c"]
+    assert [branch.predicted_cached_tokens for branch in expansion] == [0, 19, 19]
+    assert expansion.plan == "the first sample computes 19 cold tokens, then one batch of 2"
+
+
+async def test_the_others_go_at_the_first_token_and_not_at_the_end() -> None:
+    end = asyncio.Event()
+    begun = sample("a", (97,)) | {"index": 0}
+    begun["meta_info"]["finish_reason"] = None
+    bench = Bench(samples(sample("b")), detokenize, warm=None)
+    ended = events(sample("a") | {"index": 0})
+    bench.transport.stream_script = [FakeStream(events(begun, is_done=False), end, ended)]
+    task = asyncio.create_task(bench.expand(2))
+    await eventually(lambda: len(bench.transport.requests) == 2)
+    end.set()
+    assert [branch.rid for branch in await task] == ["a", "b"]
+
+
+async def test_seeds_and_order_are_those_of_one_batch() -> None:
+    bench = Bench(leader("a"), samples(sample("b"), sample("c")), detokenize, warm=None)
+    await bench.expand(3, STEP.model_copy(update={"seed": 7}))
+    sent = [one for place in (0, 1) for one in bench.transport.body(place)["sampling_params"]]
+    assert [one["sampling_seed"] for one in sent] == [7, 8, 9]
+
+
+async def test_a_leader_that_was_aborted_in_the_queue_hands_over_to_the_next_sample() -> None:
+    gone = {"index": 0, "text": "", "meta_info": {"id": "a", "finish_reason": {"type": "abort", "message": "Abort"}}}
+    bench = Bench(reply(events(gone)), leader("b"), samples(sample("c")), detokenize, warm=None)
+    expansion = await bench.expand(3)
+    assert [branch.end for branch in expansion] == [EndReason.ABORTED, EndReason.DELIMITER, EndReason.DELIMITER]
+    assert [branch.predicted_cached_tokens for branch in expansion] == [0, 0, 19]
+
+
+@pytest.mark.parametrize("status", [400, 503, 500])
+async def test_a_failure_inside_a_leaders_stream_is_the_error_it_would_be_without(status: int) -> None:
+    finish = {"type": "abort", "message": "no room", "status_code": status}
+    failed = reply(events(sample("a", (), finish) | {"index": 0}))
+    bench = Bench(failed, leader("a"), samples(sample("b")), detokenize, warm=None)
+    if status == 400:
+        with pytest.raises(RequestRejectedError, match="no room"):
+            await bench.expand(2)
+        assert len(bench.transport.requests) == 1
+    else:
+        assert len(await bench.expand(2)) == 2
+
+
+async def test_a_leader_whose_stream_breaks_is_sent_again() -> None:
+    broken = TransportError("reset", was_sent=True)
+    begun = sample("a", (97,)) | {"index": 0}
+    begun["meta_info"]["finish_reason"] = None
+    bench = Bench(warm=None)
+    bench.rig.server.gate.has_answered = bench.transport.answers_probes = True
+    bench.transport.stream_script = [
+        FakeStream(events(begun, is_done=False), broken),
+        FakeStream(events(sample("a") | {"index": 0})),
+    ]
+    (branch,) = await bench.expand(1, STEP.model_copy(update={"stop": None}))
+    assert branch.rid == "a"
+    assert all(stream.is_closed for stream in bench.transport.streams)
+
+
+async def test_a_batch_on_a_server_that_was_lost_is_sent_after_its_prefix() -> None:
     warmed = sample("w", (), {"type": "length", "length": 0}, 20)
-    bench = Bench(samples(warmed), samples(sample("a"), sample("b")), detokenize, warm=None)
+    bench = Bench(
+        TransportError("reset", was_sent=True), samples(warmed), samples(sample("a"), sample("b")), detokenize
+    )
+    bench.rig.server.gate.has_answered = bench.transport.answers_probes = True
+    bench.transport.probe_script = [TransportError("refused", was_sent=False)]
     expansion = await bench.expand()
-    assert bench.transport.body(0)["sampling_params"] == [{"max_new_tokens": 0}]
-    assert bench.transport.body(1)["input_ids"] == [ROOT.token_ids] * 2
+    assert bench.transport.body(1)["sampling_params"] == [{"max_new_tokens": 0}]
     assert expansion.warm_usage == Usage(20, 19, 0)
     assert expansion.usage == expansion.warm_usage + expansion[0].usage + expansion[1].usage
 
@@ -125,19 +209,18 @@ async def test_a_sample_without_finish_reason_has_an_unknown_end() -> None:
     assert branch.end is EndReason.UNKNOWN
 
 
-async def test_prefix_and_branches_are_warm_afterwards() -> None:
-    bench = Bench(samples(sample("a"), sample("b", (98, 300))), detokenize, warm=root([1]))
-    bench.warmth.add(ROOT)
+async def test_branches_are_warm_afterwards() -> None:
+    bench = Bench(samples(sample("a"), sample("b", (98, 300))), detokenize)
     expansion = await bench.expand()
-    assert [bench.warmth.length(branch.prefix) for branch in expansion] == [22, 22]
+    assert [bench.cache.cold(branch.prefix) for branch in expansion] == [0, 0]
 
 
 async def test_a_sample_aborted_in_the_queue_warms_nothing() -> None:
-    gone = {"text": "", "meta_info": {"id": "a", "finish_reason": {"type": "abort", "message": "Abort"}}}
-    bench = Bench(samples(gone), warm=None)
+    gone = {"index": 0, "text": "", "meta_info": {"id": "a", "finish_reason": {"type": "abort", "message": "Abort"}}}
+    bench = Bench(reply(events(gone)), warm=None)
     (branch,) = await bench.expand(1)
     assert branch.end is EndReason.ABORTED
-    assert len(bench.warmth) == 0
+    assert bench.cache.tokens == 0
 
 
 async def test_siblings_have_seeds_in_order_and_other_fields_alike() -> None:
@@ -175,7 +258,7 @@ async def test_logprobs_that_a_server_leaves_out_are_none() -> None:
     assert branch.logprobs is None
 
 
-async def test_the_deadline_covers_the_prefill_and_tells_of_its_attempt() -> None:
+async def test_the_deadline_covers_the_leader_and_tells_of_its_attempt() -> None:
     bench, clock = Bench(never, warm=None), Clock()
     task = asyncio.create_task(bench.expand(deadline=Deadline.after(60)))
     await clock.jump(60, when=lambda: len(bench.transport.requests) == 1)

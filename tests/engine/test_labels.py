@@ -14,7 +14,6 @@ from ets_client import (
     RequestRejectedError,
     ScoreFailure,
 )
-from ets_client._core.warmth import Warmth
 from ets_client._engine.deadline import Deadline
 from ets_client._engine.labels import Labels
 from ets_client._engine.tokenizers import ServerTokenizer
@@ -23,6 +22,7 @@ from tests.fakes import Clock, Rig, eventually, never, reply, root
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ets_client._engine.server_cache import ServerCache
     from ets_client._transport.base import HttpReply, HttpRequest
     from tests.fakes import Entry
 
@@ -44,12 +44,12 @@ async def tokenize(request: HttpRequest) -> HttpReply:
 class Setting(NamedTuple):
     labels: Labels
     rig: Rig
-    warmth: Warmth
+    cache: ServerCache
     warmed: list[Prefix]
 
 
 def setting_of(*script: Entry, vocab_size: int | None = 100, max_input_tokens: int = 11) -> Setting:
-    rig, warmth, warmed = Rig(*script), Warmth(), list[Prefix]()
+    rig, warmed = Rig(*script), list[Prefix]()
 
     async def warm(prefix: Prefix, deadline: Deadline) -> None:
         warmed.append(prefix)
@@ -59,7 +59,7 @@ def setting_of(*script: Entry, vocab_size: int | None = 100, max_input_tokens: i
                 raise RequestRejectedError("too hot")
 
     tokenizer = ServerTokenizer(rig.caller, 60)
-    return Setting(Labels(rig.caller, tokenizer, vocab_size, max_input_tokens, warmth, warm), rig, warmth, warmed)
+    return Setting(Labels(rig.caller, tokenizer, vocab_size, max_input_tokens, rig.cache, warm), rig, rig.cache, warmed)
 
 
 def labels_of(*script: Entry, vocab_size: int | None = 100) -> tuple[Labels, Rig]:
@@ -120,13 +120,13 @@ async def test_a_long_cold_prefix_is_warmed_before_and_is_warm_afterwards() -> N
     assert setting.warmed == [prefix]
     await setting.labels.probs([prefix, SHORT], [5, 6], FOREVER)
     assert setting.warmed == [prefix]
-    assert [setting.warmth.length(each) for each in (prefix, SHORT)] == [300, 3]
+    assert [setting.cache.held(each) for each in (prefix, SHORT)] == [300, 3]
 
 
 async def test_a_prefix_without_a_score_is_not_thought_warm() -> None:
     setting = setting_of(judge)
     await setting.labels.probs([root([9, 9])], [5], FOREVER)
-    assert len(setting.warmth) == 0
+    assert setting.cache.tokens == 0
 
 
 async def test_when_a_prefill_fails_its_own_error_comes_and_nothing_is_asked() -> None:

@@ -19,7 +19,7 @@ from ets_client._engine.deadline import Deadline
 from ets_client._engine.outgoing import Outgoing
 from ets_client._engine.streaming import SampleStream
 from ets_client._transport.base import TransportError
-from tests.fakes import Clock, FakeStream, Rig, events, eventually, never, reply, sample
+from tests.fakes import Clock, FakeStream, Rig, events, eventually, never, reply, root, sample
 
 if TYPE_CHECKING:
     from ets_client._transport.base import HttpReply, HttpRequest
@@ -57,7 +57,8 @@ async def opened(
     rig, reply_stream = Rig(), FakeStream(*pieces)
     rig.transport.stream_script = [reply_stream]
     call = await rig.caller.open(lambda: OUTGOING, deadline)
-    return SampleStream(rig.caller, call, deadline, is_incremental=is_incremental), rig, reply_stream
+    sent = rig.cache.send_batch(root([1, 2, 3]), len(RIDS))
+    return SampleStream(rig.caller, call, deadline, is_incremental=is_incremental, sent=sent), rig, reply_stream
 
 
 async def all_of(stream: SampleStream) -> list[StreamedPart]:
@@ -255,7 +256,8 @@ class TestOpen:
     async def test_a_full_server_is_asked_again_until_a_stream_begins(self) -> None:
         rig = Rig(FULL, FULL, reply(events(*ENDS)))
         call = await rig.caller.open(lambda: OUTGOING, FOREVER)
-        stream = SampleStream(rig.caller, call, FOREVER, is_incremental=False)
+        sent = rig.cache.send_batch(root([1, 2, 3]), len(RIDS))
+        stream = SampleStream(rig.caller, call, FOREVER, is_incremental=False, sent=sent)
         assert len(await all_of(stream)) == 3
         refused = rig.transport.streams[:2]
         assert all(each.is_closed and each.read == len(each.pieces) for each in refused)

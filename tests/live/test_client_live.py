@@ -124,7 +124,7 @@ async def test_a_child_computes_only_the_last_token_of_its_prompt(client: AsyncP
             assert branch.usage.cached_tokens >= branch.usage.prompt_tokens - 1
     counted = (await client.metrics()).since(before)
     least = len(root) + 8 + 8 * 4 - 1
-    assert counted.prefilled_tokens <= least + 1  # the root is prefilled before its first sample, not with it
+    assert counted.prefilled_tokens <= least
 
 
 async def test_a_repeated_root_is_not_computed_again(client: AsyncPolicyClient) -> None:
@@ -140,8 +140,8 @@ async def test_concurrent_expands_of_one_cold_root_compute_it_once(client: Async
     before = await client.metrics()
     expansions = await asyncio.gather(*(client.expand(root, 2) for _ in range(8)))
     counted = (await client.metrics()).since(before)
-    assert sum(expansion.warm_usage.prompt_tokens for expansion in expansions) == len(root)
-    assert counted.prefilled_tokens <= len(root) + 8 * 2
+    assert len(expansions) == 8
+    assert counted.prefilled_tokens <= len(root) + 8 * 2 - 1
 
 
 async def test_64_concurrent_expands_all_come_back(client: AsyncPolicyClient) -> None:
@@ -182,7 +182,7 @@ async def test_flush_cache_makes_the_next_expand_compute_its_prefix_again(client
     await client.expand(root, 2)
     await client.flush_cache()
     again = await client.expand(root, 2)
-    assert again.warm_usage.computed_tokens == len(root)
+    assert again[0].usage.computed_tokens == len(root)
 
 
 async def test_the_server_says_what_the_client_counts_on(client: AsyncPolicyClient) -> None:

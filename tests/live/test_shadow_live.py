@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -50,3 +51,19 @@ async def test_a_search_that_overflows_the_cache_is_predicted_to_the_token(live_
             missed += number >= 50 and reuse.predicted < len(prefix) - 1
         assert missed > 10  # prefixes that had been evicted, as predicted
         assert shadow.stats.evicted > 20_000
+
+
+async def test_8_concurrent_expands_of_one_cold_root_compute_it_once_and_as_predicted(live_endpoint: Path) -> None:
+    async with AsyncPolicyClient.from_endpoint(live_endpoint) as client:
+        await client.flush_cache()
+        root = await client.prefix(Random(1).choices(VOCABULARY, k=1500))
+        before = await client.metrics()
+        step = SamplingParams(max_new_tokens=16, ignore_eos=True)
+        expansions = await asyncio.gather(*(client.expand(root, 8, step) for _ in range(8)))
+        counted = (await client.metrics()).since(before)
+        least = len(root) + 8 * 8 - 1
+        assert least <= counted.prefilled_tokens <= 1.005 * least
+        assert {expansion.warm_usage.prompt_tokens for expansion in expansions} == {0}
+        for branch in [branch for expansion in expansions for branch in expansion]:
+            assert branch.usage.cached_tokens == branch.predicted_cached_tokens
+        assert client.stats.reuse_shortfall == 0

@@ -15,16 +15,20 @@ from ets_client import (
     Profile,
     RequestRejectedError,
     RetryPolicy,
+    ServerUnreachableError,
     load_profile,
 )
 from ets_client.search import (
+    Budget,
     LevelEnded,
     NodeAdded,
     Question,
-    RebaseSearch,
+    Rebase,
     SearchEnded,
     SearchEvent,
+    SearchOptions,
     SearchStarted,
+    TreeSearch,
     WidthAllocated,
     search_all,
 )
@@ -80,31 +84,36 @@ async def client(server: FakeServer) -> AsyncIterator[AsyncPolicyClient]:
 QUESTION = Question(problem="Why?", answer="42")
 
 
+def rebase(client: AsyncPolicyClient, **options: Any) -> TreeSearch:
+    return TreeSearch(client, Rebase(), options=SearchOptions(**{"depth": 6, **options}))
+
+
 async def test_every_level_shares_out_the_width_that_is_left(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.answer = Script(last_depth=3)
-    result = await RebaseSearch(client, width=8, depth=6).run(QUESTION)
-    assert [len(result.tree.level(depth)) for depth in range(5)] == [1, 8, 8, 8, 0]
+    result = await rebase(client, width=8, depth=6).run(QUESTION)
+    widths = [sum(node.multiplicity for node in result.tree.level(depth)) for depth in range(5)]
+    assert widths == [1, 8, 8, 8, 0]
     for node in result.tree:
-        assert len(node.children) == node.width
+        assert sum(child.multiplicity for child in node.children) == node.width
     assert result.samples == 24
     assert result.is_complete
 
 
 async def test_answers_vote_and_are_graded(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.answer = Script(last_depth=1)
-    result = await RebaseSearch(client, width=4).run(QUESTION)
+    result = await rebase(client, width=4).run(QUESTION)
     assert {node.answer for node in result.tree.answered()} == {"40", "42"}
     assert result.answer == "42"  # as many votes, said with more certainty
     assert result.is_correct is True
-    wrong = await RebaseSearch(client, width=4).run(Question(problem="Why?", answer="7"))
+    wrong = await rebase(client, width=4).run(Question(problem="Why?", answer="7"))
     assert wrong.is_correct is False
-    unknown = await RebaseSearch(client, width=4).run(Question(problem="Why?"))
+    unknown = await rebase(client, width=4).run(Question(problem="Why?"))
     assert unknown.is_correct is None
 
 
 async def test_without_an_answer_the_search_ends_at_its_depth(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.answer = Script(last_depth=99)
-    result = await RebaseSearch(client, width=2, depth=3).run(QUESTION)
+    result = await rebase(client, width=2, depth=3).run(QUESTION)
     assert (result.answer, result.is_correct) == (None, False)
     assert max(node.depth for node in result.tree) == 3
 
@@ -113,11 +122,11 @@ async def test_a_path_that_ends_takes_its_width_with_it(client: AsyncPolicyClien
     finishes: list[dict[str, Any] | None] = [EOS, EOS, None, None, *([EOS] * 2)]
 
     def answer(rid: str, params: dict[str, Any], prompt: int) -> dict[str, Any]:
-        return step(rid, "x", -0.5, prompt, finishes.pop(0))
+        return step(rid, "abcdef"[len(finishes) - 1], -0.5, prompt, finishes.pop(0))
 
     server.answer = answer
-    result = await RebaseSearch(client, width=4).run(QUESTION)
-    assert [len(result.tree.level(depth)) for depth in (1, 2, 3)] == [4, 2, 0]
+    result = await rebase(client, width=4).run(QUESTION)
+    assert [[node.multiplicity for node in result.tree.level(depth)] for depth in (1, 2, 3)] == [[1] * 4, [1, 1], []]
     ended = [node.branch.end for node in result.tree if node.branch is not None and not node.is_open]
     assert ended == [EndReason.EOS] * 4
 
@@ -126,11 +135,11 @@ async def test_children_are_expanded_from_exact_ids_in_one_post_each(
     client: AsyncPolicyClient, server: FakeServer
 ) -> None:
     server.answer = Script(last_depth=2)
-    result = await RebaseSearch(client, width=4).run(QUESTION)
+    result = await rebase(client, width=4).run(QUESTION)
     root = result.tree.root.prefix.token_ids
-    assert len(server.prefills) == 1  # the cold root, once
-    assert len(server.batches) == result.expands == 1 + sum(node.width > 0 for node in result.tree.level(1))
-    for body in server.batches[1:]:
+    assert (len(server.leaders), len(server.prefills)) == (1, 0)  # the cold root, once
+    assert len(server.batches) - 1 == result.expands == 1 + sum(node.width > 0 for node in result.tree.level(1))
+    for body in server.batches[2:]:
         assert body["input_ids"][0][: len(root)] == root
         assert body["input_ids"][0][-1] == 300  # the delimiter stays in the ids
         assert body["return_logprob"] is True
@@ -138,16 +147,18 @@ async def test_children_are_expanded_from_exact_ids_in_one_post_each(
 
 async def test_usage_adds_up_all_requests(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.answer = Script(last_depth=2)
-    result = await RebaseSearch(client, width=4).run(QUESTION)
+    result = await rebase(client, width=4).run(QUESTION)
     root = len(result.tree.root.prefix)
-    assert result.usage.computed_tokens == 1 + result.samples  # the fake caches all but one token, also of the prefill
-    assert result.usage.prompt_tokens == root + 4 * root + 4 * (root + 2)
+    assert (
+        result.usage.computed_tokens == result.samples
+    )  # the fake says of each sample that all but one token was cached
+    assert result.usage.prompt_tokens == 4 * root + 4 * (root + 2)
 
 
 async def test_events_tell_the_whole_story_in_order(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.answer = Script(last_depth=2)
     events: list[SearchEvent] = []
-    result = await RebaseSearch(client, width=2).run(QUESTION, 7, events.append)
+    result = await rebase(client, width=2).run(QUESTION, 7, observe=events.append)
     kinds = [type(event) for event in events]
     level = [WidthAllocated, NodeAdded, NodeAdded, LevelEnded]
     assert kinds == [SearchStarted, *level, *level, SearchEnded]
@@ -159,17 +170,33 @@ async def test_events_tell_the_whole_story_in_order(client: AsyncPolicyClient, s
 
 async def test_when_the_time_is_over_the_best_so_far_is_returned(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.answer = Script(last_depth=9)
-    result = await RebaseSearch(client, width=2).run(QUESTION, until=0.0)
-    assert (result.is_complete, result.samples, result.answer) == (False, 0, None)
+    result = await rebase(client, width=2, budget=Budget(seconds=1e-9)).run(QUESTION)
+    assert (result.why, result.is_complete, result.samples, result.answer) == ("seconds", False, 0, None)
 
 
-async def test_a_failing_expand_fails_the_search_with_its_own_error(
-    client: AsyncPolicyClient, server: FakeServer
-) -> None:
+async def test_a_failing_expand_ends_its_question_alone(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=1)
     refused = httpx.Response(400, json={"error": {"message": "too odd"}})
     server.overrides["/generate"] = [refused]
-    with pytest.raises(RequestRejectedError, match="too odd"):
-        await search_all(RebaseSearch(client), [QUESTION] * 3)
+    run = await search_all(rebase(client, width=2), [QUESTION] * 3, at_once=1)
+    assert [result.why.split(" (")[0] for result in run.results.values()] == [
+        "error: the server says: too odd", "done", "done",
+    ]  # fmt: skip
+    assert isinstance(run.results[0].error, RequestRejectedError)
+    assert run.failed == 1
+
+
+async def test_a_question_that_is_too_long_ends_with_that(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.answer = Script(last_depth=1)
+    run = await search_all(rebase(client, width=2), [Question(problem="x" * 3000), QUESTION])
+    assert "3001" in run.results[0].why
+    assert run.results[1].why == "done"
+
+
+async def test_a_server_that_is_gone_ends_the_run(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.overrides["/generate"] = [httpx.ConnectError("gone")] * 20
+    with pytest.raises(ServerUnreachableError, match="gone"):
+        await search_all(rebase(client), [QUESTION] * 3)
 
 
 async def test_all_questions_are_searched_a_few_at_a_time(client: AsyncPolicyClient, server: FakeServer) -> None:
@@ -185,7 +212,7 @@ async def test_all_questions_are_searched_a_few_at_a_time(client: AsyncPolicyCli
             running.discard(event.number)
         most = max(most, len(running))
 
-    run = await search_all(RebaseSearch(client, width=2), [QUESTION] * 5, at_once=2, observe=watch)
+    run = await search_all(rebase(client, width=2), [QUESTION] * 5, at_once=2, observe=watch)
     assert list(run.results) == [0, 1, 2, 3, 4]
     assert most == 2
     assert run.not_started == 0
@@ -196,14 +223,14 @@ async def test_questions_that_do_not_fit_into_the_time_are_not_started(
     client: AsyncPolicyClient, server: FakeServer
 ) -> None:
     server.answer = Script(last_depth=1)
-    run = await search_all(RebaseSearch(client, width=2), [QUESTION] * 5, at_once=1, seconds=1e-9)
+    run = await search_all(rebase(client, width=2), [QUESTION] * 5, at_once=1, budget=Budget(seconds=1e-9))
     assert (len(run.results), run.not_started) == (0, 5)
 
 
 async def test_a_server_without_metrics_is_searched_all_the_same(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.info["enable_metrics"] = False
     server.answer = Script(last_depth=1)
-    run = await search_all(RebaseSearch(client, width=2), [QUESTION])
+    run = await search_all(rebase(client, width=2), [QUESTION])
     assert run.metrics is None
     assert len(run.results) == 1
 
@@ -212,8 +239,8 @@ async def test_cancelling_a_run_aborts_what_is_on_the_server(client: AsyncPolicy
     server.answer = Script(last_depth=1)
     await client.expand(await client.root("Why?"), 2)  # warm, so that the search's first request is a batch
     server.open.clear()
-    task = asyncio.create_task(search_all(RebaseSearch(client, width=4), [QUESTION]))
-    await eventually(lambda: len(server.batches) == 2)
+    task = asyncio.create_task(search_all(rebase(client, width=4), [QUESTION]))
+    await eventually(lambda: len(server.batches) == 3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -228,16 +255,25 @@ async def test_a_profile_without_an_answer_pattern_is_refused(server: FakeServer
     transport = httpx.MockTransport(server)
     async with AsyncPolicyClient("http://fake", tiny_without(answer=None), transport=transport) as client:
         with pytest.raises(ConfigurationError, match="no answer pattern"):
-            RebaseSearch(client)
+            rebase(client)
 
 
-@pytest.mark.parametrize("bad", [{"width": 0}, {"depth": 0}, {"temperature": 0.0}])
-async def test_settings_out_of_range_are_refused(client: AsyncPolicyClient, bad: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="all must be above 0"):
-        RebaseSearch(client, **bad)
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"width": 0}, "width = 0: above 0"),
+        ({"depth": 0}, "depth = 0: above 0"),
+        ({"max_path_tokens": 0}, "max_path_tokens = 0: above 0"),
+        ({"barrier": "some"}, "barrier = 'some': one of 'level', 'none'"),
+        ({"on_length": "cut"}, "on_length = 'cut': one of 'score', 'continue', 'drop'"),
+        ({"budget": Budget(kv_byte_seconds=1.0)}, "needs kv_bytes_per_token"),
+    ],
+)
+def test_settings_out_of_range_are_refused(bad: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        SearchOptions(**bad)
 
 
-@pytest.mark.parametrize("bad", [{"at_once": 0}, {"seconds": 0.0}])
-async def test_run_settings_out_of_range_are_refused(client: AsyncPolicyClient, bad: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="both must be above 0"):
-        await search_all(RebaseSearch(client), [QUESTION], **bad)
+async def test_no_questions_at_once_are_refused(client: AsyncPolicyClient) -> None:
+    with pytest.raises(ConfigurationError, match="at_once = 0: above 0"):
+        await search_all(rebase(client), [QUESTION], at_once=0)

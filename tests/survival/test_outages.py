@@ -38,6 +38,7 @@ async def test_a_server_that_is_killed_and_started_again_costs_no_tree() -> None
             await first.kill()
             await eventually(lambda: client.stats.server == "down")
             await all_waiting(client, trees)
+            await eventually(lambda: ", 0 warm tokens" in repr(client))  # a probe has met nobody there
             asked = client.stats.requests
             async with FakeServer(costs=FAST, port=port):
                 frontiers = await asyncio.wait_for(asyncio.gather(*trees), 30)

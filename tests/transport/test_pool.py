@@ -50,6 +50,17 @@ async def test_a_connection_is_used_again_and_the_last_one_first() -> None:
     assert len(server.requests) == 18
 
 
+async def test_a_question_whether_the_server_takes_connections_goes_out_on_a_new_one() -> None:
+    async with SocketServer(answer_ok).run() as server, opened(1) as pool:
+        for _ in range(2):
+            await pool.send(HttpRequest("GET", server.url, is_fresh=True))
+        assert server.connections == 2
+        waiting = [pool.send(HttpRequest("GET", server.url, is_fresh=is_fresh)) for is_fresh in (False, True, False)]
+        await asyncio.gather(*waiting)
+        assert server.connections == 3
+        assert pool.stats().idle == 1
+
+
 async def test_a_burst_opens_no_more_connections_than_there_are_permits() -> None:
     async with SocketServer(answer_ok).run() as server, opened(10) as pool:
         burst = asyncio.gather(*(pool.send(HttpRequest("GET", server.url)) for _ in range(100)))

@@ -57,6 +57,20 @@ def test_sampling_that_the_server_prefers_is_read_however_it_is_told(told: objec
     assert read(SERVER_INFO | {"preferred_sampling_params": None}).preferred_sampling == {}
 
 
+@pytest.mark.parametrize(
+    ("graphs", "batch"),
+    [
+        ({"decode": {"backend": "full", "max_bs": 512, "bs": [1, 2]}, "prefill": {"backend": "disabled"}}, 512),
+        ({"decode": {"backend": "disabled", "max_bs": 160}}, None),
+        ({"decode": {"backend": "full", "max_bs": None}}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_batch_that_graphs_were_captured_for_is_read(graphs: Any, batch: int | None) -> None:
+    assert read(SERVER_INFO | {"cuda_graph_config": graphs}).captured_batch == batch
+
+
 def test_what_an_older_server_does_not_tell_has_sglangs_defaults() -> None:
     info = read({"max_req_input_len": 9, "max_total_num_tokens": 99})
     assert (info.version, info.page_size, info.schedule_policy) == ("", 1, "")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ets_client import FailureKind, ServerFaultError
 from ets_client._wire.broken import BrokenReplyError
-from ets_client._wire.stream import StreamedPart, StreamFaultError, StreamReader
+from ets_client._wire.stream import StreamedPart, StreamFaultError, StreamReader, read_streamed_sample, shows_a_token
 
 STOP = {"type": "stop", "matched": "\n\n"}
 QUEUE_FULL = {"type": "abort", "message": "The request queue is full.", "status_code": 503, "err_type": "x"}
@@ -221,3 +221,29 @@ def test_whatever_comes_is_a_part_or_the_end_or_one_of_two_errors(
         if part is not None and part.logprobs is not None:
             with contextlib.suppress(ServerFaultError):
                 assert len(part.logprobs) == len(part.logprobs.values)
+
+
+@pytest.mark.parametrize(
+    ("payload", "shows"),
+    [
+        (chunk("a", (97,)), True),
+        (chunk(), False),
+        (chunk(finish={"type": "abort", "message": "Aborted"}), False),
+        (chunk(finish=QUEUE_FULL), False),
+        (b'{"error": {"message": "no"}}', False),
+        (b"[DONE]", False),
+        (b"nonsense", False),
+    ],
+)
+def test_a_prompt_is_computed_when_there_is_a_token(payload: bytes, *, shows: bool) -> None:
+    assert shows_a_token(payload) is shows
+
+
+@pytest.mark.parametrize("is_incremental", [False, True, None])
+def test_a_stream_of_one_sample_is_read_as_a_whole(*, is_incremental: bool | None) -> None:
+    second = chunk("b", (98,), finish=STOP, completed=2) if is_incremental else chunk("ab", (97, 98), finish=STOP)
+    body = b"".join(b"data: %b\n\n" % payload for payload in (chunk("a", (97,)), second, b"[DONE]"))
+    sample, logprobs = read_streamed_sample(body, is_incremental=is_incremental)
+    assert (sample.text, sample.output_ids, logprobs) == ("ab", [97, 98], None)
+    with pytest.raises(BrokenReplyError, match="ended before its sample"):
+        read_streamed_sample(body[: body.index(b"\n\n") + 2], is_incremental=is_incremental)

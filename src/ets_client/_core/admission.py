@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from .footprint import Footprints
 from .joining import Joiner
-from .limiter import KV_CEILING, Limiter, Load, SampleDone
+from .kv_needs import KvNeeds
+from .limiter import Limiter, SampleDone
 from .order import WaitingExpands
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from .limiter import Busy, Limits
+    from .limiter import Busy, Limits, Load
     from .ticket import Ticket
 
 __all__ = ["Admission", "Admitted"]
@@ -47,12 +48,22 @@ class Admission:
     After each call that can free permits or add tickets, call :meth:`pop_ready` until it returns None.
     """
 
-    def __init__(self, limits: Limits | None = None, *, joiner: Joiner | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, joiner: Joiner | None = None, kv_tokens: int | None = None
+    ) -> None:
+        """Admit nothing yet.
+
+        Args:
+            limits: of the samples in flight.
+            joiner: finds tickets that go in one POST.
+            kv_tokens: what the server's KV cache holds: no tree starts that would push a started one out of it. None:
+                not known.
+        """
         self._limiter = Limiter(limits)
         self._waiting = WaitingExpands()
         self._joiner = joiner or Joiner()
         self._footprints = Footprints()
-        self._is_full = False
+        self._kv = KvNeeds(kv_tokens)
         self._in_flight = 0
         self._speculative = 0
         self._area = 0.0
@@ -99,13 +110,16 @@ class Admission:
         """
         self._waiting.finish(tree)
         self._footprints.finish(tree)
+        self._kv.finish(tree)
 
     def pop_ready(self, now: float) -> Admitted | None:
         """Give permits to the next expand and to those that join it; None when nobody may go now."""
         self._footprints.expire(now)
+        if self._waiting:
+            self._kv.expire(now)
         limit = self.limit
         free = limit - self._in_flight
-        spare = 0 if self._is_full else limit - self._footprints.reserved - self._speculative
+        spare = limit - self._footprints.reserved - self._speculative if self._kv.has_room else 0
         first = self._waiting.pop_ready(free, spare, alone=self._in_flight == 0)
         if first is None:
             return None
@@ -121,6 +135,7 @@ class Admission:
                 self._speculative += ticket.samples
             else:
                 self._footprints.add(ticket.tree, ticket.samples, now)
+                self._kv.add(ticket)
         running = {ticket: ticket.samples for ticket in tickets}
         return Admitted(tickets, now, running, self._area)
 
@@ -142,7 +157,7 @@ class Admission:
         Raises:
             ValueError: fewer are still running.
         """
-        self.drop(admitted, ticket, now, samples=samples)
+        self._give_back(admitted, ticket, now, samples, tokens)
         seconds = now - admitted.began
         if seconds > 0:
             in_flight = (self._area - admitted.area) / seconds
@@ -154,6 +169,13 @@ class Admission:
         Raises:
             ValueError: fewer are still running.
         """
+        self._give_back(admitted, ticket, now, samples, None)
+
+    def observe(self, event: Load | Busy) -> None:
+        """The server told its load, or that it is busy."""
+        self._limiter.observe(event)
+
+    def _give_back(self, admitted: Admitted, ticket: Ticket, now: float, samples: int, tokens: int | None) -> None:
         running = admitted.running.get(ticket, 0)
         if not 0 < samples <= running:
             raise ValueError(f"samples = {samples}: {running} of {ticket.samples} are running")
@@ -164,12 +186,7 @@ class Admission:
             self._speculative -= samples
         else:
             self._footprints.remove(ticket.tree, samples, now)
-
-    def observe(self, event: Load | Busy) -> None:
-        """The server told its load, or that it is busy."""
-        self._limiter.observe(event)
-        if isinstance(event, Load):
-            self._is_full = event.kept > KV_CEILING
+            self._kv.remove(ticket, samples, tokens, now)
 
     def _pass_to(self, now: float) -> None:
         self._area += self._in_flight * (now - self._now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, TypeGuard
 
 from ..branch import Branch
@@ -181,6 +182,11 @@ def check_fits(length: int, max_input_tokens: int | None) -> None:
         raise InvalidRequestError("prefix", f"{length} tokens", f"this server takes at most {max_input_tokens - 1}")
 
 
+@cache
+def _nothing_asked() -> SamplingParams:
+    return SamplingParams()
+
+
 def check_sampling(sampling: object) -> SamplingParams:
     """Check what was given as sampling.
 
@@ -191,7 +197,7 @@ def check_sampling(sampling: object) -> SamplingParams:
         InvalidRequestError: it is something else than :class:`SamplingParams`.
     """
     if sampling is None:
-        return SamplingParams()
+        return _nothing_asked()
     if not isinstance(sampling, SamplingParams):
         raise InvalidRequestError("sampling", sampling, "SamplingParams(...), or None")
     return sampling

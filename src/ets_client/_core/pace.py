@@ -34,10 +34,10 @@ class Work:
 
 
 class Pace:
-    """Seconds a step of the slowest attempts seen lately, alone and for each sample in flight.
+    """Seconds a step of the slowest attempts seen lately, and how many samples were in flight then.
 
-    Both are needed: a server that serves 64 as fast as one makes the second too small for one alone, and one that
-    serves them one after another makes the first too small for a burst.
+    A larger crowd may take as many times longer as it is larger, since a server may serve one after another; a smaller
+    one gets what the larger took, since a server may serve 64 as fast as one.
     """
 
     def __init__(self, least: float) -> None:
@@ -48,7 +48,7 @@ class Pace:
         """
         self._least = least
         self._slowest: float | None = None
-        self._slowest_per_sample = 0.0
+        self._crowd = 1.0
 
     def limit(self, work: Work, in_flight: int, tries: int) -> float:
         """Seconds after which an attempt is given up.
@@ -58,12 +58,20 @@ class Pace:
             in_flight: samples of this client that the server has now, its own included.
             tries: attempts of the same call that were given up so far. Each doubles the limit: the server may be slow.
         """
-        if self._slowest is None:
-            seconds = _FIRST_SPARE + _FIRST_GUESS * work.steps
-        else:
-            rate = max(self._slowest, self._slowest_per_sample * in_flight)
-            seconds = _FACTOR * rate * work.steps
+        known = self.expected(work, in_flight)
+        seconds = _FIRST_SPARE + _FIRST_GUESS * work.steps if known is None else _FACTOR * known
         return max(self._least, seconds) * 2.0 ** min(tries, 10)
+
+    def expected(self, work: Work, in_flight: int) -> float | None:
+        """Seconds that an attempt takes at the slowest pace seen lately, or None before any was seen.
+
+        Args:
+            work: what it asks for.
+            in_flight: samples of this client that the server has now, its own included.
+        """
+        if self._slowest is None:
+            return None
+        return max(self._slowest, self._slowest_per_sample * in_flight) * work.steps
 
     def took(self, work: Work, in_flight: int, seconds: float) -> None:
         """Learn from an attempt that ended, or that was given up (it would have taken longer).
@@ -75,7 +83,13 @@ class Pace:
         """
         rate = seconds / work.steps
         self._slowest = _slower(self._slowest or 0.0, rate)
-        self._slowest_per_sample = _slower(self._slowest_per_sample, rate / max(1, in_flight))
+        # Forgotten as fast as the slowest. A pace for each sample, learnt from the last few of a search, which have
+        # the server for themselves, gave a reply that was lost among 300 seven minutes instead of seconds.
+        self._crowd = _slower(self._crowd, max(1.0, in_flight))
+
+    @property
+    def _slowest_per_sample(self) -> float:
+        return (self._slowest or 0.0) / self._crowd
 
 
 def _slower(known: float, seen: float) -> float:

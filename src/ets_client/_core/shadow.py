@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .shadow_flights import Flights
 from .shadow_order import EvictionOrder
 from .shadow_sample import OVER, RunningSample
-from .shadow_tree import PrefixTree
+from .shadow_tree import PrefixTree, mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Reuse", "Shadow", "ShadowStats"]
 
+_MOST_NEW_NODES = 4  # of a sample that ends: its prompt and its output are inserted, and each may split a node
 
-@dataclass(frozen=True, slots=True)
-class Reuse:
+
+class Reuse(NamedTuple):
     """A prediction and what came of it.
 
     Attributes:
         predicted: tokens that were thought to be in the cache, frozen when the sample was sent.
-        reported: its ``cached_tokens``, or None when the server did not say.
+        reported: its ``cached_tokens``, or None when the server did not say, or was flushed meanwhile.
     """
 
     predicted: int
@@ -78,52 +79,62 @@ class Shadow:
         self._evicted = self._disproved = self._predicted = self._reported = self._error = 0
         self._empty()
 
-    def warm_length(self, prefix: Prefix, adapter: str | None = None) -> int:
+    def warm_length(self, prefix: Prefix) -> int:
         """The ``cached_tokens`` that a sample on this prefix should report if it were sent now.
 
         It is as warm as it can be when this is ``rules.reusable(len(prefix))``.
 
         Args:
             prefix: the prompt.
-            adapter: the LoRA adapter, which is part of SGLang's cache key as the prefix's namespace is.
         """
-        return min(self._tree.reach(prefix, adapter)[1], self.rules.reusable(len(prefix)))
+        return self._tree.reach(prefix, self.rules.reusable(len(prefix)))[1]
 
-    def computing(self, prefix: Prefix, adapter: str | None = None) -> tuple[RunningSample, int] | None:
+    def computing(self, prefix: Prefix) -> tuple[RunningSample, int] | None:
         """The running sample whose prefill warms ``prefix`` furthest beyond what is warm now.
 
         Returns:
             The sample and the length to which ``prefix`` is warm once it is prefilled; None when there is no such one.
         """
-        found = self._flights.longest(prefix, adapter)
-        if found is None:
+        if not self._flights:
+            return None
+        warm, limit = self.warm_length(prefix), self.rules.reusable(len(prefix))
+        if warm == limit or (found := self._flights.longest(prefix)) is None:
             return None
         sample, shared = found
-        length = min(shared, self.rules.reusable(len(prefix)))
-        return (sample, length) if length > self.warm_length(prefix, adapter) else None
+        length = min(shared, limit)
+        return (sample, length) if length > warm else None
 
-    def begin(self, prefix: Prefix, *, adapter: str | None = None, most: int | None = None) -> RunningSample:
-        """A sample is being sent. What it should find is held until it ends.
+    def begin(self, prefix: Prefix) -> RunningSample:
+        """A sample is being sent. What it should find is held until it ends, and others can wait for its prefill.
 
         Args:
             prefix: its prompt.
-            adapter: its LoRA adapter.
-            most: its ``logprob_start_len`` when prompt log-probabilities are wanted: what follows is computed again.
 
         Returns:
             What the other calls need; its prediction does not change any more.
         """
-        rules = self.rules
-        limit = rules.reusable(len(prefix))
-        if most is not None:
-            limit = min(limit, rules.floor(most))
-        node = self._tree.match(prefix, adapter, limit)
-        sample = RunningSample(prefix, adapter, node, self._tree.tick, self._epoch)
-        node.locks += 1
-        self._occupy(sample, rules.ceil(len(prefix)))
-        if node.end < limit:
-            sample.flight = self._flights.add(prefix, adapter, sample)
+        (sample,) = self.begin_batch(prefix, 1)
+        if sample.predicted < self.rules.reusable(len(prefix)):
+            sample.flight = self._flights.add(prefix, sample)
         return sample
+
+    def begin_batch(self, prefix: Prefix, samples: int) -> list[RunningSample]:
+        """Samples are being sent together. Nobody can wait for them: the end of their prefill will not be told.
+
+        Args:
+            prefix: their prompt.
+            samples: how many.
+        """
+        rules, tree, epoch = self.rules, self._tree, self._epoch
+        length = len(prefix)
+        node = tree.match(prefix, rules.reusable(length))
+        node.locks += samples
+        held = rules.ceil(length) - node.end
+        self._running_tokens += held * samples
+        self._make_room()
+        if samples == 1:
+            return [RunningSample(prefix, node, tree.tick, epoch, held)]
+        return [RunningSample(prefix, node, tree.tick, epoch, held) for _ in range(samples)]
 
     def prefilled(self, sample: RunningSample, cached_tokens: int | None = None) -> None:
         """The server has computed the whole prompt: its first token is here, or its end.
@@ -138,8 +149,13 @@ class Shadow:
             self._correct(sample, cached_tokens)
         self._land(sample)
         sample.is_prefilled = True
-        self._hold(sample, self._tree.insert(sample.prefix, sample.adapter))
+        self._hold(sample, self._insert_prompt(sample))
         self._occupy(sample, self.rules.ceil(len(sample.prefix)))
+
+    def forgo(self, sample: RunningSample) -> None:
+        """Nobody shall wait for this sample: the end of its prefill will not be told, or is late."""
+        if sample.epoch == self._epoch:
+            self._land(sample)
 
     def grown(self, sample: RunningSample, generated: int) -> None:
         """A running sample has so many tokens by now; they take room, but nobody can share them yet."""
@@ -154,22 +170,18 @@ class Shadow:
             output_ids: all that it generated; empty for a prefill alone (``max_new_tokens: 0``).
             cached_tokens: what the server found in its cache.
         """
-        reuse = Reuse(sample.predicted, cached_tokens)
         if sample.epoch != self._epoch:
-            return reuse
+            return Reuse(sample.predicted, None)
         if cached_tokens is not None:
             self._predicted += sample.predicted
             self._reported += cached_tokens
             self._error += abs(sample.predicted - cached_tokens)
-        if not sample.is_prefilled:
-            self.prefilled(sample, cached_tokens)
-        elif cached_tokens is not None:
-            self._correct(sample, cached_tokens)
-        self.grown(sample, len(output_ids))
-        if len(output_ids) > 1:
-            self._hold(sample, self._tree.insert(sample.prefix, sample.adapter, output_ids[:-1]))
-        self._release(sample)
-        return reuse
+        is_short = cached_tokens is not None and cached_tokens < sample.predicted
+        if sample.is_prefilled or is_short or not self._has_room(len(output_ids)):
+            self._finish_in_order(sample, output_ids, cached_tokens)
+        else:
+            self._finish_at_once(sample, output_ids)
+        return Reuse(sample.predicted, cached_tokens)
 
     def lost(self, sample: RunningSample) -> None:
         """A sample has ended and nobody knows how far it came, or it was aborted before it ran.
@@ -229,6 +241,42 @@ class Shadow:
                 self._order.forget(node)
                 self._order.offer(self._tree.remove(node))
         self._disproved += before - self._tree.tokens
+
+    def _finish_in_order(self, sample: RunningSample, output_ids: Sequence[int], cached_tokens: int | None) -> None:
+        """As the server does it: what must be evicted in between depends on the order."""
+        if not sample.is_prefilled:
+            self.prefilled(sample, cached_tokens)
+        elif cached_tokens is not None:
+            self._correct(sample, cached_tokens)
+        self.grown(sample, len(output_ids))
+        if len(output_ids) > 1:
+            self._hold(sample, self._tree.insert(sample.prefix, output_ids[:-1]))
+        self._release(sample)
+
+    def _finish_at_once(self, sample: RunningSample, output_ids: Sequence[int]) -> None:
+        """The same where nothing has to be evicted, which is nearly always: a third of the cost."""
+        if sample.flight is not None:
+            self._land(sample)
+        node = self._insert_prompt(sample)
+        if len(output_ids) > 1:
+            node = self._tree.insert(sample.prefix, output_ids[:-1])
+        sample.node.locks -= 1
+        sample.node = node
+        sample.epoch = OVER
+        self._running_tokens -= sample.held
+        self._order.offer(node)
+
+    def _insert_prompt(self, sample: RunningSample) -> Node:
+        node = self._tree.insert(sample.prefix)
+        if node is not sample.prefix.held_at:
+            mark(sample.prefix, node)
+        return node
+
+    def _has_room(self, generated: int) -> bool:
+        """Whether a running sample can end without an eviction, whatever it shares."""
+        rules, tree = self.rules, self._tree
+        tokens = tree.tokens + self._running_tokens + generated + rules.page_size
+        return tokens <= rules.capacity_tokens and tree.nodes + _MOST_NEW_NODES <= rules.most_nodes
 
     def _hold(self, sample: RunningSample, node: Node) -> None:
         node.locks += 1

@@ -23,13 +23,13 @@ class Flights(Generic[_Owner]):
         self._tree = PrefixTree(page_size)
         self._owners: dict[Node, list[_Owner]] = {}
 
-    def add(self, prefix: Prefix, adapter: str | None, owner: _Owner) -> Node | None:
+    def add(self, prefix: Prefix, owner: _Owner) -> Node | None:
         """A prompt is being computed.
 
         Returns:
             What :meth:`remove` needs; None for a prompt shorter than a page, which nobody can share.
         """
-        node = self._tree.insert(prefix, adapter)
+        node = self._tree.insert(prefix)
         if node.parent is None:
             return None
         self._owners.setdefault(node, []).append(owner)
@@ -45,14 +45,17 @@ class Flights(Generic[_Owner]):
         while node.parent is not None and not node.children and node not in self._owners:
             node = self._tree.remove(node)
 
-    def longest(self, prefix: Prefix, adapter: str | None) -> tuple[_Owner, int] | None:
+    def longest(self, prefix: Prefix) -> tuple[_Owner, int] | None:
         """Who computes the longest beginning of ``prefix``, the first of them, and its length in tokens."""
-        node, length = self._tree.reach(prefix, adapter)
+        node, length = self._tree.reach(prefix)
         if not length:
             return None
         while node not in self._owners:  # each leaf has an owner, and the first child is the oldest
             node = next(iter(node.children.values()))
         return self._owners[node][0], length
+
+    def __bool__(self) -> bool:
+        return bool(self._owners)
 
     def __len__(self) -> int:
         return sum(map(len, self._owners.values()))

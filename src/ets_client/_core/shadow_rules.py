@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["CacheRules"]
 
@@ -19,26 +19,24 @@ class CacheRules:
         is_enabled: False with ``--disable-radix-cache``: nothing is ever reused.
         most_nodes: bound of our own memory; beyond it the least recently used is taken for evicted
             (0.6 KB each).
+        shared_page: the unit in which tokens are shared.
     """
 
     capacity_tokens: int
     page_size: int = 1
     is_enabled: bool = True
     most_nodes: int = 200_000
+    shared_page: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("capacity_tokens", "page_size", "most_nodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: at least 1; /server_info of the server tells it")
-
-    @property
-    def shared_page(self) -> int:
-        """The unit in which tokens are shared."""
-        return self.page_size if self.is_enabled else _NOBODY_SHARES
+        object.__setattr__(self, "shared_page", self.page_size if self.is_enabled else _NOBODY_SHARES)
 
     def reusable(self, length: int) -> int:
         """Most tokens of a prompt of this length that the cache can give: SGLang always computes the last one."""
-        return self.floor(max(0, length - 1))
+        return max(0, length - 1) // self.shared_page * self.shared_page
 
     def floor(self, length: int) -> int:
         """Rounded down to what can be shared."""

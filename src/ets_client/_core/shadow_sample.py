@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .shadow_tree import mark
+
 if TYPE_CHECKING:
     from ..prefix import Prefix
     from .shadow_tree import Node
@@ -22,7 +24,6 @@ class RunningSample:
         prefix: its prompt.
         predicted: tokens that it should find in the cache, as was thought before it was sent.
         is_prefilled: whether its whole prompt is known to be computed.
-        adapter: its LoRA adapter.
         node: where the part of the tree that it holds ends.
         begun: number of the last use when it was sent.
         epoch: which cache it runs in: another one after each flush.
@@ -30,18 +31,21 @@ class RunningSample:
         flight: its cold prompt among those that are being computed.
     """
 
-    __slots__ = ("adapter", "begun", "epoch", "flight", "held", "is_prefilled", "node", "predicted", "prefix")
+    __slots__ = ("begun", "epoch", "flight", "held", "is_prefilled", "node", "predicted", "prefix")
 
-    def __init__(self, prefix: Prefix, adapter: str | None, node: Node, begun: int, epoch: int) -> None:
+    def __init__(self, prefix: Prefix, node: Node, begun: int, epoch: int, held: int) -> None:
         self.prefix = prefix
         self.predicted = node.end
         self.is_prefilled = False
-        self.adapter = adapter
         self.node = node
         self.begun = begun
         self.epoch = epoch
-        self.held = 0
+        self.held = held
         self.flight: Node | None = None
+
+    def mark(self, prefix: Prefix) -> None:
+        """Remember where a prefix is held that begins with what this sample has brought into the cache."""
+        mark(prefix, self.node)
 
     def __repr__(self) -> str:
         state = "over" if self.epoch == OVER else "prefilled" if self.is_prefilled else "sent"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from ..prefix import Prefix
+
 __all__ = ["Ticket"]
 
 
@@ -22,6 +24,9 @@ class Ticket:
         warm: tokens of its prefix that the server should hold.
         weight: of the tree: one of weight 2 gets twice the samples of one of weight 1 while both wait.
         speculative: it goes only when nothing else waits.
+        root: the tree's root, for the room that the tree needs in the KV cache; None: it is not counted.
+        path: tokens of its prefix beyond the root.
+        step: the most tokens that each sample may generate.
         request: everything of the request but the number of samples (prefix, sampling, settings); tickets with equal
             ones may go in one POST. None: it goes alone.
     """
@@ -32,6 +37,9 @@ class Ticket:
     warm: int = 0
     weight: float = 1.0
     speculative: bool = False
+    root: Prefix | None = None
+    path: int = 0
+    step: int = 0
     request: Hashable = None
 
     def __post_init__(self) -> None:

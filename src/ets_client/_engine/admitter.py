@@ -48,14 +48,20 @@ class Turn:
 class Admitter:
     """Lets expands wait in :class:`Admission`, which decides."""
 
-    def __init__(self, limits: Limits, loads: Callable[[], Awaitable[tuple[WorkerLoad, ...]]] | None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        loads: Callable[[], Awaitable[tuple[WorkerLoad, ...]]] | None,
+        kv_tokens: int | None = None,
+    ) -> None:
         """Make it.
 
         Args:
             limits: of samples in flight.
             loads: asks the server for its load now, for a limit that adapts itself; None for one that does not.
+            kv_tokens: what the server's KV cache holds, or None when that is not known.
         """
-        self._admission = Admission(limits)
+        self._admission = Admission(limits, kv_tokens=kv_tokens)
         self._loads = loads
         self._waiting: dict[Ticket, asyncio.Future[Admitted]] = {}
         self._timer: asyncio.TimerHandle | None = None

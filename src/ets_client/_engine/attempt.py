@@ -6,23 +6,28 @@ import asyncio
 import logging
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from .._core.pace import Work
 from .._core.retry_after import retry_after
-from .._transport.base import HttpRequest, TransportError
+from .._transport.base import HttpReply, HttpRequest, TransportError
 from .._wire.broken import BrokenReplyError
 from .._wire.faults import read_fault
+from .._wire.stream import StreamFaultError
 from ..errors import Attempt, FailureKind
 from ..events import AttemptFailed
 from .failure import AttemptFailedError
 from .open_call import OpenCall
+from .streamed_reply import streamed_reply
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from typing import Any
 
     from .._transport.base import HttpStream
+    from .._wire.faults import Fault
     from .aborter import Live
     from .course import Course
     from .outgoing import Outgoing
@@ -44,7 +49,7 @@ class _Try:
         start: when it began, on the loop's clock.
         in_flight: samples that it runs beside, its own included.
         sent: when it got its connection and went out, or infinity.
-        opening: its stream, while that has not begun.
+        receiving: its streamed reply, while that is not there.
     """
 
     outgoing: Outgoing
@@ -52,7 +57,7 @@ class _Try:
     start: float
     in_flight: int
     sent: float = math.inf
-    opening: list[asyncio.Task[HttpStream]] = field(default_factory=list["asyncio.Task[HttpStream]"])
+    receiving: list[asyncio.Task[Any]] = field(default_factory=list["asyncio.Task[Any]"])
 
     @property
     def live(self) -> Live:
@@ -69,27 +74,40 @@ class Attempter:
         self._watchdog = Watchdog(server.policy.least_attempt)
         self._answered_at = 0.0
 
-    async def send(self, course: Course, read: Callable[[bytes], T], did: Callable[[T], Work] | None) -> T:
+    async def send(
+        self,
+        course: Course,
+        read: Callable[[bytes], T],
+        did: Callable[[T], Work] | None,
+        first: Callable[[bytes], bool] | None = None,
+    ) -> T:
         """Try once, for a whole reply.
 
         Args:
             course: the call.
             read: reads the reply's body.
             did: what a reply shows to have been done.
+            first: of a reply that streams: given its events as they come, until it says True.
 
         Raises:
             AttemptFailedError: it failed.
             DeadlineExceededError: the call's time is over.
         """
-        one = self._begin(course)
+        one, transport = self._begin(course), self._server.transport
         try:
-            reply = await self._exchange(course, one, self._server.transport.send)
+            if first is None:
+                reply = await self._exchange(course, one, transport.send)
+            else:
+                whole = partial(streamed_reply, transport, first)
+                reply = await self._exchange(course, one, lambda request: self._receive(one, whole(request)))
         finally:
             self._end(one)
         if not 200 <= reply.status < 300:
-            raise self._refused(course, one, reply.status, reply.body, reply.headers)
+            raise self._refused(course, one, reply.status, read_fault(reply.status, reply.body), reply.headers)
         try:
             result = read(reply.body)
+        except StreamFaultError as error:
+            raise self._refused(course, one, error.status, error.fault, reply.headers) from None
         except BrokenReplyError as error:
             shown = "" if one.outgoing.hides_reply else reply.body[:300].decode(errors="replace")
             message = f"the reply to {one.outgoing.path} is not what SGLang sends: {error}"
@@ -112,7 +130,9 @@ class Attempter:
         """
         one = self._begin(course)
         try:
-            stream = await self._exchange(course, one, lambda request: self._open(one, request))
+            stream = await self._exchange(
+                course, one, lambda request: self._receive(one, self._server.transport.open(request))
+            )
         except BaseException:
             self._end(one)
             raise
@@ -126,7 +146,7 @@ class Attempter:
         finally:
             self._end(one)
             await stream.aclose()
-        raise self._refused(course, one, stream.status, body, stream.headers)
+        raise self._refused(course, one, stream.status, read_fault(stream.status, body), stream.headers)
 
     def ended(self, call: OpenCall) -> None:
         """An open call is over."""
@@ -137,13 +157,13 @@ class Attempter:
         """The client is closed: end all tries now and stop their samples."""
         self._watchdog.end_all()
 
-    async def _open(self, one: _Try, request: HttpRequest) -> HttpStream:
+    async def _receive(self, one: _Try, work: Coroutine[Any, Any, T]) -> T:
         # A cancelled wait leaves it to _give_up to close the connection: see OpenCall.chunk.
-        opening = asyncio.get_running_loop().create_task(self._server.transport.open(request))
-        one.opening.append(opening)
-        await asyncio.wait([opening])
-        one.opening.clear()
-        return opening.result()
+        receiving = asyncio.get_running_loop().create_task(work)
+        one.receiving.append(receiving)
+        await asyncio.wait([receiving])
+        one.receiving.clear()
+        return receiving.result()
 
     def _begin(self, course: Course) -> _Try:
         server = self._server
@@ -208,7 +228,7 @@ class Attempter:
             # Nobody was answered meanwhile, so the server is slow (it would have taken longer), and not this one lost.
             self._server.pace.took(course.work, one.in_flight, seconds)
         self._server.lost()
-        if one.opening:
+        if one.receiving:
             self._give_up_in_background(one)
         course.live = one.live
         message = f"{url} took the request and gave no reply for {seconds:.3g} s, much longer than it should take"
@@ -228,9 +248,8 @@ class Attempter:
         return self._failed(course, one, FailureKind.DISCONNECT, message, is_stale=error.was_idle)
 
     def _refused(
-        self, course: Course, one: _Try, status: int, body: bytes, headers: Mapping[str, str]
+        self, course: Course, one: _Try, status: int, fault: Fault, headers: Mapping[str, str]
     ) -> AttemptFailedError:
-        fault = read_fault(status, body)
         if status >= 500 and len(one.outgoing.rids) > 1:
             # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
             course.live = one.samples
@@ -263,7 +282,7 @@ class Attempter:
         return AttemptFailedError(attempt, message, body, is_stale=is_stale, asked_to_wait=asked_to_wait)
 
     def _give_up_in_background(self, one: _Try) -> None:
-        if one.opening:
+        if one.receiving:
             self._server.aborter.detach(self._give_up_stream(one))
         else:
             self._server.aborter.stop_later(one.live)
@@ -272,11 +291,12 @@ class Attempter:
         try:
             await self._server.aborter.stop(one.live)
         finally:
-            for opening in one.opening:
-                opening.cancel()
-                (stream,) = await asyncio.gather(opening, return_exceptions=True)
-                if not isinstance(stream, BaseException):
-                    await stream.aclose()
+            for receiving in one.receiving:
+                receiving.cancel()
+                got: HttpStream | HttpReply | BaseException
+                (got,) = await asyncio.gather(receiving, return_exceptions=True)
+                if not isinstance(got, BaseException | HttpReply):
+                    await got.aclose()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -10,7 +10,7 @@ from .tokenizers import TokenTexts
 
 if TYPE_CHECKING:
     from .._core.limits import StepLimit
-    from .._core.warmth import Warmth
+    from .._core.shadow_sample import RunningSample
     from .._wire.generate import WireSample
     from ..logprobs import Logprobs
     from ..prefix import Prefix
@@ -22,12 +22,11 @@ __all__ = ["BranchMaker", "usage_of"]
 
 
 class BranchMaker:
-    """Knows how a step ended, which characters its tokens carry, and what the cache holds after it."""
+    """Knows how a step ended and which characters its tokens carry."""
 
-    def __init__(self, tokenizer: Tokenizer, warmth: Warmth) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._token_texts = TokenTexts(tokenizer)
-        self._warmth = warmth
 
     async def make(
         self,
@@ -37,6 +36,7 @@ class BranchMaker:
         sample: WireSample,
         logprobs: Logprobs | None,
         deadline: Deadline,
+        running: RunningSample | None = None,
     ) -> Branch:
         """Make the branch of one sample that has ended.
 
@@ -47,6 +47,7 @@ class BranchMaker:
             sample: what came back.
             logprobs: of the sample, when they were asked for and came.
             deadline: until when the server may be asked for text, which is seldom needed.
+            running: the sample as the shadow of the server's cache has it, ended.
 
         Raises:
             RequestError: the server was asked for the text of a token and failed, or the time was over.
@@ -66,21 +67,21 @@ class BranchMaker:
         if end is EndReason.DELIMITER:
             stop = str(matched)
             overshoot = await self._overshoot(sample, stop, deadline)
-        branch = Branch(
+        child = prefix.child(sample.output_ids, sample.text + stop + overshoot)
+        if running is not None:
+            running.mark(child)
+        return Branch(
             text=sample.text,
             token_ids=tuple(sample.output_ids),
-            prefix=prefix.child(sample.output_ids, sample.text + stop + overshoot),
+            prefix=child,
             end=end,
             matched=matched if isinstance(matched, str | int) else None,
             overshoot=overshoot,
             usage=usage_of(sample),
             rid=sample.meta_info.id,
             logprobs=logprobs,
+            predicted_cached_tokens=None if running is None else running.predicted,
         )
-        if branch.token_ids or branch.end is not EndReason.ABORTED:  # aborted in the queue: nothing was computed
-            self._warmth.add(prefix)
-            self._warmth.add(branch.prefix)
-        return branch
 
     async def _overshoot(self, sample: WireSample, stop: str, deadline: Deadline) -> str:
         if not sample.output_ids:

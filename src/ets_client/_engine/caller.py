@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from .._core.pace import Work
 from .._core.retry import AwaitRoom, AwaitServer, Resend, Stop
 from ..errors import DeadlineExceededError, FailureKind, ServerUnreachableError
 from ..retry import RetryPolicy
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-    from .._core.pace import Work
     from .._transport.base import TransportError
     from .aborter import Live
+    from .counters import Counters
     from .deadline import Deadline
     from .open_call import OpenCall
     from .outgoing import Outgoing
@@ -64,6 +65,7 @@ class Caller:
         *,
         did: Callable[[T], Work] | None = None,
         before_resend: Callable[[], Awaitable[object]] | None = None,
+        first: Callable[[bytes], bool] | None = None,
     ) -> T:
         """Make one call.
 
@@ -73,7 +75,8 @@ class Caller:
             deadline: end of all tries and the waits between them.
             work: what a try asks for, or seconds after which one is given up.
             did: what a result shows to have been done; without it nothing is learnt of the server's speed.
-            before_resend: awaited before every try but the first.
+            before_resend: awaited before every try that does not go out at once: what was known may be old.
+            first: of a reply that streams: given its events as they come, until it says True.
 
         Returns:
             What ``read`` made of the first good reply.
@@ -83,7 +86,7 @@ class Caller:
             ConfigurationError: the client is closed, or another model is served there now.
         """
         course = Course(make, deadline, self._server.policy, work, before_resend)
-        return await self._run(course, partial(self._attempter.send, read=read, did=did))
+        return await self._run(course, partial(self._attempter.send, read=read, did=did, first=first))
 
     async def once(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], deadline: Deadline) -> T:
         """Make one call without retries, now, whatever is known of the server: a question whether it is there.
@@ -114,7 +117,7 @@ class Caller:
             make: builds a try.
             deadline: end of all tries until the stream begins.
             work: what a try asks for, or seconds after which one is given up.
-            before_resend: awaited before every try but the first.
+            before_resend: awaited before every try that does not go out at once: what was known may be old.
 
         Raises:
             RequestError: no stream began; which subclass says why.
@@ -174,6 +177,17 @@ class Caller:
             await asyncio.sleep(0)  # they see their end a turn of the loop later, and leave their aborts
         await server.aborter.finish()
 
+    def seconds_of_prefill(self, tokens: int) -> float:
+        """How long the server takes for so many prompt tokens, at the slowest pace seen lately."""
+        server = self._server
+        known = server.pace.expected(Work(1, 1, tokens), server.counters.samples + 1)
+        return server.policy.patience if known is None else known
+
+    @property
+    def counters(self) -> Counters:
+        """What was done so far."""
+        return self._server.counters
+
     async def _run(self, course: Course, attempt: Callable[[Course], Awaitable[T]]) -> T:
         server = self._server
         server.check_open()
@@ -183,6 +197,8 @@ class Caller:
             if not server.gate.is_open and course.policy is not _ONCE:
                 async with self._explained(course):
                     await server.gate.enter()
+                    if course.before_resend is not None:
+                        await course.before_resend()
             return await attempt(course)  # straight: tenacity costs 35 µs a call, and nearly every first try succeeds
         except AttemptFailedError as failure:
             first = failure

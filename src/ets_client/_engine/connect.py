@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from .._core.limiter import Limits
+from .._core.shadow import Shadow
+from .._core.shadow_rules import CacheRules
 from .._core.versions import untried
 from .._wire.admin import read_loads
 from ..errors import ConfigurationError, RequestRejectedError, ServerFaultError, UnsupportedError
@@ -25,13 +27,13 @@ from .profile_checker import ProfileChecker
 from .prompts import Prompts
 from .requests import BatchRequests, RouterRequests, ServerNRequests
 from .reward import Rewards
+from .server_cache import ServerCache
 from .tokenizers import LocalTokenizer, Remote, RouterTokenizer, ServerTokenizer, Tokenizer, find_local_tokenizer
 
 if TYPE_CHECKING:
     import os
     from typing import Literal
 
-    from .._core.warmth import Warmth
     from ..sampling import SamplingParams
     from ..server_info import ServerInfo, WorkerLoad
     from .caller import Caller
@@ -41,6 +43,7 @@ __all__ = ["Connection", "connect"]
 
 _log = logging.getLogger("ets_client")
 _LOAD_SECONDS = 5.0
+_UNTOLD_TOKENS = 1 << 21  # of a cache whose size no one tells; an 80 GB GPU holds as many of a 1B model
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Connection:
         profile: the given profile, or a generic one.
         tokenizer: who turns text into ids.
         prepare: makes requests of what callers give.
+        cache: what is known of the server's cache.
         expander: runs expands.
         labels: asks for label probabilities.
         rewards: asks a reward head.
@@ -63,6 +67,7 @@ class Connection:
     profile: Profile
     tokenizer: Tokenizer
     prepare: Preparer
+    cache: ServerCache
     expander: Expander
     labels: Labels
     rewards: Rewards
@@ -88,7 +93,6 @@ class Connection:
 async def connect(
     caller: Caller,
     profile: Profile | str | os.PathLike[str] | None,
-    warmth: Warmth,
     timeout: float | None,
     *,
     sampling: SamplingParams,
@@ -101,7 +105,6 @@ async def connect(
     Args:
         caller: how to ask.
         profile: a profile, its name or file, or None to derive one.
-        warmth: what is known of the server's cache.
         timeout: seconds for each question.
         sampling: the client's.
         admission: samples that may be in flight, ``adaptive``, or None for no limit.
@@ -151,14 +154,26 @@ async def connect(
         has_tokenizer=bool(server.adds_special_tokens),
     )
     tokenizer = local or server
-    expander = Expander(caller, tokenizer, warmth, streams_increments=info.streams_increments, requests=requests)
-    labels = Labels(caller, tokenizer, size, info.max_input_tokens, warmth, expander.warm, requests)
+    prepare = Preparer(info, given, Prompts(given.prompt, tokenizer, server, size), sampling)
+    admitter = None if admission is None else _admitter(caller, info, admission)
+    cache = _cache(caller, info)
+    expander = Expander(caller, tokenizer, cache, streams_increments=info.streams_increments, requests=requests)
+    labels = Labels(caller, tokenizer, size, info.max_input_tokens, cache, expander.warm, requests)
     rewards = Rewards(caller, info.max_input_tokens)
     asked = server if isinstance(server, ServerTokenizer) else None
     checker = ProfileChecker(given, local or asked, info.tokenizer_path, asked)
-    prepare = Preparer(info, given, Prompts(given.prompt, tokenizer, server, size), sampling)
-    admitter = None if admission is None else _admitter(caller, info, admission)
-    return Connection(info, given, tokenizer, prepare, expander, labels, rewards, checker, admitter)
+    return Connection(info, given, tokenizer, prepare, cache, expander, labels, rewards, checker, admitter)
+
+
+def _cache(caller: Caller, info: ServerInfo) -> ServerCache:
+    """An empty cache of the server's size; behind a router or with data-parallel copies, of all of them together."""
+    copies = info.workers * (info.dp_size or 1)
+    rules = CacheRules(
+        capacity_tokens=(info.max_total_tokens or _UNTOLD_TOKENS) * copies,
+        page_size=info.page_size or 1,
+        is_enabled=info.has_radix_cache is not False,
+    )
+    return ServerCache(Shadow(rules), caller.counters, caller.seconds_of_prefill, is_predictable=copies == 1)
 
 
 def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:
@@ -173,14 +188,17 @@ def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:
 
 
 def _admitter(caller: Caller, info: ServerInfo, admission: Literal["adaptive"] | int) -> Admitter:
+    kv_tokens = info.max_total_tokens
+    if kv_tokens is not None:
+        kv_tokens *= info.workers * (info.dp_size or 1)
     if admission != "adaptive":
-        return Admitter(Limits.fixed(admission), None)
+        return Admitter(Limits.fixed(admission), None, kv_tokens)
 
     async def loads() -> tuple[WorkerLoad, ...]:
         get = Outgoing("GET", "/v1/loads", lane="control")
         return await caller.once(lambda: get, read_loads, Deadline.after(_LOAD_SECONDS))
 
-    return Admitter(Limits(), loads if info.has_loads else None)
+    return Admitter(Limits.around(info.native_batch), loads if info.has_loads else None, kv_tokens)
 
 
 async def _remote(caller: Caller, info: ServerInfo, timeout: float | None) -> tuple[Remote, int | None]:

@@ -23,6 +23,8 @@ class Counters:
         failures: attempts that failed, by kind.
         resends: attempts beyond the first of their calls.
         aborts: samples that the server was told to stop.
+        predicted: prompt tokens that samples should have found in the server's cache.
+        shortfall: of these, tokens that the server computed nevertheless.
     """
 
     calls: int = 0
@@ -31,3 +33,5 @@ class Counters:
     failures: Counter[FailureKind] = field(default_factory=Counter["FailureKind"])
     resends: int = 0
     aborts: int = 0
+    predicted: int = 0
+    shortfall: int = 0

@@ -34,7 +34,7 @@ class Course:
         deadline: end of all tries and the waits between them.
         policy: how often it is tried.
         work: what a try asks for, or seconds after which one is given up.
-        before_resend: awaited before every try but the first.
+        before_resend: awaited before every try that does not go out at once: what was known may be old.
         attempts: tries that failed.
         counted: of them, those that count against the policy.
         stale: of them, those that met a connection closed for being idle.

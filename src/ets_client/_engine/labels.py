@@ -17,11 +17,11 @@ from .requests import BatchRequests
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from .._core.warmth import Warmth
     from ..prefix import Prefix
     from .caller import Caller
     from .deadline import Deadline
     from .requests import Requests
+    from .server_cache import ServerCache
     from .tokenizers import Tokenizer
 
 __all__ = ["Labels"]
@@ -38,7 +38,7 @@ class Labels:
         tokenizer: Tokenizer,
         vocab_size: int | None,
         max_input_tokens: int | None,
-        warmth: Warmth,
+        cache: ServerCache,
         warm: Callable[[Prefix, Deadline], Coroutine[None, None, object]],
         requests: Requests | None = None,
     ) -> None:
@@ -49,7 +49,7 @@ class Labels:
             tokenizer: makes ids of labels that are given as text.
             vocab_size: ids below it exist, or None when nobody knows.
             max_input_tokens: prompts must be shorter; None when nobody knows, and the server refuses them.
-            warmth: what is known of the server's cache.
+            cache: what is known of the server's cache.
             warm: puts a prefix into the server's cache, once for all that ask at the same time.
             requests: how requests are written; as one batch when it is not given.
         """
@@ -58,7 +58,7 @@ class Labels:
         self._vocab_size = vocab_size
         # A label comes behind, and SGLang takes less than its maximum.
         self._most_tokens = math.inf if max_input_tokens is None else max_input_tokens - 2
-        self._warmth = warmth
+        self._cache = cache
         self._warm = warm
         self._requests = requests or BatchRequests()
 
@@ -78,7 +78,7 @@ class Labels:
         if not places:
             return outcomes
         fitting = [prefixes[place] for place in places]
-        await together(self._warm(part, deadline) for part in cold_parts(fitting, len(ids), self._warmth.length))
+        await together(self._warm(part, deadline) for part in cold_parts(fitting, len(ids), self._cache.held))
         found = await outcomes_of(fitting, self._requests.together, lambda some: self._logprobs(some, ids, deadline))
         for place, logprobs in zip(places, found, strict=True):
             if isinstance(logprobs, RequestRejectedError):
@@ -98,7 +98,7 @@ class Labels:
         )
         for prefix, logprobs in zip(prefixes, found, strict=True):
             if logprobs is not None:
-                self._warmth.add(prefix)
+                self._cache.saw(prefix)
         return found
 
     async def _ids(self, labels: Sequence[str | int]) -> tuple[int, ...]:

@@ -37,7 +37,13 @@ async def expand_partly(expander: Expander, request: ExpandRequest) -> Expansion
                     break
                 if part.sample is not None:
                     branches[part.index] = await expander.branches.make(
-                        request.prefix, request.sampling, request.limit, part.sample, part.logprobs, request.deadline
+                        request.prefix,
+                        request.sampling,
+                        request.limit,
+                        part.sample,
+                        part.logprobs,
+                        request.deadline,
+                        stream.running(part.index),
                     )
             except RequestError as error:
                 failed = [place for place in range(request.n) if place not in branches and place not in failures]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .._core.budget import RetryBudget
@@ -20,7 +21,7 @@ from .failure import error_after
 from .gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pydantic import SecretStr
 
@@ -101,6 +102,7 @@ class Server:
         self._model: str | None = None
         self._since = 0.0
         self._warned_at = float("-inf")
+        self._written: dict[bool, tuple[SecretStr | None, Mapping[str, str]]] = {}
 
     def headers(self, *, is_admin: bool = False) -> dict[str, str]:
         """Headers of a request, the key included.
@@ -108,15 +110,11 @@ class Server:
         Args:
             is_admin: whether a server with an admin key wants that one.
         """
-        headers = {"Content-Type": "application/json"}
-        key = self._admin_key if is_admin and self._admin_key is not None else self.address.api_key
-        if key is not None:
-            headers["Authorization"] = f"Bearer {key.get_secret_value()}"
-        return headers
+        return dict(self._headers(is_admin=is_admin))
 
     def live(self, rids: tuple[str, ...]) -> Live:
         """Samples that go where the server is now."""
-        return Live(self.address.base_url, self.headers(is_admin=True), rids)
+        return Live(self.address.base_url, self._headers(is_admin=True), rids)
 
     def check_open(self) -> None:
         """Check that the client has not ended.
@@ -192,7 +190,20 @@ class Server:
             requests=wires.requests,
             sent_bytes=wires.sent_bytes,
             received_bytes=wires.received_bytes,
+            predicted_reuse=counters.predicted,
+            reuse_shortfall=counters.shortfall,
         )
+
+    def _headers(self, *, is_admin: bool) -> Mapping[str, str]:
+        """The same object as long as the key is the same: each sample in flight has the headers of its abort."""
+        key = self._admin_key if is_admin and self._admin_key is not None else self.address.api_key
+        written = self._written.get(is_admin)
+        if written is None or written[0] is not key:
+            headers = {"Content-Type": "application/json"}
+            if key is not None:
+                headers["Authorization"] = f"Bearer {key.get_secret_value()}"
+            written = self._written[is_admin] = key, MappingProxyType(headers)
+        return written[1]
 
     async def _probe(self) -> bool:
         """Ask something cheap that every SGLang answers at once. A router has no such path: any answer of it will do.
@@ -201,7 +212,8 @@ class Server:
             ConfigurationError: another model is served there now.
         """
         await self.address.refresh()
-        request = HttpRequest("GET", f"{self.address.base_url}/model_info", self.headers(), lane="control")
+        url = f"{self.address.base_url}/model_info"
+        request = HttpRequest("GET", url, self.headers(), lane="control", is_fresh=True)
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 reply = await self.transport.send(request)

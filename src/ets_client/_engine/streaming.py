@@ -15,11 +15,13 @@ from .failure import ERRORS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._core.shadow_sample import RunningSample
     from .._wire.stream import StreamedPart
     from ..errors import RequestError
     from .caller import Caller
     from .deadline import Deadline
     from .open_call import OpenCall
+    from .server_cache import SentSamples
 
 __all__ = ["SampleStream"]
 
@@ -31,7 +33,15 @@ class SampleStream:
         on_close: called when it is closed, perhaps more than once.
     """
 
-    def __init__(self, caller: Caller, call: OpenCall, deadline: Deadline, *, is_incremental: bool | None) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        call: OpenCall,
+        deadline: Deadline,
+        *,
+        is_incremental: bool | None,
+        sent: SentSamples,
+    ) -> None:
         """Follow an open call.
 
         Args:
@@ -39,7 +49,9 @@ class SampleStream:
             call: the open call.
             deadline: the end of all of it.
             is_incremental: the server's way to stream, or None when it is not told.
+            sent: the samples as the cache sees them.
         """
+        self._sent = sent
         self._caller = caller
         self._call = call
         self._deadline = deadline
@@ -58,6 +70,10 @@ class SampleStream:
     def is_over(self) -> bool:
         """Whether it was closed, or all its samples have ended."""
         return self._is_closed or not self._call.unfinished
+
+    def running(self, place: int) -> RunningSample:
+        """A sample as the shadow of the cache has it."""
+        return self._sent[place]
 
     async def part(self) -> StreamedPart | None:
         """The next part, or None when every sample has ended. Cancelling it loses nothing: it can be called again.
@@ -80,6 +96,7 @@ class SampleStream:
     async def aclose(self) -> None:
         """End the stream; samples that have not ended are aborted in the background."""
         self._is_closed = True
+        self._sent.lost()
         try:
             await self._caller.close(self._call)
         finally:
@@ -105,7 +122,10 @@ class SampleStream:
         except BrokenReplyError as error:
             message = f"the stream is not what SGLang sends: {error}"
             raise ServerFaultError(message, rids=self.rids, body=payload[:300].decode(errors="replace")) from None
+        if part is not None and part.token_ids:
+            self._sent.prefilled(part.index)
         if part is not None and part.sample is not None:
+            self._sent.finish(part.index, part.sample)
             self._call.unfinished.discard(self._call.outgoing.rids[part.index])
         return part
 

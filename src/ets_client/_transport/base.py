@@ -22,6 +22,8 @@ class HttpRequest:
         body: sent as it is.
         lane: ``work`` for generation, ``control`` for what must never queue behind it (aborts, health).
         on_sent: called when it has a connection and goes out, at the latest: from then on the server may see it.
+        is_fresh: whether it needs a new connection, as a question whether the server takes any: one that is about to
+            end serves old connections still. httpx's own transports cannot be told.
     """
 
     method: Literal["GET", "POST"]
@@ -30,6 +32,7 @@ class HttpRequest:
     body: bytes = field(default=b"", repr=False)
     lane: Literal["work", "control"] = "work"
     on_sent: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    is_fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

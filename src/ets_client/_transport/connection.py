@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import socket
 from typing import TYPE_CHECKING, cast
 
 from .base import HttpReply, TransportError
-from .reply import ReplyReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from .intake import Intake
+    from .lane import Lane
+    from .reply import ReplyReader
 
-__all__ = ["READ_SIZE", "Connection"]
+__all__ = ["Connection"]
 
-READ_SIZE = 64 * 1024
 _PIECE = 64 * 1024  # of a request's body; asyncio asks to wait when more than this is unsent
 _MOST_UNREAD = 256 * 1024  # of a stream; then the server is made to wait
 _KEEP_ALIVE = (60, 60, 5)  # seconds idle, seconds between probes, probes: shorter than what NATs forget after (350 s)
@@ -25,56 +24,63 @@ _KEEP_ALIVE = (60, 60, 5)  # seconds idle, seconds between probes, probes: short
 class Connection(asyncio.BufferedProtocol):
     """A socket with HTTP/1.1 on it. Whoever borrowed it from its lane is its only user.
 
-    asyncio reads into one buffer that all connections of a pool share: what comes is parsed before the next read.
-
     Attributes:
         is_closed: nothing can be sent any more.
+        is_complete: all of the reply has come. True also before the first exchange.
         exchanges: requests begun on it.
     """
 
     __slots__ = (
         "_broken",
-        "_buffer",
+        "_descriptor",
         "_has_sent",
+        "_intake",
+        "_is_clean",
         "_is_paused",
         "_is_stream",
         "_is_unwritable",
+        "_lane",
         "_loop",
-        "_on_lost",
-        "_poll",
+        "_most_body",
         "_reader",
+        "_reply",
+        "_skips_body",
         "_taken",
         "_transport",
         "_waiter",
         "exchanges",
         "is_closed",
+        "is_complete",
     )
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, buffer: memoryview, on_lost: Callable[[Connection], None]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, intake: Intake, lane: Lane) -> None:
         """Make it; asyncio connects it.
 
         Args:
             loop: whose it is.
-            buffer: to read into, :data:`READ_SIZE` bytes.
-            on_lost: called when its socket is closed, by whomever.
+            intake: what replies are read with.
+            lane: told when its socket is closed, by whomever.
         """
         self._loop = loop
-        self._buffer = buffer
-        self._on_lost = on_lost
-        self._reader = ReplyReader()
+        self._intake = intake
+        self._lane = lane
         self._transport: asyncio.Transport | None = None
-        self._poll = select.poll()
+        self._descriptor = -1
         self._waiter: asyncio.Future[None] | None = None
         self._broken: TransportError | None = None
-        self._has_sent = True
+        self._reader: ReplyReader | None = None  # while a reply comes, and until a stream's body was taken
+        self._reply: HttpReply | None = None  # complete, and not yet fetched
+        self._most_body: float = 0
+        self._skips_body = False
         self._is_stream = False
+        self._is_clean = True
         self._is_paused = False
         self._is_unwritable = False
+        self._has_sent = True
         self._taken = 0
         self.exchanges = 0
         self.is_closed = False
+        self.is_complete = True
 
     # -- for lanes ----------------------------------------------------------------------------------------------
 
@@ -83,12 +89,11 @@ class Connection(asyncio.BufferedProtocol):
 
         The kernel is asked (1 µs), because the loop may not have seen yet that the server closed.
         """
-        return not self.is_closed and not self._poll.poll(0)
+        return not self.is_closed and not self._intake.has_news(self._descriptor)
 
     def is_reusable(self) -> bool:
         """Whether its exchange is over, both ways, and left it clean."""
-        reader = self._reader
-        return not self.is_closed and reader.is_complete and reader.keeps_alive and self._has_sent
+        return not self.is_closed and self.is_complete and self._is_clean and self._has_sent
 
     def was_stale(self) -> bool:
         """Whether it broke because the server had closed it while it was idle."""
@@ -117,14 +122,15 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             TransportError: there was no complete reply.
         """
-        reader = self._begin(most_body, is_stream=False)
+        self._begin(most_body, is_stream=False)
         self._write(head, body)
         if not self._has_sent:
             await self._write_rest(body)
-        del head, body
-        while not reader.is_complete:
+        del head, body  # the next request finds their memory still in the cache: 6 % less CPU at 1,024 in flight
+        while self._reply is None:
             await self.progress()
-        return HttpReply(reader.status, reader.take(), reader.headers())
+        reply, self._reply = self._reply, None
+        return reply
 
     async def open(self, head: bytes, body: bytes, most_body: float, *, skips_body: bool = False) -> ReplyReader:
         """Send a request and read the head of the reply.
@@ -138,24 +144,31 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             TransportError: there was no reply.
         """
-        reader = self._begin(most_body, is_stream=True, skips_body=skips_body)
+        self._begin(most_body, is_stream=True, skips_body=skips_body)
         self._write(head, body)
         if not self._has_sent:
             await self._write_rest(body)
-        while not reader.status:
+        del head, body
+        while self._reader is None or not self._reader.status:
             await self.progress()
-        return reader
+        return self._reader
 
     def take(self) -> bytes:
         """What is here of a stream's body and was not taken before, possibly nothing."""
-        self._taken = self._reader.size
+        reader = self._reader
+        if reader is None:
+            return b""
+        self._taken = reader.size
         if self._is_paused and self._transport is not None and not self.is_closed:
             self._is_paused = False
             self._transport.resume_reading()
-        return self._reader.take()
+        piece = reader.take()
+        if self.is_complete:
+            self._let_go(reader)
+        return piece
 
-    async def progress(self) -> None:
-        """Wait for anything to happen.
+    def progress(self) -> asyncio.Future[None]:
+        """What to await for anything to happen.
 
         Raises:
             TransportError: the connection is broken.
@@ -163,7 +176,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._broken is not None:
             raise self._broken
         self._waiter = self._loop.create_future()
-        await self._waiter
+        return self._waiter
 
     # -- asyncio ------------------------------------------------------------------------------------------------
 
@@ -171,7 +184,7 @@ class Connection(asyncio.BufferedProtocol):
         """It is connected."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         raw: socket.socket = transport.get_extra_info("socket")
-        self._poll.register(raw.fileno(), select.POLLIN)
+        self._descriptor = raw.fileno()
         idle, interval, count = _KEEP_ALIVE
         with contextlib.suppress(OSError):  # the server may be gone again
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -182,45 +195,49 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where to read to."""
-        return self._buffer
+        return self._intake.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes of a reply."""
-        reader = self._reader
-        if reader.is_complete:
+        if self.is_complete:
             self.close()  # nobody asked for these
             return
+        reader = self._reading()
         try:
-            reader.feed(self._buffer[:nbytes])
+            reader.feed(self._intake.buffer[:nbytes])
         except TransportError as error:
             self.close(error)
             return
         if reader.is_complete:
-            self._wake()
+            self._complete(reader)
         elif self._is_stream:
-            self._stream()
+            self._stream(reader)
 
     def eof_received(self) -> None:
         """The server closed its side; asyncio closes ours."""
-        if not self._reader.is_complete:
+        self.is_closed = True
+        if not self.is_complete:
+            reader = self._reading()
             try:
-                self._reader.feed_eof()
+                reader.feed_eof()
             except TransportError as error:
                 self._break(error)
-        self.is_closed = True
+            else:
+                self._complete(reader)
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
-        if not self._reader.is_complete and self._broken is None:
+        if not self.is_complete and self._broken is None:
             error = TransportError(f"the connection broke: {exc or 'it was closed'}", was_sent=True)
             error.__cause__ = exc
             self._break(error)
         self.is_closed = True
         self._wake()
         self._transport = None
-        self._reader.close()
-        self._on_lost(self)
+        if self._reader is not None:
+            self._reader.close()
+        self._lane.lost(self)
 
     def pause_writing(self) -> None:
         """Much is unsent."""
@@ -233,12 +250,13 @@ class Connection(asyncio.BufferedProtocol):
 
     # -- parts --------------------------------------------------------------------------------------------------
 
-    def _begin(self, most_body: float, *, is_stream: bool, skips_body: bool = False) -> ReplyReader:
+    def _begin(self, most_body: float, *, is_stream: bool, skips_body: bool = False) -> None:
         self.exchanges += 1
+        self._most_body = most_body
         self._is_stream = is_stream
+        self._skips_body = skips_body
         self._taken = 0
-        self._reader.begin(most_body, streams=is_stream, skips_body=skips_body)
-        return self._reader
+        self.is_complete = False
 
     def _write(self, head: bytes, body: bytes) -> None:
         assert self._transport is not None  # noqa: S101 - it is alive
@@ -248,24 +266,45 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _write_rest(self, body: bytes) -> None:
         # A server may answer, or refuse, before it has read everything: then there is no use in sending on.
-        reader, view = self._reader, memoryview(body)
+        view = memoryview(body)
         for start in range(0, len(body), _PIECE):
-            while self._is_unwritable and not self.is_closed and not reader.status:
+            while self._is_unwritable and not self.is_closed and not self._is_answered():
                 await self.progress()
-            if self.is_closed or reader.status or self._transport is None:
+            if self.is_closed or self._is_answered() or self._transport is None:
                 return
             self._transport.write(view[start : start + _PIECE])
         self._has_sent = True
 
-    def _stream(self) -> None:
-        if self._reader.size - self._taken > _MOST_UNREAD and not self._is_paused and self._transport is not None:
+    def _is_answered(self) -> bool:
+        return self.is_complete or (self._reader is not None and self._reader.status != 0)
+
+    def _reading(self) -> ReplyReader:
+        """What reads the reply, from its first byte."""
+        if self._reader is None:
+            self._reader = self._intake.reader()
+            self._reader.begin(self._most_body, streams=self._is_stream, skips_body=self._skips_body)
+        return self._reader
+
+    def _complete(self, reader: ReplyReader) -> None:
+        self.is_complete, self._is_clean = True, reader.keeps_alive
+        if not self._is_stream:
+            self._reply = HttpReply(reader.status, reader.take(), reader.headers())
+            self._let_go(reader)
+        self._wake()
+
+    def _let_go(self, reader: ReplyReader) -> None:
+        self._reader = None
+        self._intake.give_back(reader)
+
+    def _stream(self, reader: ReplyReader) -> None:
+        if reader.size - self._taken > _MOST_UNREAD and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
         self._wake()
 
     def _break(self, error: TransportError) -> None:
         # The server read nothing of this, most likely: it had closed an idle connection just then.
-        error.was_idle = self.exchanges > 1 and not self._reader.has_begun
+        error.was_idle = self.exchanges > 1 and (self._reader is None or not self._reader.has_begun)
         self._broken = error
 
     def _wake(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .mocks import MockWatch
 from .pool import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     import httpx
 
     from .base import HttpReply, HttpRequest, HttpStream, Transport, TransportStats
@@ -46,15 +48,13 @@ class DefaultTransport:
         self._sizes = connections, keep_alive_seconds
         self._mocked: StockTransport | None = None
 
-    async def send(self, request: HttpRequest) -> HttpReply:
+    def send(self, request: HttpRequest) -> Coroutine[Any, Any, HttpReply]:
         """Send one request and wait for the whole reply: see :meth:`Pool.send`."""
-        sending = self._now().send(request)
-        del request  # see there
-        return await sending
+        return self._now().send(request)
 
-    async def open(self, request: HttpRequest) -> HttpStream:
+    def open(self, request: HttpRequest) -> Coroutine[Any, Any, HttpStream]:
         """Send one request and wait for the header of the reply: see :meth:`Pool.open`."""
-        return await self._now().open(request)
+        return self._now().open(request)
 
     def stats(self) -> TransportStats:
         """The pool's; what went through a mock is not in it."""

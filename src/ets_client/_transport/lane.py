@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from .addresses import Addresses
 from .base import TransportError
 from .connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .intake import Intake
     from .origin import Origin
 
 __all__ = ["Lane"]
@@ -41,7 +44,7 @@ class Lane:
         *,
         expiry: float,
         connect_seconds: float | None,
-        buffer: memoryview,
+        intake: Intake,
         tls: Callable[[], ssl.SSLContext],
     ) -> None:
         """Open no connection yet.
@@ -51,7 +54,7 @@ class Lane:
             capacity: most connections.
             expiry: seconds after which an idle connection is closed.
             connect_seconds: to connect within, TLS included; None for no limit.
-            buffer: to read into.
+            intake: what replies are read with.
             tls: gives the context for https.
         """
         self.origin = origin
@@ -62,7 +65,8 @@ class Lane:
         self._capacity = capacity
         self._expiry = expiry
         self._connect_seconds = connect_seconds
-        self._buffer = buffer
+        self._intake = intake
+        self._addresses = Addresses(origin)
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._waiters: OrderedDict[asyncio.Future[Connection | None], None] = OrderedDict()
@@ -75,8 +79,11 @@ class Lane:
         """Requests that wait for a permit."""
         return len(self._waiters)
 
-    async def admit(self) -> Connection | None:
+    async def admit(self, *, is_fresh: bool = False) -> Connection | None:
         """Take a permit, which :meth:`give_back` returns.
+
+        Args:
+            is_fresh: whether no idle connection will do; they are closed.
 
         Returns:
             An idle connection, or None: :meth:`connect` opens one.
@@ -87,12 +94,12 @@ class Lane:
         if self._is_closed:
             raise _closed()
         if self.used >= self._capacity:
-            return await self._wait()
+            return await self._wait(is_fresh=is_fresh)
         self.used += 1
         now = self._loop.time()
         while self.idle:
             connection, until = self.idle.popitem()
-            if now < until and connection.is_alive():
+            if now < until and not is_fresh and connection.is_alive():
                 return connection
             connection.close()
         return None
@@ -103,14 +110,12 @@ class Lane:
         Raises:
             TransportError: it could not be opened; its cause is a TimeoutError when that took too long.
         """
-        scheme, host, port = self.origin
-        connection = Connection(self._loop, self._buffer, self._lost)
+        connection = Connection(self._loop, self._intake, self)
         timeout = asyncio.timeout(self._connect_seconds)
         self._dials.add(timeout)
         try:
             async with timeout:
-                context = await asyncio.to_thread(self._tls) if scheme == "https" else None  # the first reads files
-                await self._loop.create_connection(lambda: connection, host, port, ssl=context)
+                await self._dial(connection)
         except BaseException as error:
             connection.close()
             if self._is_closed and timeout.expired():
@@ -150,6 +155,7 @@ class Lane:
     def close(self) -> None:
         """Close everything; requests that run or wait end with an error."""
         self._is_closed = True
+        self._addresses.close()
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
@@ -162,7 +168,43 @@ class Lane:
                 waiter.set_exception(_closed())
                 waiter.exception()  # its task may have been cancelled just now and never look
 
-    async def _wait(self) -> Connection | None:
+    def lost(self, connection: Connection) -> None:
+        """Told by a connection whose socket is closed, by whomever."""
+        self.idle.pop(connection, None)
+        self.connections.discard(connection)
+
+    async def _dial(self, connection: Connection) -> None:
+        name, context = None, None
+        if self.origin.scheme == "https":
+            name, context = self.origin.host, await asyncio.to_thread(self._tls)  # the first reads files
+        raw = await self._connected_socket()
+        try:
+            await self._loop.create_connection(lambda: connection, sock=raw, ssl=context, server_hostname=name)
+        except BaseException:
+            raw.close()
+            raise
+
+    async def _connected_socket(self) -> socket.socket:
+        failed = OSError("the name has no address")
+        for family, kind, protocol, _, address in await self._addresses.find():
+            raw = socket.socket(family, kind, protocol)
+            try:
+                raw.setblocking(False)
+                await self._loop.sock_connect(raw, address)
+            except OSError as error:
+                raw.close()
+                failed = error
+            except BaseException:
+                raw.close()
+                raise
+            else:
+                return raw
+        try:
+            raise failed
+        finally:
+            del failed  # it holds this frame
+
+    async def _wait(self, *, is_fresh: bool) -> Connection | None:
         waiter: asyncio.Future[Connection | None] = self._loop.create_future()
         self._waiters[waiter] = None
         try:
@@ -173,17 +215,13 @@ class Lane:
             elif not waiter.cancelled():  # a permit came at the same time
                 self.give_back(waiter.result())
             raise
-        if connection is not None and not connection.is_alive():
+        if connection is not None and (is_fresh or not connection.is_alive()):
             connection.close()
             return None
         return connection
 
     def _unreachable(self, why: str) -> TransportError:
         return TransportError(f"{self.origin.host}:{self.origin.port}: {why}", was_sent=False)
-
-    def _lost(self, connection: Connection) -> None:
-        self.idle.pop(connection, None)
-        self.connections.discard(connection)
 
     def _close_idle(self) -> None:
         while self.idle:

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Literal
 
 from .base import HttpReply, HttpRequest, HttpStream, TransportStats
-from .connection import READ_SIZE
 from .head import head_with_length, write_head
+from .intake import Intake
 from .lane import Lane
 from .origin import Origin, parse_url
 from .pool_stream import PoolStream
@@ -59,7 +59,7 @@ class Pool:
         self._most_body = most_body
         self._connect_seconds = connect_seconds
         self._tls = tls
-        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._intake = Intake()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lanes: dict[tuple[str, Origin], Lane] = {}
         self._heads: dict[tuple[object, ...], tuple[Lane, bytes]] = {}
@@ -77,7 +77,7 @@ class Pool:
             RuntimeError: the pool belongs to another event loop.
         """
         lane, head = self._route(request)
-        connection = await lane.admit()
+        connection = await lane.admit(is_fresh=request.is_fresh)
         try:
             if connection is None:
                 connection = await lane.connect()
@@ -86,7 +86,7 @@ class Pool:
             self._requests += 1
             self._sent += len(request.body)
             exchange = connection.send(head, request.body, self._most_body)
-            del request  # the next request finds its memory still in the cache: 6 % less CPU at 1,024 in flight
+            del head, request  # what waits for a reply holds as little as it can
             reply = await exchange
         except BaseException:
             if connection is not None:
@@ -107,13 +107,15 @@ class Pool:
             RuntimeError: the pool belongs to another event loop.
         """
         lane, head = self._route(request)
-        connection = await lane.admit()
+        connection = await lane.admit(is_fresh=request.is_fresh)
         try:
             if connection is None:
                 connection = await lane.connect()
             if request.on_sent is not None:
                 request.on_sent()
-            return await self.stream(lane, connection, head, request.body, self._most_body)
+            stream = self.stream(lane, connection, head, request.body, self._most_body)
+            del head, request
+            return await stream
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -145,7 +147,9 @@ class Pool:
         """
         self._requests += 1
         self._sent += len(body)
-        reader = await connection.open(head, body, most_body, skips_body=skips_body)
+        opening = connection.open(head, body, most_body, skips_body=skips_body)
+        del head, body
+        reader = await opening
         return PoolStream(lane, connection, reader, self._count)
 
     def stats(self) -> TransportStats:
@@ -170,6 +174,7 @@ class Pool:
             if not any(lane.connections for lane in self._lanes.values()):
                 break
             await asyncio.sleep(0)
+        self._intake.close()
 
     def lane(self, name: _LaneName, origin: Origin) -> Lane:
         """The lane of a server.
@@ -191,7 +196,7 @@ class Pool:
                 self._sizes[name],
                 expiry=self._expiry,
                 connect_seconds=self._connect_seconds,
-                buffer=self._buffer,
+                intake=self._intake,
                 tls=self._tls,
             )
             if self._is_closed:

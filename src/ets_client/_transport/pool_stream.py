@@ -28,12 +28,11 @@ class PoolStream:
         Args:
             lane: the connection's.
             connection: borrowed.
-            reader: its reader.
+            reader: what reads it; the connection lets it go when all of the body has come and was taken.
             count: told the size of each piece that is taken.
         """
         self._lane = lane
         self._connection: Connection | None = connection
-        self._reader = reader
         self._count = count
         self.raw_headers = reader.raw_headers
         self._status = reader.status
@@ -63,7 +62,7 @@ class PoolStream:
             if piece:
                 self._count(len(piece))
                 yield piece
-            elif self._reader.is_complete:
+            elif connection.is_complete:
                 return
             else:
                 await connection.progress()

@@ -134,6 +134,11 @@ class ReplyReader:
         pieces, self.pieces = self.pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it may read another reply."""
+        return self._parser is not None
+
     def close(self) -> None:
         """Read no more. The parser and its reader hold each other: this spares the garbage collector."""
         self._parser = None

@@ -31,6 +31,21 @@ class _WireState(BaseModel):
     effective_max_running_requests_per_dp: int | None = None
 
 
+class _WirePhase(BaseModel):
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    backend: str = "disabled"
+    max_bs: int | None = None
+
+
+class _WireGraphs(BaseModel):
+    """``cuda_graph_config`` (SGLang's model_executor/cuda_graph_config.py), as resolved at the server's start."""
+
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    decode: _WirePhase = _WirePhase()
+
+
 class WireServerInfo(BaseModel):
     """The fields that are used, of more than 400. The reply also holds the API keys in clear, so it is never shown."""
 
@@ -42,6 +57,7 @@ class WireServerInfo(BaseModel):
     max_total_num_tokens: int
     max_running_requests: int | None = None
     max_queued_requests: int | None = None
+    cuda_graph_config: _WireGraphs | None = None
     page_size: int = 1
     chunked_prefill_size: int | None = None
     schedule_policy: str = ""
@@ -102,6 +118,7 @@ def info_of(server: WireServerInfo, model: ModelInfo, context_length: int | None
     """
     effective = [state.effective_max_running_requests_per_dp for state in server.internal_states]
     running = server.max_running_requests or min((most for most in effective if most is not None), default=None)
+    graphs = server.cuda_graph_config.decode if server.cuda_graph_config is not None else None
     return ServerInfo(
         version=server.version,
         model_path=model.model_path,
@@ -111,6 +128,7 @@ def info_of(server: WireServerInfo, model: ModelInfo, context_length: int | None
         max_input_tokens=server.max_req_input_len,
         max_total_tokens=server.max_total_num_tokens,
         max_running_requests=running,
+        captured_batch=graphs.max_bs if graphs is not None and graphs.backend != "disabled" else None,
         max_queued_requests=server.max_queued_requests,
         page_size=server.page_size,
         chunked_prefill_size=server.chunked_prefill_size,

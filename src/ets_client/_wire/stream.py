@@ -13,11 +13,12 @@ from .codec import read_json
 from .faults import Fault, failure_kind, read_fault
 from .generate import WireSample
 from .logprobs import holds_logprobs, logprobs_of_stream
+from .sse import SseReader
 
 if TYPE_CHECKING:
     from ..logprobs import Logprobs
 
-__all__ = ["StreamFaultError", "StreamReader", "StreamedPart"]
+__all__ = ["StreamFaultError", "StreamReader", "StreamedPart", "read_streamed_sample", "shows_a_token"]
 
 _DONE = b"[DONE]"
 
@@ -158,3 +159,31 @@ class StreamReader:
         except BrokenReplyError:
             status = 500
         return StreamFaultError(read_fault(status, payload), status)
+
+
+def shows_a_token(payload: bytes) -> bool:
+    """Whether the first event of a stream of one sample has a token, and so tells that its prompt is computed."""
+    try:
+        part = StreamReader(1, is_incremental=True).read(payload)
+    except (StreamFaultError, BrokenReplyError):
+        return False
+    return part is not None and bool(part.token_ids)
+
+
+def read_streamed_sample(body: bytes, *, is_incremental: bool | None) -> tuple[WireSample, Logprobs | None]:
+    """Read a stream of one sample that has come as a whole.
+
+    Args:
+        body: all of it.
+        is_incremental: as for :class:`StreamReader`.
+
+    Raises:
+        StreamFaultError: it tells of a failure.
+        BrokenReplyError: it is not SGLang's, or the sample has no end.
+    """
+    reader = StreamReader(1, is_incremental=is_incremental)
+    for payload in SseReader().feed(body):
+        part = reader.read(payload)
+        if part is not None and part.sample is not None:
+            return part.sample, part.logprobs
+    raise BrokenReplyError("the stream ended before its sample")

@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..search import Node, Question, SearchEnded, SearchEvent, SearchResult, SearchStarted, SearchTree, WidthAllocated
-from .plain import counted, one_line
+from .plain import counted, one_line, shown
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -123,7 +123,7 @@ def _lives(node: Node, decided_depth: int) -> bool:
 def _label(node: Node) -> Text:
     if node.branch is None:
         return Text(f"root, {counted(len(node.prefix), 'token')}", style="bold")
-    label = Text(f"{node.score:5.2f} ", style="yellow")
+    label = Text(f"{shown(node.score):>5} ", style="yellow")
     label.append(one_line(node.branch.text, 70) or "(empty step)")
     if node.answer is not None:
         label.append(f"  → {node.answer}", style="bold green")

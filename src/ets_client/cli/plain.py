@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Self
 
 from ..search import LevelEnded, SearchEnded, SearchEvent, SearchStarted
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["PlainView", "counted", "one_line"]
+__all__ = ["PlainView", "counted", "one_line", "shown"]
 
 
 class PlainView:
@@ -35,22 +36,29 @@ class PlainView:
                 root = counted(len(tree.root.prefix), "prompt token")
                 self._print(f"[{number + 1}] {one_line(question.problem, 90)} ({root})")
             case LevelEnded(number, depth, nodes):
-                best = max(nodes, key=lambda node: node.score)
+                if not nodes:
+                    return
+                best = max(nodes, key=lambda node: -math.inf if node.score is None else node.score)
                 answers = [node.answer for node in nodes if node.answer is not None]
                 told = f", answers {' '.join(answers)}" if answers else ""
                 text = one_line(best.branch.text if best.branch is not None else "", 70)
                 steps = counted(len(nodes), "step")
-                self._print(f"[{number + 1}] level {depth}: {steps}{told}; best {best.score:.2f}: {text}")
+                self._print(f"[{number + 1}] level {depth}: {steps}{told}; best {shown(best.score)}: {text}")
             case SearchEnded(number, result):
                 verdict = {True: "right", False: "wrong", None: "not graded"}[result.is_correct]
                 if result.answer is None and not result.is_complete:
-                    verdict = "unfinished"  # as in the table at the end
+                    verdict = "unfinished" if result.error is None else "failed"  # as in the table at the end
                 self._print(f"[{number + 1}] answer {result.answer or 'none'}: {verdict}, {result.seconds:.1f} s")
             case _:
                 return
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def shown(score: float | None) -> str:
+    """A score with two digits, or a dash."""
+    return "-" if score is None else f"{score:.2f}"
 
 
 def one_line(text: str, length: int) -> str:

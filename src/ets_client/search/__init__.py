@@ -1,7 +1,9 @@
 """Tree searches on top of the client. The decisions are plain functions; the driver awaits expands between them."""
 
 from .answers import find_answer, is_same_answer, weighted_vote
-from .driver import RebaseSearch, SearchResult
+from .budget import Budget
+from .describe import manifest_of
+from .driver import SearchResult, TreeSearch
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
 from .journal import (
     JournalDamagedError,
@@ -12,16 +14,63 @@ from .journal import (
     RunFolder,
     load_run,
 )
+from .kv import kv_bytes_per_token
 from .loaded import LoadedDecision, LoadedNode, LoadedQuestion, LoadedRun
 from .manifest import Difference, Manifest, differences
+from .methods import (
+    Beam,
+    BestOfN,
+    CharNgrams,
+    Clusterer,
+    Decision,
+    Dvts,
+    Embedder,
+    Ets,
+    Mcts,
+    Mends,
+    Method,
+    NodeState,
+    NodeView,
+    Rebase,
+    SentenceEmbedder,
+    TextClusters,
+    TreeView,
+    held_kv_tokens,
+    published_kv_tokens,
+    rebase_allocation,
+    select_leaves,
+)
+from .options import SearchOptions
 from .prefill import least_prefill
 from .questions import Question, load_questions
-from .rebase import rebase_allocation
 from .run import RunResult, search_all
+from .scorers import (
+    CallableScorer,
+    LogProb,
+    MicroBatcher,
+    PathScore,
+    RewardFormat,
+    RewardServer,
+    ScoredPath,
+    Scorer,
+    SelfConsistency,
+    list_reward_formats,
+    load_reward_format,
+)
 from .tree import Node, SearchTree
 
 __all__ = [
+    "Beam",
+    "BestOfN",
+    "Budget",
+    "CallableScorer",
+    "CharNgrams",
+    "Clusterer",
+    "Decision",
     "Difference",
+    "Dvts",
+    "Embedder",
+    "Ets",
     "JournalDamagedError",
     "JournalError",
     "JournalLockedError",
@@ -31,27 +80,52 @@ __all__ = [
     "LoadedNode",
     "LoadedQuestion",
     "LoadedRun",
+    "LogProb",
     "Manifest",
+    "Mcts",
+    "Mends",
+    "Method",
+    "MicroBatcher",
     "Node",
     "NodeAdded",
+    "NodeState",
+    "NodeView",
     "OpenRun",
+    "PathScore",
     "Question",
-    "RebaseSearch",
+    "Rebase",
+    "RewardFormat",
+    "RewardServer",
     "RunFolder",
     "RunResult",
+    "ScoredPath",
+    "Scorer",
     "SearchEnded",
     "SearchEvent",
+    "SearchOptions",
     "SearchResult",
     "SearchStarted",
     "SearchTree",
+    "SelfConsistency",
+    "SentenceEmbedder",
+    "TextClusters",
+    "TreeSearch",
+    "TreeView",
     "WidthAllocated",
     "differences",
     "find_answer",
+    "held_kv_tokens",
     "is_same_answer",
+    "kv_bytes_per_token",
     "least_prefill",
+    "list_reward_formats",
     "load_questions",
+    "load_reward_format",
     "load_run",
+    "manifest_of",
+    "published_kv_tokens",
     "rebase_allocation",
     "search_all",
+    "select_leaves",
     "weighted_vote",
 ]

@@ -1,28 +1,51 @@
-"""One question: levels of expands, with REBASE's decision between them."""
+"""One question: a tree is grown by a method's decisions and a scorer's scores, and its answers vote."""
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .._together import together
-from ..branch import Usage
-from ..errors import ConfigurationError
-from .answers import find_answer, is_same_answer, weighted_vote
-from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
-from .rebase import rebase_allocation
-from .tree import Node, SearchTree
+from ..errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DeadlineExceededError,
+    ServerUnreachableError,
+    UnsupportedError,
+)
+from ..prefix import Origin, Prefix
+from ..sampling import SamplingParams
+from ..stats import ServerState
+from .answers import is_same_answer, weighted_vote
+from .budget import Budget, Spending
+from .children import TreeRules
+from .course import Course
+from .events import SearchEnded, SearchStarted
+from .free import grow_freely
+from .growth import Growth
+from .journal import JournalError
+from .levels import grow_by_levels
+from .options import SearchOptions
+from .record import Record
+from .sampler import Sampler
+from .scorers import LogProb, MicroBatcher, SelfConsistency
+from .scoring import Scoring
+from .tree import SearchTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..branch import Branch, Expansion
+    from ..branch import Usage
     from ..client import AsyncPolicyClient
+    from ..policy_calls import PolicyCalls
+    from .events import SearchEvent
+    from .methods import Method
     from .questions import Question
+    from .scorers import Scorer
 
-__all__ = ["RebaseSearch", "SearchResult"]
+_FATAL = (ServerUnreachableError, AuthenticationError, ConfigurationError, UnsupportedError, JournalError)
+
+__all__ = ["SearchResult", "TreeSearch", "is_final"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +56,16 @@ class SearchResult:
         question: what was asked.
         answer: the winner of the vote, or None when no path answered.
         is_correct: whether it is the right one, or None when that is not known.
-        tree: all nodes.
+        tree: all nodes; in what a run with a folder returns, the root alone, since the rest is in the folder.
         expands: expand calls.
-        samples: steps sampled.
-        usage: tokens of all requests, as the server reported them.
-        seconds: from the root to the vote.
-        is_complete: False when the time was over before the search was.
+        samples: steps sampled, those that were given up among them.
+        lost: of these, samples that never became nodes: too long and dropped, or stopped early.
+        usage: tokens on the policy, as the server counted them.
+        scoring_usage: tokens on the reward server.
+        seconds: from the root to the vote; earlier sessions count.
+        why: why it ended: ``done``, ``depth``, the budget that was used up (``tokens``, ``run seconds``), or
+            ``error: …``.
+        error: what made it end, or None.
     """
 
     question: Question
@@ -47,109 +74,166 @@ class SearchResult:
     tree: SearchTree
     expands: int
     samples: int
+    lost: int
     usage: Usage
+    scoring_usage: Usage
     seconds: float
-    is_complete: bool
+    why: str
+    error: Exception | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the search came to its own end."""
+        return self.why in {"done", "depth"}
+
+    def light(self) -> SearchResult:
+        """The same with the root alone for a tree: 500 whole ones of width 256 are gigabytes."""
+        return replace(self, tree=SearchTree(self.tree.root.prefix))
 
 
-@dataclass(frozen=True)
-class RebaseSearch:
-    """REBASE (arXiv 2408.00724), level by level, on one policy server.
+def is_final(why: str) -> bool:
+    """Whether a search that ended so stays ended when its run is resumed: its own end, or its own budget's."""
+    return not why.startswith(("run ", "error"))
 
-    A step's score is the mean log-probability of its tokens. That stands in for a reward model: it tells what the
-    policy finds likely, not what is right. Answers vote with the weight exp(mean score of the path's steps).
+
+class TreeSearch:
+    """Searches questions on a policy server, with any method and any scorer.
 
     Args:
         client: the policy.
-        width: samples of a level at the beginning; a path that ends takes its share with it.
-        depth: most levels.
-        temperature: of the allocation's softmax.
+        method: who decides which nodes get children.
+        scorer: who scores steps; None for :class:`~ets_client.search.scorers.LogProb`.
+        options: width, depth, budgets and the like; None for the defaults.
+
+    Raises:
+        ConfigurationError: the profile has no answer pattern.
     """
 
-    client: AsyncPolicyClient
-    width: int = 8
-    depth: int = 6
-    temperature: float = 0.2
-
-    def __post_init__(self) -> None:
-        if self.width < 1 or self.depth < 1 or not self.temperature > 0:
+    def __init__(
+        self,
+        client: AsyncPolicyClient,
+        method: Method,
+        scorer: Scorer | None = None,
+        options: SearchOptions | None = None,
+    ) -> None:
+        self.client = client
+        self.method = method
+        self.scorer = scorer or LogProb()
+        self._scores = self.scorer if self.scorer.is_local else MicroBatcher(self.scorer)
+        self.options = options or SearchOptions()
+        profile, sampling = client.profile, self.options.sampling or SamplingParams()
+        if profile.answer is None:
             raise ConfigurationError(
-                f"width = {self.width}, depth = {self.depth}, temperature = {self.temperature}: all must be above 0"
-            )
-        if self.client.profile.answer is None:
-            raise ConfigurationError(
-                f"profile {self.client.profile.name!r} has no answer pattern, so no path could ever answer: choose a "
+                f"profile {profile.name!r} has no answer pattern, so no path could ever answer: choose a "
                 "profile with answer.pattern (--profile NAME), or an endpoint file that names one (--endpoint FILE)"
             )
+        if isinstance(self.scorer, SelfConsistency) and self.options.barrier == "none":
+            raise ConfigurationError("SelfConsistency compares the samples of a level: take barrier='level'")
+        self._step = SamplingParams(
+            max_new_tokens=sampling.max_new_tokens or profile.steps.max_step_tokens,
+            stop=sampling.stop or profile.steps.delimiters,
+        )
+        if self.options.max_path_tokens is not None:
+            # With a length of its own the client's calls leave the path's length to us.
+            sampling = sampling.changed({"max_new_tokens": self._step.max_new_tokens})
+        self.sampling = sampling
+        self.rules = TreeRules(
+            max_path_tokens=self.options.max_path_tokens or profile.steps.max_path_tokens,
+            answer=profile.answer.pattern,
+            by_level=self.options.barrier == "level",
+            depth=self.options.depth,
+            window_tokens=client.capabilities.window_tokens,
+        )
 
     async def run(
         self,
         question: Question,
         number: int = 0,
+        *,
         observe: Callable[[SearchEvent], None] = lambda event: None,  # noqa: ARG005 - nobody watches
-        until: float = math.inf,
+        record: Record | None = None,
+        spending: Spending | None = None,
+        budget: Budget | None = None,
     ) -> SearchResult:
         """Search one question. Cancelling it stops all its samples on the server.
 
         Args:
             question: what to answer.
-            number: which search this is, for ``observe``.
+            number: which search this is, for ``observe`` and the record.
             observe: called with every event, from the event loop.
-            until: end of the time on :func:`time.monotonic`'s clock; no level starts after it.
+            record: what earlier sessions paid for, and where this one writes; None keeps nothing.
+            spending: of the run that this search belongs to.
+            budget: of that run.
 
         Returns:
-            The result, with the best answer so far when the time was over.
+            The result. When a budget is used up, or a call fails, with the best answer so far; ``why`` and ``error``
+            tell of it.
 
         Raises:
-            RequestError: an expand failed.
+            ServerUnreachableError: a server is gone for longer than a call waits. Other failures of calls end the
+                search with its answers so far, but for those that every question would meet:
+            AuthenticationError: a server wants another key.
+            ConfigurationError: client, method or scorer cannot work together.
+            UnsupportedError: the server cannot do what the options ask for.
+            JournalError: nothing can be kept any more.
         """
-        start = time.monotonic()
-        tree = SearchTree(await self.client.root(question.problem))
-        observe(SearchStarted(number, question, tree))
-        expands, usage, is_complete = 0, Usage(), True
-        for depth in range(self.depth):
-            chosen = self._allocate(tree, depth)
-            if not chosen:
-                break
-            if time.monotonic() >= until:
-                is_complete = False
-                break
-            observe(WidthAllocated(number, depth, tuple(tree.level(depth))))
-            for node, expansion in zip(chosen, await together(self._expand(node) for node in chosen), strict=True):
-                expands, usage = expands + 1, usage + expansion.usage
-                for branch in expansion:
-                    observe(NodeAdded(number, self._add(tree, node, branch)))
-            observe(LevelEnded(number, depth + 1, tuple(tree.level(depth + 1))))
-        answer = weighted_vote((node.answer or "", _weight(node)) for node in tree.answered())
+        record = record or Record(number)
+        spent = Spending(time.monotonic() - record.earlier_seconds, whole=spending)
+        origin = Origin(self.client.capabilities.tokenizer_path)
+        growth = Growth(record.root(origin) or Prefix((), "", origin=origin), self.rules, self.options.width)
+        why, error = "", None
+        try:
+            if not len(growth.tree.root.prefix):
+                growth = Growth(await self.client.root(question.problem), self.rules, self.options.width)
+                await record.begin(question, growth.tree.root.prefix, self.options.seed)
+            observe(SearchStarted(number, question, growth.tree))
+            async with self.client.tree(f"question {number + 1}") as calls:
+                course = self._course(calls, question, number, growth, record, spent, budget or Budget(), observe)
+                grow = grow_by_levels if self.options.barrier == "level" else grow_freely
+                why = await grow(course)
+        except Exception as failure:
+            if self._is_fatal(failure):
+                raise
+            why, error = f"error: {failure}", failure
+        answer = self._vote(growth.tree)
         is_correct = None if question.answer is None else answer is not None and is_same_answer(answer, question.answer)
-        seconds = time.monotonic() - start
-        result = SearchResult(question, answer, is_correct, tree, expands, len(tree) - 1, usage, seconds, is_complete)
+        seconds = time.monotonic() - spent.began
+        await record.ended(answer, why, seconds)
+        result = SearchResult(
+            question, answer, is_correct, growth.tree, spent.expands, growth.samples, sum(growth.lost.values()),
+            spent.usage, spent.scoring, seconds, why, error,
+        )  # fmt: skip
         observe(SearchEnded(number, result))
         return result
 
-    def _allocate(self, tree: SearchTree, depth: int) -> list[Node]:
-        ended = sum(not self._can_grow(node) for node in tree)
-        candidates = [node for node in tree.level(depth) if self._can_grow(node)]
-        scores = [node.score for node in candidates]
-        counts = rebase_allocation(scores, max(0, self.width - ended), self.temperature)
-        for node, count in zip(candidates, counts, strict=True):
-            node.width = count
-        return [node for node in candidates if node.width]
+    def _course(
+        self,
+        calls: PolicyCalls,
+        question: Question,
+        number: int,
+        growth: Growth,
+        record: Record,
+        spent: Spending,
+        budget: Budget,
+        observe: Callable[[SearchEvent], None],
+    ) -> Course:
+        sampler = Sampler(
+            calls, self.options, self.sampling, self._step, record, spent, number=number,
+            max_path_tokens=self.rules.max_path_tokens, needs_logprobs=self.scorer.needs_logprobs,
+        )  # fmt: skip
+        scoring = Scoring(self._scores, self.rules, question.problem, record, spent)
+        return Course(
+            number, self.method, self.scorer, self.options, growth, sampler, scoring, record, spent, budget, observe
+        )
 
-    async def _expand(self, node: Node) -> Expansion:
-        return await self.client.expand(node.prefix, node.width, logprobs=True)
+    def _is_fatal(self, failure: Exception) -> bool:
+        """Whether the other questions of a run would fail likewise, or nothing can be kept any more."""
+        if isinstance(failure, DeadlineExceededError):
+            return self.client.stats.server is ServerState.DOWN
+        return isinstance(failure, _FATAL)
 
-    def _can_grow(self, node: Node) -> bool:
-        path = len(node.prefix) - len(node.prefix.root)
-        return node.is_open and path < self.client.profile.steps.max_path_tokens
-
-    def _add(self, tree: SearchTree, parent: Node, branch: Branch) -> Node:
-        answer = self.client.profile.answer
-        found = find_answer(answer.pattern, branch.text) if answer is not None else None
-        mean = branch.logprobs.mean if branch.logprobs is not None else math.nan
-        return tree.add(parent, branch, -math.inf if math.isnan(mean) else mean, found)
-
-
-def _weight(node: Node) -> float:
-    scores = node.step_scores()
-    return math.exp(math.fsum(scores) / len(scores))
+    def _vote(self, tree: SearchTree) -> str | None:
+        """Each sample that answers counts, with its path's weight."""
+        return weighted_vote(
+            (node.answer or "", node.multiplicity * self.scorer.weight(node.step_scores())) for node in tree.answered()
+        )

@@ -126,7 +126,7 @@ REQUESTS: tuple[Row, ...] = (
         "1.2",
         "a batch of ids reaches the scheduler at once",
         "testing/scheduler::cold_siblings_of_one_step_are_all_computed",
-        "contract/client::a_cold_prefix_is_prefilled_once_before_the_batch",
+        "contract/client::the_first_sample_of_a_cold_prefix_goes_alone",
     ),
     met("1.3", "a rid comes back", "rid: returned as it is"),
     met(
@@ -273,7 +273,7 @@ REQUESTS: tuple[Row, ...] = (
     met(
         "2.5",
         "the shape of an expand",
-        "core/plan::a_cold_part_is_computed_alone_before_several_samples",
+        "core/plan::several_samples_are_never_sent_together_on_what_is_cold",
         "contract/client::a_warm_prefix_is_exactly_one_post",
     ),
 )

@@ -76,6 +76,32 @@ def test_a_process_that_lives_keeps_it(path: Path) -> None:
         JournalLock(path)
 
 
+def test_a_process_that_is_dead_and_not_reaped_is_gone(path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as other:
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        stat = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()
+        left_by(path, pid=other.pid, began=int(stat[19]))
+        JournalLock(path)
+
+
+@pytest.mark.parametrize(("error", "lives"), [(ProcessLookupError, False), (PermissionError, True)])
+def test_a_process_that_proc_hides_lives_when_it_can_be_signalled(
+    path: Path, error: type[OSError], lives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_by(path, pid=2**22 + 1)  # above all that there can be
+
+    def kill(pid: int, number: int) -> None:
+        assert number == 0
+        raise error
+
+    monkeypatch.setattr(os, "kill", kill)
+    if lives:
+        with pytest.raises(JournalLockedError, match="writes into"):
+            JournalLock(path)
+    else:
+        JournalLock(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"mine"])
 def test_a_file_that_does_not_say_whose_it_is_stays(path: Path, content: bytes) -> None:
     path.write_bytes(content)

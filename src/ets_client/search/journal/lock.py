@@ -52,9 +52,7 @@ class Owner(msgspec.Struct, frozen=True):
         """This process."""
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(
-            socket.gethostname(), os.getpid(), _began(os.getpid()) or 0, boot, _namespace(), now, uuid.uuid4().hex
-        )
+        return cls(socket.gethostname(), os.getpid(), _began(os.getpid()), boot, _namespace(), now, uuid.uuid4().hex)
 
     def is_gone(self) -> bool:
         """Whether it ran here and does not any more. Of other hosts and containers nobody knows."""
@@ -63,16 +61,28 @@ class Owner(msgspec.Struct, frozen=True):
             return False
         if self.boot != me.boot:
             return True
-        return self.pids == me.pids and _began(self.pid) != self.began
+        return self.pids == me.pids and _is_gone(self.pid, self.began)
 
 
-def _began(pid: int) -> int | None:
+def _is_gone(pid: int, began: int) -> bool:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        return _began(pid) != began
+    except OSError:  # it is gone, or another user's on a machine that hides those (mount option hidepid)
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
     except OSError:
-        return None
+        return False
+    return False
+
+
+def _began(pid: int) -> int:
+    """When a process began; 0 for one that is dead and not reaped."""
+    stat = Path(f"/proc/{pid}/stat").read_bytes()
     state, *fields = stat[stat.rindex(b")") + 2 :].split()  # a process's name may hold spaces and brackets
-    return None if state in b"ZX" else int(fields[18])  # proc(5): field 22 is starttime; a zombie is dead
+    return 0 if state in b"ZX" else int(fields[18])  # proc(5): field 22 is starttime
 
 
 def _namespace() -> str:

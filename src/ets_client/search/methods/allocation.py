@@ -1,4 +1,4 @@
-"""REBASE's rule: how many children each node of a level gets (Wu et al., arXiv 2408.00724)."""
+"""How a width is shared out among nodes: exactly, never more and never less."""
 
 from __future__ import annotations
 
@@ -8,7 +8,41 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["rebase_allocation"]
+__all__ = ["beam_allocation", "best_first", "even_allocation", "rebase_allocation"]
+
+
+def best_first(scores: Sequence[float]) -> list[int]:
+    """Places from the best score to the worst, equal ones in their order."""
+    return sorted(range(len(scores)), key=lambda place: -scores[place])
+
+
+def even_allocation(width: int, shares: int) -> list[int]:
+    """``width`` in equal shares, the first ones with one more where it does not come out even.
+
+    Args:
+        width: to share out, >= 0.
+        shares: how many, >= 1.
+    """
+    each, more = divmod(width, shares)
+    return [each + (place < more) for place in range(shares)]
+
+
+def beam_allocation(scores: Sequence[float], width: int, beams: int | None = None) -> list[int]:
+    """Beam search: the best nodes get equal shares, the very best one more where it does not come out even.
+
+    Args:
+        scores: one a node; higher is better.
+        width: children to share out, >= 0.
+        beams: nodes to keep; None: the root of the width, rounded up.
+
+    Returns:
+        Children of each node, in the order of the scores; their sum is ``width`` when there is a node.
+    """
+    counts = [0] * len(scores)
+    kept = best_first(scores)[: beams or math.ceil(math.sqrt(width))]
+    for place, count in zip(kept, even_allocation(width, max(1, len(kept))), strict=False):
+        counts[place] = count
+    return counts
 
 
 def rebase_allocation(scores: Sequence[float], width: int, temperature: float) -> list[int]:

@@ -1,0 +1,1 @@
+"""Ways to make the same tree-search load on one server."""

@@ -1,0 +1,30 @@
+"""Where a benchmark ran."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+
+
+def where(benchmark: str) -> dict[str, str]:
+    """The first lines of a report: what ran, when, and on what; to be asked at the end, for the load."""
+    return {"benchmark": benchmark, "date": time.strftime("%Y-%m-%d"), "machine": machine()}
+
+
+def machine() -> str:
+    """Processor, cores, Python and load."""
+    cores, usable = os.cpu_count(), len(os.sched_getaffinity(0))
+    held = "" if usable == cores else f", {usable} of them used"
+    load = f"load {os.getloadavg()[1]:.1f} (5 min, this benchmark included)"
+    return f"{processor()}, {cores} cores{held}, CPython {platform.python_version()}, {load}"
+
+
+def processor() -> str:
+    """Its name, as the kernel gives it."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()

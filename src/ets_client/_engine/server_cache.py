@@ -1,0 +1,210 @@
+"""What this client knows of the server's cache, and who waits there for whom."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from typing import TYPE_CHECKING
+
+from .._core.shortfall import describe_shortfall, is_large
+from ..stats import ReuseShortfallWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._core.shadow import Reuse, Shadow
+    from .._core.shadow_sample import RunningSample
+    from .._wire.generate import WireSample
+    from ..prefix import Prefix
+    from .counters import Counters
+    from .deadline import Deadline
+
+__all__ = ["SentSamples", "ServerCache"]
+
+_WORTH_WAITING_TOKENS = 16  # a shared part shorter than this is computed again rather than waited for
+_LEAST_PATIENCE = 1.0  # seconds; a prefill takes less, but a busy event loop may hear of it late
+
+
+class ServerCache:
+    """The shadow of the cache, told of every sample; and single flight: a cold part is computed by one of them."""
+
+    def __init__(
+        self,
+        shadow: Shadow,
+        counters: Counters,
+        seconds_of_prefill: Callable[[int], float],
+        *,
+        is_predictable: bool = True,
+    ) -> None:
+        """Know the cache as ``shadow`` does.
+
+        Args:
+            shadow: the model of it.
+            counters: where predictions are added up.
+            seconds_of_prefill: how long so many prompt tokens take.
+            is_predictable: whether the server has one cache; of several, nobody knows which one is used.
+        """
+        self._shadow = shadow
+        self._counters = counters
+        self._seconds_of_prefill = seconds_of_prefill
+        self._is_predictable = is_predictable
+        self._landings: dict[RunningSample, asyncio.Event] = {}
+        self._has_warned = False
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that should be in the cache now."""
+        return self._shadow.stats.tokens
+
+    def cold(self, prefix: Prefix) -> int:
+        """Tokens of a prefix that could be in the cache and should not be there now."""
+        return self._shadow.rules.reusable(len(prefix)) - self._shadow.warm_length(prefix)
+
+    def held(self, prefix: Prefix) -> int:
+        """Tokens of a prefix that need not be computed ahead of several samples; all, when it is as warm as can be."""
+        return len(prefix) if self.cold(prefix) == 0 else self._shadow.warm_length(prefix)
+
+    async def wait(self, prefix: Prefix, deadline: Deadline) -> int:
+        """Wait while another sample computes a part of this prefix.
+
+        A wait never lasts longer than computing the part would take, at the slowest pace seen lately: then whoever
+        waits computes it, and those that wait with it wait for that one. A sample that is lost hands over likewise.
+        Between the return of this and a call of :meth:`send` nothing may be awaited.
+
+        Args:
+            prefix: what will be sent.
+            deadline: when to give up.
+
+        Returns:
+            Tokens that are cold then; see :meth:`cold`.
+
+        Raises:
+            DeadlineExceededError: it came first.
+        """
+        shadow, most = self._shadow, self._shadow.rules.reusable(len(prefix))
+        while (cold := self.cold(prefix)) and (found := shadow.computing(prefix)) is not None:
+            sample, length = found
+            gained = length - (most - cold)
+            if gained < _WORTH_WAITING_TOKENS and length < most:
+                break
+            landing = self._landings.setdefault(sample, asyncio.Event())
+            patience = max(_LEAST_PATIENCE, self._seconds_of_prefill(gained))
+            async with deadline.limit("the prefix was not prefilled"):
+                try:
+                    async with asyncio.timeout(patience):
+                        await landing.wait()
+                except TimeoutError:
+                    shadow.forgo(sample)
+                    self.landed(sample)
+        return cold
+
+    def send(self, prefix: Prefix) -> SentSamples:
+        """A sample goes out whose first token will be told, so others can wait for it. Its reuse is predicted here.
+
+        Args:
+            prefix: its prompt.
+        """
+        return SentSamples(self, self._shadow, prefix, lambda: [self._shadow.begin(prefix)])
+
+    def send_batch(self, prefix: Prefix, samples: int) -> SentSamples:
+        """Samples go out together, of which nothing is told before their ends. Their reuse is predicted here.
+
+        Args:
+            prefix: their prompt.
+            samples: how many.
+        """
+        return SentSamples(self, self._shadow, prefix, lambda: self._shadow.begin_batch(prefix, samples))
+
+    def saw(self, prefix: Prefix) -> None:
+        """The server has computed a prefix."""
+        self._shadow.finish(self._shadow.begin(prefix), ())
+
+    def clear(self) -> None:
+        """The cache is empty: the server was flushed or started again."""
+        self._shadow.clear()
+        for landing in self._landings.values():
+            landing.set()
+        self._landings.clear()
+
+    def landed(self, sample: RunningSample) -> None:
+        """Those that waited for a sample go on: its prompt is computed, or it is lost."""
+        if self._landings and (landing := self._landings.pop(sample, None)) is not None:
+            landing.set()
+
+    def count(self, prefix: Prefix, reuse: Reuse) -> None:
+        """Add up what a sample reused, and warn once when it is much less than it should be."""
+        if reuse.reported is None:
+            return
+        counters = self._counters
+        counters.predicted += reuse.predicted
+        counters.shortfall += reuse.shortfall
+        if not reuse.shortfall or self._has_warned or not self._is_predictable:
+            return
+        if is_large(counters.predicted, counters.shortfall):
+            self._has_warned = True
+            message = describe_shortfall(prefix, reuse, counters.predicted, counters.shortfall)
+            warnings.warn(message, ReuseShortfallWarning, stacklevel=1)  # no line of the caller is at fault
+
+    def __repr__(self) -> str:
+        return f"ServerCache({self._shadow!r}, {len(self._landings)} waited for)"
+
+
+class SentSamples:
+    """The samples of one request, from before its POST to its reply or its loss."""
+
+    def __init__(
+        self, cache: ServerCache, shadow: Shadow, prefix: Prefix, begin: Callable[[], list[RunningSample]]
+    ) -> None:
+        """Begin them.
+
+        Args:
+            cache: who lets others wait for them.
+            shadow: the model of the server's cache.
+            prefix: their prompt.
+            begin: tells it of them, at each try.
+        """
+        self._cache = cache
+        self._shadow = shadow
+        self._prefix = prefix
+        self._begin = begin
+        self._running = begin()
+        self._left = len(self._running)
+
+    def begin(self) -> None:
+        """They go out again; what was sent before counts as lost."""
+        self.lost()
+        self._running = self._begin()
+        self._left = len(self._running)
+
+    def __getitem__(self, place: int) -> RunningSample:
+        """A sample as the shadow of the cache has it."""
+        return self._running[place]
+
+    def prefilled(self, place: int = 0) -> None:
+        """The first token of a sample is here."""
+        sample = self._running[place]
+        if not sample.is_prefilled:
+            self._shadow.prefilled(sample)
+            self._cache.landed(sample)
+
+    def finish(self, place: int, reply: WireSample) -> None:
+        """A sample has ended and this is its reply."""
+        sample, meta, finish = self._running[place], reply.meta_info, reply.meta_info.finish_reason
+        self._left -= 1
+        if meta.weight_version is not None:
+            self._shadow.saw_weights(meta.weight_version)
+        if finish is not None and finish.type == "abort" and not reply.output_ids:  # perhaps it never ran
+            self._shadow.lost(sample)
+        else:
+            # A reply without prompt_tokens tells nothing of the cache either.
+            reported = meta.cached_tokens if meta.prompt_tokens else None
+            self._cache.count(self._prefix, self._shadow.finish(sample, reply.output_ids, reported))
+        self._cache.landed(sample)
+
+    def lost(self) -> None:
+        """What has not ended is lost. Others that waited for it go on."""
+        if not self._left:
+            return
+        for sample in self._running:
+            self._shadow.lost(sample)
+            self._cache.landed(sample)

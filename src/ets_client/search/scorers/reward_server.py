@@ -1,0 +1,145 @@
+"""Scores of a reward model that SGLang serves, on a server of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any
+
+from ..._together import together
+from ...errors import ConfigurationError
+from ...profiles.schema import LabelScoring, MeanHeadScoring
+from ...scores import LabelProbs, RewardScore, ScoreFailure
+from .formats import RewardFormat, list_reward_formats, load_reward_format
+from .rendering import Renderer
+from .scorer import PathScore, Scorer
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from ...client import AsyncPolicyClient
+    from ...prefix import Prefix
+    from .scorer import ScoredPath
+
+__all__ = ["RewardServer"]
+
+
+class RewardServer(Scorer):
+    """Scores steps by a process reward model on a second server.
+
+    Its tokenizer may be another than the policy's: paths are written in the texts of their steps. A path's tokens only
+    grow, so that a step is computed once: of a step of k tokens the server prefills k + 3 for label probabilities,
+    which are read with each label behind the path, and k for a reward head.
+
+    Args:
+        client: of the reward model's server.
+        form: how the model wants paths and how it answers: a :class:`RewardFormat`, the name of one
+            (:func:`list_reward_formats`) or its YAML file; None takes the one that belongs to the client's profile.
+
+    Raises:
+        ConfigurationError: nobody knows how to read this model; the message says why, and what to do.
+    """
+
+    def __init__(self, client: AsyncPolicyClient, form: RewardFormat | str | os.PathLike[str] | None = None) -> None:
+        self.client = client
+        self.form = _format_of(client) if form is None else load_reward_format(form)
+        info = client.capabilities
+        if self.form.reads == "reward_head" and not info.has_reward_head:
+            raise ConfigurationError(
+                f"the format {self.form.name!r} reads a reward head, but {info.model_path} has none: serve it as such "
+                "(`ets-server up … -- --is-embedding`), or choose a format that reads label probabilities"
+            )
+        if self.form.reads == "label_probs" and not info.is_generation:
+            raise ConfigurationError(
+                f"the format {self.form.name!r} reads probabilities of tokens, but the server of {info.model_path} "
+                "generates none: choose the format 'reward-head'"
+            )
+        self._renderer = Renderer(client, self.form)
+        self._warm: dict[object, asyncio.Task[None]] = {}
+
+    @property
+    def name(self) -> str:
+        """``reward_server``."""
+        return "reward_server"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """For a run's manifest."""
+        return {"format": self.form.model_dump(mode="json", exclude={"summary", "profiles"})}
+
+    async def score(self, paths: Sequence[ScoredPath]) -> Sequence[PathScore | ScoreFailure]:
+        """Score them in one POST, or one for each label."""
+        written = await together(self._renderer.path(path.problem, path.prefix) for path in paths)
+        parents = {path.parent.fingerprint: path.parent for path in written if path.parent is not None}
+        if self.form.reads == "reward_head":
+            await together(self._read_once(parent) for parent in parents.values())
+            return [self._of_head(outcome) for outcome in await self.client.reward_scores(written)]
+        # What siblings share is computed once, before them; it is warm but for a new question and a restarted server.
+        await together(self.client.warm(parent) for parent in parents.values())
+        labels: tuple[str | int, str | int] = self.form.label_ids or (self.form.good, self.form.bad)
+        # One label after the other: in one POST both of a path's prompts would compute its new step.
+        good = await self.client.label_probs(written, labels[:1])
+        bad = await self.client.label_probs(written, labels[1:])
+        return [_of_labels(*pair) for pair in zip(good, bad, strict=True)]
+
+    async def _read_once(self, parent: Prefix) -> None:
+        """Put what siblings share into the cache of a server that cannot be told to."""
+        key = parent.fingerprint
+        if parent.parent is not None or key in self._warm:  # a parent that is a step was scored, so it is warm
+            if key in self._warm:
+                await asyncio.shield(self._warm[key])
+            return
+        self._warm[key] = asyncio.ensure_future(self._read(parent))
+        await asyncio.shield(self._warm[key])
+
+    async def _read(self, parent: Prefix) -> None:
+        await self.client.reward_scores([parent])
+
+    def _of_head(self, outcome: RewardScore | ScoreFailure) -> PathScore | ScoreFailure:
+        if isinstance(outcome, ScoreFailure):
+            return outcome
+        if len(outcome.values) != 1:
+            return ScoreFailure(f"the head has {len(outcome.values)} outputs, a reward model one")
+        value = outcome.value
+        return PathScore(1 / (1 + math.exp(-value)) if self.form.squash == "sigmoid" else value)
+
+    def __repr__(self) -> str:
+        return f"RewardServer({self.client!r}, {self.form.name})"
+
+
+def _of_labels(good: LabelProbs | ScoreFailure, bad: LabelProbs | ScoreFailure) -> PathScore | ScoreFailure:
+    if isinstance(good, ScoreFailure):
+        return good
+    if isinstance(bad, ScoreFailure):
+        return bad
+    both = LabelProbs(good.token_ids + bad.token_ids, good.logprobs + bad.logprobs)
+    return PathScore(both.probs[0])
+
+
+def _format_of(client: AsyncPolicyClient) -> RewardFormat:
+    """The format of the client's profile, or the only one that this kind of server can be read by."""
+    profile, info = client.profile, client.capabilities
+    scoring = None if profile.reward is None else profile.reward.scoring
+    if info.has_reward_head:
+        return load_reward_format("reward-head")
+    if isinstance(scoring, MeanHeadScoring):
+        raise ConfigurationError(
+            f"the reward model of profile {profile.name!r} is read as the sigmoid of the mean over the vocabulary of "
+            "its output at each step tag. Stock SGLang tells probabilities of tokens and outputs of reward heads, no "
+            "mean over the vocabulary: serve the model with a reward head that computes it (one output, architecture "
+            "*ForSequenceClassification) and --is-embedding, or take another reward model (profile mistral or llama3)"
+        )
+    for form in list_reward_formats():
+        if profile.name in form.profiles:
+            return form
+    if isinstance(scoring, LabelScoring):
+        return RewardFormat(
+            name=profile.name, reads="label_probs", begin="{problem}", first_step=f" {{step}}{scoring.step_tag}",
+            next_step=f"\n{{step}}{scoring.step_tag}", good=scoring.good, bad=scoring.bad, label_ids=scoring.label_ids,
+        )  # fmt: skip
+    names = ", ".join(form.name for form in list_reward_formats())
+    raise ConfigurationError(
+        f"profile {profile.name!r} names no reward model, so nobody knows how to read {info.model_path}: give a "
+        f"format, one of {names}, or a YAML file of your own (--reward-format)"
+    )

@@ -1,0 +1,226 @@
+"""A reward model on a second server: how paths are written for it, and what that costs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ets_client import AsyncPolicyClient, ConfigurationError, Profile, ScoreFailure, load_profile
+from ets_client.search import Question, Rebase, SearchOptions, TreeSearch
+from ets_client.search.scorers import RewardServer, ScoredPath, list_reward_formats, load_reward_format
+from ets_client.search.scorers.rendering import Renderer
+from ets_client.testing import FakeOptions, FakeServer, SeededModel
+from tests.profiles.real_tokenizers import Llama3Tokenizer, MistralTokenizer
+from tests.search.trees import path
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeServer]:
+    async with FakeServer(FakeOptions(chunked_prefill_size=None)) as running:
+        yield running
+
+
+@pytest.fixture
+async def reward(server: FakeServer) -> AsyncIterator[AsyncPolicyClient]:
+    async with AsyncPolicyClient(server.base_url, "tiny") as client:
+        yield client
+
+
+PATHS = [
+    path("Count them.\n\n"),
+    path("Count them.\n\n", "There are 12.\n\n"),
+    path("Count them.\n\n", "There are 7.\n\n"),
+]
+
+
+async def scores(scorer: RewardServer, paths: list[ScoredPath]) -> list[float]:
+    outcomes = await scorer.score(paths)
+    found = [outcome for outcome in outcomes if not isinstance(outcome, ScoreFailure)]
+    assert len(found) == len(paths)
+    return [outcome.value for outcome in found]
+
+
+async def test_a_score_is_the_share_of_the_good_label(reward: AsyncPolicyClient) -> None:
+    scorer = RewardServer(reward, "plus-minus")
+    found = await scores(scorer, PATHS)
+    texts = ["Why?\nCount them.\nRight (+) or wrong (-):\n"]
+    texts += [f"{texts[0]}+\n{step}\nRight (+) or wrong (-):\n" for step in ("There are 12.", "There are 7.")]
+    direct = await reward.label_probs([await reward.prefix(text) for text in texts], ["+", "-"])
+    assert found == [pytest.approx(each.probs[0]) for each in direct if not isinstance(each, ScoreFailure)]
+    assert all(0 < value < 1 for value in found)
+
+
+async def test_a_child_has_its_parents_tokens_and_is_tokenised_once(
+    reward: AsyncPolicyClient, server: FakeServer
+) -> None:
+    renderer = Renderer(reward, load_reward_format("plus-minus"))
+    written = [await renderer.path(each.problem, each.prefix) for each in PATHS]
+    assert written[1].parent is written[0] is written[2].parent
+    assert written[1].token_ids == await reward.tokenize(written[1].text)
+    asked = len(server.requests)
+    assert [await renderer.path(each.problem, each.prefix) for each in PATHS] == written
+    assert len(server.requests) == asked
+
+
+async def test_the_reward_server_prefills_little_more_than_each_step_once(
+    reward: AsyncPolicyClient, server: FakeServer
+) -> None:
+    async with (
+        FakeServer(model=SeededModel(3, text_end=0.0, line_end=0.01)) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as policy,
+    ):
+        scorer = RewardServer(reward, "plus-minus")
+        search = TreeSearch(policy, Rebase(), scorer, SearchOptions(width=16, depth=4))
+        before = await reward.metrics()
+        results = [await search.run(Question(problem=f"How many apples are {n} apples?")) for n in range(4)]
+        prefilled = (await reward.metrics()).since(before).prefilled_tokens
+        paths = {
+            each.fingerprint: each
+            for result in results
+            for node in result.tree
+            if node.branch is not None
+            for each in (await scorer._renderer.path(result.question.problem, node.prefix)).path
+        }
+        least = sum(len(each.step_token_ids) for each in paths.values())
+        # A label stands behind each path twice, and SGLang computes a prompt's last token again.
+        labels = 3 * sum(each.parent is not None for each in paths.values())
+        assert prefilled <= 1.05 * (least + labels)
+
+
+async def test_a_reward_head_reads_each_step_once(server: FakeServer) -> None:
+    options = FakeOptions(reward_outputs=1)
+    async with FakeServer(options) as running, AsyncPolicyClient(running.base_url, "tiny") as head:
+        scorer = RewardServer(head)
+        assert scorer.form.name == "reward-head"
+        before = await head.metrics()
+        found = await scores(scorer, PATHS)
+        written = [await scorer._renderer.path(each.problem, each.prefix) for each in PATHS]
+        raw = await head.reward_scores(written)
+        assert found == [each.value for each in raw if not isinstance(each, ScoreFailure)]
+        squashed = RewardServer(head, scorer.form.model_copy(update={"squash": "sigmoid"}))
+        assert all(0 < value < 1 for value in await scores(squashed, PATHS))
+        least = len({each.fingerprint: each for one in written for each in one.path})
+        assert (await head.metrics()).since(before).prefilled_tokens <= 1.05 * sum(map(len, written)) + least
+
+
+async def test_a_head_of_several_outputs_is_no_score() -> None:
+    async with (
+        FakeServer(FakeOptions(reward_outputs=3)) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as head,
+    ):
+        (outcome,) = await RewardServer(head).score(PATHS[:1])
+        assert outcome == ScoreFailure("the head has 3 outputs, a reward model one")
+
+
+def tiny(name: str, like: str) -> Profile:
+    return load_profile("tiny").model_copy(update={"name": name, "reward": load_profile(like).reward})
+
+
+@pytest.mark.parametrize(
+    ("profile", "form", "said"),
+    [
+        (tiny("llemma", "llemma"), None, "mean over the vocabulary of its output"),
+        (tiny("tiny", "tiny"), None, "names no reward model"),
+        (tiny("tiny", "tiny"), "reward-head", "reads a reward head, but fake-model has none"),
+        (tiny("tiny", "tiny"), "nonsense", "no reward format 'nonsense': a file, or one of math-shepherd, "),
+    ],
+)
+async def test_a_model_that_nobody_can_read_is_refused_with_the_reason(
+    server: FakeServer, profile: Profile, form: str | None, said: str
+) -> None:
+    async with AsyncPolicyClient(server.base_url, profile, check_profile=False) as client:
+        with pytest.raises(ConfigurationError, match=said):
+            RewardServer(client, form)
+
+
+async def test_labels_cannot_be_read_of_a_head() -> None:
+    async with FakeServer(FakeOptions(reward_outputs=1)) as running, AsyncPolicyClient(running.base_url) as head:
+        with pytest.raises(ConfigurationError, match="generates none: choose the format 'reward-head'"):
+            RewardServer(head, "plus-minus")
+
+
+@pytest.mark.parametrize(
+    ("profile", "like", "form"),
+    [("mistral", "mistral", "math-shepherd"), ("llama3", "llama3", "rlhflow-llama"), ("mine", "mistral", "mine")],
+)
+async def test_the_format_follows_the_profile(server: FakeServer, profile: str, like: str, form: str) -> None:
+    async with AsyncPolicyClient(server.base_url, tiny(profile, like), check_profile=False) as client:
+        scorer = RewardServer(client)
+        assert scorer.form.name == form
+        assert scorer.parameters["format"]["label_ids"] in ([648, 387], [10, 12])
+
+
+def test_formats_are_listed_and_read_from_files(tmp_path: Path) -> None:
+    assert [each.name for each in list_reward_formats()] == [
+        "math-shepherd",
+        "plus-minus",
+        "reward-head",
+        "rlhflow-llama",
+    ]
+    mine = tmp_path / "mine.yaml"
+    mine.write_text('{name: mine, reads: reward_head, begin: "{problem}", first_step: "{step}", next_step: "{step}"}')
+    assert load_reward_format(mine).name == "mine"
+    assert load_reward_format(load_reward_format(mine)).squash == "none"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("name: [", "is not YAML"),
+        ("{}", "is no reward format: name: Field required"),
+        ('{name: a, reads: x, begin: "", first_step: "", next_step: ""}', "reads: "),
+        ('{name: a, reads: reward_head, begin: "", first_step: "{step}", next_step: "{step}"}', "begin: .*{problem}"),
+        (
+            '{name: a, reads: reward_head, begin: "{problem}", first_step: "", next_step: "{step}"}',
+            "first_step: .*{step}",
+        ),
+    ],
+)
+def test_a_broken_format_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "form.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigurationError, match=said):
+        load_reward_format(file)
+
+
+class Tokenising:
+    """A client as far as a renderer needs one."""
+
+    def __init__(self, tokenizer: MistralTokenizer | Llama3Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.capabilities = type("Info", (), {"tokenizer_path": "real"})()
+
+    async def tokenize(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        return list(await self._tokenizer.encode(text, add_special_tokens=add_special_tokens))
+
+
+async def written(form: str, tokenizer: Any, one: ScoredPath) -> tuple[list[int], str]:
+    prefix = await Renderer(Tokenising(tokenizer), load_reward_format(form)).path(one.problem, one.prefix)  # type: ignore[arg-type]
+    return prefix.token_ids, prefix.text
+
+
+STEPS = ("Step 1: 2 + 2 = 4. ки", "\nStep 2: So it is 4. ки")
+
+
+async def test_math_shepherd_reads_what_its_authors_wrote() -> None:
+    tokenizer = MistralTokenizer()
+    ids, text = await written("math-shepherd", tokenizer, path(*STEPS, problem="What is 2 + 2?"))
+    assert text == "What is 2 + 2? Step 1: 2 + 2 = 4. ки\nStep 2: So it is 4. ки"
+    assert ids == list(await tokenizer.encode(text, add_special_tokens=True))
+    assert (ids.count(12902), ids[-1]) == (2, 12902)
+
+
+async def test_rlhflow_reads_a_chat_of_steps_and_pluses() -> None:
+    tokenizer = Llama3Tokenizer()
+    ids, text = await written("rlhflow-llama", tokenizer, path("It is 4.\n\n", "Yes.\n\n", problem="What is 2 + 2?"))
+    turn = "<|start_header_id|>{}<|end_header_id|>\n\n"
+    assert text.endswith(
+        turn.format("user") + "What is 2 + 2? It is 4.<|eot_id|>" + turn.format("assistant") + "+<|eot_id|>"
+        + turn.format("user") + "Yes.<|eot_id|>" + turn.format("assistant")
+    )  # fmt: skip
+    assert ids == list(await tokenizer.encode(text, add_special_tokens=False))

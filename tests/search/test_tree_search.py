@@ -1,0 +1,365 @@
+"""Searches on a fake SGLang: with and without a barrier, killed and resumed, within budgets, with steps cut short."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ets_client import AsyncPolicyClient, ConfigurationError, EndReason, SamplingParams
+from ets_client.search import (
+    BestOfN,
+    Budget,
+    Node,
+    NodeAdded,
+    Question,
+    Rebase,
+    SearchEvent,
+    SearchOptions,
+    SearchResult,
+    TreeSearch,
+)
+from ets_client.search.journal import DecisionEntry, EndEntry, ScoresEntry, StepsEntry
+from ets_client.search.methods import Beam, Decision, Method, TreeView
+from ets_client.search.record import Record
+from ets_client.search.scorers import CallableScorer, LogProb, ScoredPath, SelfConsistency
+from ets_client.testing import Costs, FakeOptions, FakeServer, Reset, ScriptedModel, SeededModel
+from tests.fakes import eventually
+from tests.search.trees import KilledError, MemoryJournal, arithmetic
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+QUESTION = Question(problem="How many are 5 and 7?", answer="12")
+SEEDED = FakeOptions(enable_deterministic_inference=True, schedule_policy="lpm")
+
+
+def by_length(paths: Sequence[ScoredPath]) -> list[float]:
+    return [1 / (1 + len(path.branch.token_ids) + sum(path.branch.token_ids) % 7) for path in paths]
+
+
+async def by_length_soon(paths: Sequence[ScoredPath]) -> list[float]:
+    return by_length(paths)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeServer]:
+    async with FakeServer(SEEDED, model=SeededModel(4, line_end=0.2, text_end=0.02)) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: FakeServer) -> AsyncIterator[AsyncPolicyClient]:
+    async with AsyncPolicyClient(server.base_url, "tiny") as opened:
+        yield opened
+
+
+def search(client: AsyncPolicyClient, method: Method | None = None, scorer: Any = None, **options: Any) -> TreeSearch:
+    wanted = {"width": 8, "depth": 4, "seed": 11, **options}
+    return TreeSearch(client, method or Rebase(), scorer, SearchOptions(**wanted))
+
+
+def shape(result: SearchResult) -> list[tuple[object, ...]]:
+    return [
+        (
+            node.id,
+            node.number,
+            node.multiplicity,
+            node.width,
+            node.score,
+            node.answer,
+            node.state,
+            node.prefix.token_ids,
+        )
+        for node in result.tree
+    ]
+
+
+@pytest.mark.parametrize("scorer", [LogProb(), CallableScorer(by_length_soon)], ids=["local", "remote"])
+async def test_scores_that_come_early_grow_the_same_tree_as_those_that_come_together(
+    client: AsyncPolicyClient, scorer: Any
+) -> None:
+    once, again = [await search(client, scorer=scorer).run(QUESTION) for _ in range(2)]
+    assert shape(once) == shape(again)
+    assert len(once.tree) > 12
+
+
+@pytest.mark.parametrize("barrier", ["level", "none"])
+@pytest.mark.parametrize("scorer", [LogProb(), CallableScorer(by_length_soon)], ids=["local", "remote"])
+async def test_a_search_that_is_killed_anywhere_resumes_to_the_same_tree_and_pays_nothing_twice(
+    client: AsyncPolicyClient, scorer: Any, barrier: str
+) -> None:
+    whole = MemoryJournal()
+    options: dict[str, Any] = {"scorer": scorer, "barrier": barrier, "width": 4, "depth": 3}
+    undisturbed = await search(client, **options).run(QUESTION, record=Record(0, whole))
+    assert isinstance(whole.entries[-1], EndEntry)
+    for most in range(len(whole.entries)):
+        journal = MemoryJournal(whole.entries[:most])
+        resumed = await search(client, **options).run(QUESTION, record=Record(0, journal, journal.paid.question(0)))
+        if barrier == "level":
+            assert shape(resumed) == shape(undisturbed)
+        else:  # what arrives first is not decided by what was recorded before it
+            assert len(resumed.tree) > 4
+        sampled = Counter[str]()
+        scored = Counter[str]()
+        turns: list[int] = []
+        for entry in journal.entries:
+            if isinstance(entry, StepsEntry):
+                sampled.update(f"{entry.parent}.{entry.first + k}" for k in range(len(entry.steps)))
+            elif isinstance(entry, ScoresEntry):
+                scored.update(entry.nodes)
+            elif isinstance(entry, DecisionEntry):
+                turns.append(entry.turn)
+        assert set(sampled.values()) | set(scored.values()) == {1}
+        assert turns == list(range(len(turns)))
+
+
+@pytest.mark.parametrize("barrier", ["level", "none"])
+async def test_a_search_that_has_ended_is_replayed_from_its_journal_alone(
+    client: AsyncPolicyClient, server: FakeServer, barrier: str
+) -> None:
+    journal = MemoryJournal()
+    scorer = CallableScorer(by_length_soon)
+    first = await search(client, scorer=scorer, barrier=barrier).run(QUESTION, record=Record(0, journal))
+    asked = len(server.requests)
+    again = await search(client, scorer=CallableScorer(lambda paths: []), barrier=barrier).run(
+        QUESTION, record=Record(0, MemoryJournal(), journal.paid.question(0))
+    )
+    assert shape(again) == shape(first)
+    assert (again.usage, again.expands, again.samples) == (first.usage, first.expands, first.samples)
+    assert len(server.requests) == asked
+
+
+async def test_a_killed_process_leaves_a_journal_that_a_search_goes_on_with(client: AsyncPolicyClient) -> None:
+    journal = MemoryJournal(most=7)
+    with pytest.raises(BaseException) as killed:  # noqa: PT011 - a bare one, or in a group
+        await search(client, scorer=CallableScorer(by_length_soon)).run(QUESTION, record=Record(0, journal))
+    assert isinstance(killed.value, KilledError)
+    journal.most = None
+    result = await search(client, scorer=CallableScorer(by_length_soon)).run(
+        QUESTION, record=Record(0, journal, journal.paid.question(0))
+    )
+    assert result.is_complete
+
+
+class Patient:
+    """Gives everything to the best node that is there, and remembers what it saw."""
+
+    name = "patient"
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int, int]] = []
+
+    def decide(self, view: TreeView) -> Decision:
+        level = [node for node in view.nodes if node.depth == view.depth and node.state == "open"]
+        self.seen.append((view.depth, view.width, sum(node.multiplicity for node in level)))
+        best = max(level, key=lambda node: (node.score or 0.0, -node.number), default=None)
+        return Decision({best.number: view.width} if best is not None and view.width else {})
+
+
+async def test_without_a_barrier_the_width_grows_with_what_has_arrived() -> None:
+    async with (
+        FakeServer(model=ScriptedModel([f"{word}\n\n" for word in ("a", "bb", "ccc", "dddd")])) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as client,
+    ):
+        method = Patient()
+        result = await search(client, method, barrier="none", width=4, depth=2, seed=None).run(QUESTION)
+        assert method.seen[:5] == [(0, 4, 1), (1, 1, 1), (1, 2, 2), (1, 3, 3), (1, 4, 4)]
+        first_level = result.tree.level(1)
+        assert sum(node.width for node in first_level) == 4
+        assert len(result.tree.level(2)) + sum(node.multiplicity - 1 for node in result.tree.level(2)) == 4
+
+
+@pytest.mark.parametrize("method", [Rebase(), Beam(), BestOfN()], ids=lambda method: method.name)
+async def test_without_a_barrier_no_level_gets_more_than_its_width(client: AsyncPolicyClient, method: Method) -> None:
+    result = await search(client, method, CallableScorer(by_length_soon), barrier="none").run(QUESTION)
+    for depth in range(4):
+        assert sum(node.width for node in result.tree.level(depth)) <= 8
+    for node in result.tree:
+        assert sum(child.multiplicity for child in node.children) == node.width
+    assert (result.why, result.lost) == ("depth", 0)
+
+
+async def test_without_a_barrier_a_child_is_expanded_while_its_sibling_decodes() -> None:
+    model = ScriptedModel({"Take": "more\n\n", "": ["Take\n\n", "Wait " * 24 + "\n\n"]})
+    costs = Costs(decode_step=0.005)
+    async with FakeServer(model=model, costs=costs) as running, AsyncPolicyClient(running.base_url, "tiny") as client:
+        order: list[str] = []
+
+        def watch(event: SearchEvent) -> None:
+            if isinstance(event, NodeAdded):
+                order.append(event.node.id)
+
+        await search(client, BestOfN(), barrier="none", width=2, depth=2, seed=None).run(QUESTION, observe=watch)
+        assert order[:2] == ["r.0", "r.0.0"]
+
+
+async def test_self_consistency_needs_a_barrier(client: AsyncPolicyClient) -> None:
+    with pytest.raises(ConfigurationError, match="take barrier='level'"):
+        search(client, scorer=SelfConsistency(), barrier="none")
+
+
+async def test_doubles_are_one_node_scored_once_with_all_their_votes() -> None:
+    seen: list[int] = []
+
+    async def count(paths: Sequence[ScoredPath]) -> list[float]:
+        seen.append(len(paths))
+        return [0.5] * len(paths)
+
+    async with (
+        FakeServer(model=arithmetic("12", "7", "12", "12")) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as client,
+    ):
+        result = await search(client, BestOfN(), CallableScorer(count), width=4, seed=None).run(QUESTION)
+        assert sorted(node.multiplicity for node in result.tree.level(1)) == [1, 3]
+        assert sum(seen) == len(result.tree) - 1 < result.samples
+        assert (result.answer, result.is_correct) == ("12", True)
+        agreed = await search(client, BestOfN(), SelfConsistency(), width=4, seed=None).run(QUESTION)
+        assert {node.score for node in agreed.tree.answered()} == {0.75, 0.25}
+
+
+LONG = "people water long little very after words called\n\n"
+
+
+CUT = {EndReason.STEP_LENGTH, EndReason.DELIMITER}
+
+
+@pytest.mark.parametrize(
+    ("on_length", "texts", "lost", "ends"),
+    [
+        (
+            "score",
+            ["people water long", " little very after", " words called"],
+            0,
+            {EndReason.STEP_LENGTH, EndReason.DELIMITER},
+        ),
+        ("continue", [LONG.strip()], 0, {EndReason.DELIMITER}),
+        ("drop", [], 4, set[EndReason]()),
+    ],
+)
+@pytest.mark.parametrize("scorer", [LogProb(), CallableScorer(by_length_soon)], ids=["local", "remote"])
+async def test_a_step_that_is_too_long_is_what_was_asked_for(
+    scorer: Any, on_length: str, texts: list[str], lost: int, ends: set[EndReason]
+) -> None:
+    async with FakeServer(model=ScriptedModel(LONG)) as running, AsyncPolicyClient(running.base_url, "tiny") as client:
+        length = len(await client.tokenize("people water long"))
+        sampling = SamplingParams(max_new_tokens=length)
+        options: dict[str, Any] = {"on_length": on_length, "sampling": sampling, "width": 4, "seed": None}
+        journal = MemoryJournal()
+        result = await search(client, BestOfN(), scorer, **options).run(QUESTION, record=Record(0, journal))
+        found = [node.text for node in result.tree][1:]
+        assert found[: len(texts)] == texts
+        assert (result.lost, result.samples >= 4) == (lost, True)
+        assert {node.branch.end for node in list(result.tree)[1 : len(texts) + 1] if node.branch} == ends
+        if on_length == "continue":
+            step = result.tree.level(1)[0]
+            assert step.prefix.step_text == LONG
+            assert (step.multiplicity, step.score is not None) == (4, True)
+        if on_length == "drop":
+            reasons = [
+                step.failed for entry in journal.entries if isinstance(entry, StepsEntry) for step in entry.steps
+            ]
+            assert reasons == ["as long as a step may be"] * 4
+
+
+async def test_a_step_that_a_watcher_refuses_is_stopped_and_counted(client: AsyncPolicyClient) -> None:
+    seen: list[str] = []
+
+    def watch(node: Node, text: str) -> bool:
+        seen.append(text)
+        return "Wait" not in text
+
+    model = ScriptedModel(["Take 5.\n\n", "Wait a bit for all the others to come here.\n\n"])
+    async with FakeServer(model=model) as running, AsyncPolicyClient(running.base_url, "tiny") as watched:
+        journal = MemoryJournal()
+        result = await search(watched, BestOfN(), watch=watch, width=2, depth=1, seed=None).run(
+            QUESTION, record=Record(0, journal)
+        )
+        assert [node.text for node in result.tree][1:] == ["Take 5."]
+        assert (result.lost, result.samples) == (1, 2)
+        assert not any("others" in text for text in seen)
+        again = await search(watched, BestOfN(), watch=watch, width=2, depth=1, seed=None).run(
+            QUESTION, record=Record(0, MemoryJournal(), journal.paid.question(0))
+        )
+        assert shape(again) == shape(result)
+
+
+@pytest.mark.parametrize(
+    ("budget", "why"),
+    [({"tokens": 30}, "tokens"), ({"expands": 2}, "expands"), ({"kv_byte_seconds": 1e-12}, "kv_byte_seconds")],
+)
+@pytest.mark.parametrize("barrier", ["level", "none"])
+async def test_a_search_whose_budget_is_used_up_ends_with_what_it_has(
+    client: AsyncPolicyClient, budget: dict[str, Any], why: str, barrier: str
+) -> None:
+    wanted: dict[str, Any] = {"budget": Budget(**budget), "kv_bytes_per_token": 100.0, "barrier": barrier}
+    result = await search(client, **wanted).run(QUESTION)
+    assert (result.why, result.is_complete) == (why, False)
+    assert 1 < len(result.tree) < len((await search(client).run(QUESTION)).tree)
+
+
+async def test_a_path_ends_at_the_length_that_the_options_give(client: AsyncPolicyClient) -> None:
+    result = await search(client, BestOfN(), max_path_tokens=20, depth=20).run(QUESTION)
+    root = len(result.tree.root.prefix)
+    for node in result.tree:
+        assert node.parent is None or len(node.parent.prefix) - root < 20
+    assert any(node.state == "spent" for node in result.tree)
+
+
+@pytest.mark.parametrize("after", [300, 1400])
+async def test_what_a_broken_stream_has_not_brought_is_asked_for_again(after: int) -> None:
+    model = ScriptedModel(["Take 5.\n\n", "Wait " * 20 + "\n\n"])
+    options = FakeOptions(incremental_streaming_output=True)
+    async with (
+        FakeServer(options, model=model) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as client,
+    ):
+        await client.warm(await client.root(QUESTION.problem))
+        running.faults.on(Reset(after=after), times=1)
+        journal = MemoryJournal()
+        result = await search(client, BestOfN(), CallableScorer(by_length_soon), width=2, depth=1, seed=None).run(
+            QUESTION, record=Record(0, journal)
+        )
+        assert result.samples == 2
+        assert result.why == "depth"
+
+
+async def test_a_scorer_that_fails_ends_its_question_with_the_reason(client: AsyncPolicyClient) -> None:
+    def fail(paths: Sequence[ScoredPath]) -> list[float]:
+        raise ValueError("no GPU")
+
+    result = await search(client, scorer=CallableScorer(fail)).run(QUESTION)
+    assert (result.why, len(result.tree)) == ("error: no GPU", 1)
+
+
+async def test_a_scorer_with_too_few_outcomes_is_named(client: AsyncPolicyClient) -> None:
+    result = await search(client, scorer=CallableScorer(lambda paths: [], name="empty")).run(QUESTION)
+    assert "'empty' gave 0 outcomes for " in result.why
+
+
+async def test_a_method_that_expands_what_has_ended_is_refused(client: AsyncPolicyClient) -> None:
+    class Odd:
+        name = "odd"
+
+        def decide(self, view: TreeView) -> Decision:
+            return Decision({99: 1})
+
+    with pytest.raises(ConfigurationError, match="'odd' gave 1 children to node 99, which is no node"):
+        await search(client, Odd()).run(QUESTION)
+
+
+async def test_a_cancelled_search_leaves_nothing_on_the_server(client: AsyncPolicyClient, server: FakeServer) -> None:
+    server.faults.on(Reset(after=None), nth=range(50, 60))
+    task = asyncio.create_task(search(client, scorer=CallableScorer(by_length_soon), depth=20, width=32).run(QUESTION))
+    await eventually(lambda: client.stats.samples_in_flight > 0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert client.stats.in_flight == 0
+
+
+async def test_seeds_follow_question_node_and_place(client: AsyncPolicyClient) -> None:
+    first, second = await search(client).run(QUESTION, 0), await search(client).run(QUESTION, 1)
+    assert [node.text for node in first.tree] != [node.text for node in second.tree]
