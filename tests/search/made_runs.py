@@ -37,7 +37,8 @@ _THINGS = ["apples", "nuts", "boxes", "marbles", "stamps", "coins"]
 def manifest_of(method: str = "rebase", width: int = 16) -> dict[str, Any]:
     """A manifest."""
     return Manifest(
-        method={"name": method, "variant": "fixed", "width": width, "temperature": 0.2},
+        method={"name": method, "variant": "fixed", "temperature": 0.2},
+        search={"width": width},
         rules=RULES,
         questions=QuestionSet(count=6, sha256="0"),
         policy=ServerRecord(model="/models/SmolLM2-135M-Instruct", sglang="0.5.18"),

@@ -191,6 +191,8 @@ def _notes(evaluations: Sequence[Evaluation]) -> list[Text]:
         told = [counted(each.graded, "graded question")]
         told += [f"{ungraded} without a known answer"] if ungraded else []
         told += [f"{each.unfinished} not ended and left out"] if each.unfinished else []
+        early = sum(question.why not in {"done", "depth"} for question in each.questions)
+        told += [f"{early} ended early, by a budget or an error"] if early else []
         told += [f"scores taken through {each.scale}, since some are below 0"] if each.scale != "recorded" else []
         told += [f"{counted(len(each.given_up), 'comparison')} given up"] if each.given_up else []
         notes.append(f"{each.name}: {', '.join(told)}")

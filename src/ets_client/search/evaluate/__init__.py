@@ -1,5 +1,11 @@
 """How good a run is, and what it cost."""
 
+try:
+    import numpy as np  # noqa: F401 - nothing here works without it
+except ModuleNotFoundError:
+    _MISSING = 'ets_client.search.evaluate needs numpy: pip install "ets-client[search]"'
+    raise ModuleNotFoundError(_MISSING, name="numpy") from None
+
 from .candidates import Aggregation, Scale
 from .costs import Costs
 from .evaluation import Accuracy, Evaluation, Grader, QuestionEvaluation, evaluate_run

@@ -66,6 +66,7 @@ class QuestionEvaluation:
         expected: the right answer, when known.
         answer: the run's own.
         is_right: whether it is right; None when that is not known.
+        why: why it ended: ``done``, ``depth``, the budget that was used up, or an error.
         classes: its answers, those that mean the same together.
         right: how often each rule is right with all answers; empty when it is not known what is right.
         costs: what it cost.
@@ -76,6 +77,7 @@ class QuestionEvaluation:
     expected: str | None
     answer: str | None
     is_right: bool | None
+    why: str
     classes: tuple[AnswerClass, ...]
     right: Mapping[Rule, float]
     costs: Costs
@@ -184,7 +186,8 @@ def evaluate_run(
     """Grade a run's answers, choose among them in all ways, and count what they cost.
 
     An answer that was sampled m times counts as m answers. With fewer than n answers a question takes part at n with
-    those it has. A question without answers is wrong.
+    those it has. A question without answers is wrong. One that a budget or an error ended counts with the answers that
+    it has; one that has not ended does not count.
 
     Args:
         run: as :func:`load_run` gives it.
@@ -255,8 +258,8 @@ def _read(question: LoadedQuestion, is_same: IsSame, grader: PublishedGrader) ->
             for rule, answer in published_choices(ended_paths_of(question), grader).items()
         }
     plain = QuestionEvaluation(
-        question.number, question.problem, question.expected, question.answer, is_right, found.classes, {},
-        costs_of(question),
+        question.number, question.problem, question.expected, question.answer, is_right, question.why or "",
+        found.classes, {}, costs_of(question),
     )  # fmt: skip
     return _Read(plain, candidates, found, published)
 

@@ -6,16 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..methods.view import NodeState
+from ..methods.kv import published_kv_tokens
+from ..methods.view import NodeState, NodeView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ..loaded import LoadedNode, LoadedQuestion
+    from ..loaded import LoadedQuestion
 
 __all__ = ["ResidentKV", "published_kv", "resident_kv"]
-
-_PUBLISHED_ROOT = 2  # the published code counts the fields of the tokenizer's answer, not the prompt's tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,37 +70,19 @@ def resident_kv(question: LoadedQuestion) -> ResidentKV:
 
 
 def published_kv(question: LoadedQuestion) -> int:
-    """ETS's own figure (``get_kv_size``), summed over the levels as its ``stats.log`` has it.
+    """ETS's own figure, :func:`~..methods.published_kv_tokens`, summed over the levels as its ``stats.log`` has it.
 
-    Of each level that was decided: the tokens of all candidates, before pruning, and of all nodes above them, each
-    once. Answers and steps without a score are left out, and the prompt counts 2 tokens. A step that was sampled twice
-    counts twice as a candidate; the published code had two nodes.
+    Steps without a score are no candidates, as published. A step that was sampled twice counts twice; the published
+    code had two nodes.
     """
-    decided = {decision.depth for decision in question.decisions}
-    levels: dict[int, list[LoadedNode]] = {depth: [] for depth in decided}
-    for node in question.nodes.values():
+    places = {name: place for place, name in enumerate(question.nodes)}
+    views = [
+        NodeView(place, -1 if node.parent is None else places[node.parent], node.depth, len(node.token_ids), node.score)
+        for place, node in enumerate(question.nodes.values())
+    ]
+    levels: dict[int, list[int]] = {decision.depth: [] for decision in question.decisions}
+    for place, node in enumerate(question.nodes.values()):
         is_candidate = node.state is NodeState.OPEN and (node.score is not None or node.parent is None)
-        if node.depth in decided and is_candidate:
-            levels[node.depth].append(node)
-    return sum(_published_level(question, nodes) for nodes in levels.values())
-
-
-def _published_level(question: LoadedQuestion, candidates: list[LoadedNode]) -> int:
-    above = _with_above(question, {node.parent for node in candidates if node.parent is not None})
-    tokens = sum(_published(node) * node.multiplicity for node in candidates)
-    return tokens + sum(_published(question.nodes[name]) for name in above)
-
-
-def _published(node: LoadedNode) -> int:
-    return _PUBLISHED_ROOT if node.parent is None else len(node.token_ids)
-
-
-def _with_above(question: LoadedQuestion, names: Iterable[str]) -> set[str]:
-    """The ids of these nodes and of all above them."""
-    found: set[str] = set()
-    for name in names:
-        at: str | None = name
-        while at is not None and at not in found:
-            found.add(at)
-            at = question.nodes[at].parent
-    return found
+        if node.depth in levels and is_candidate:
+            levels[node.depth] += [place] * node.multiplicity
+    return sum(published_kv_tokens(views, candidates) for candidates in levels.values())

@@ -53,7 +53,8 @@ def index_page(name: str, manifest: Mapping[str, Any], summaries: Sequence[Mappi
 def _title(manifest: Mapping[str, Any], name: str) -> str:
     method: Mapping[str, Any] = manifest.get("method", {})
     told = " ".join(str(method[key]) for key in ("name", "variant") if key in method)
-    width = f", width {method['width']}" if "width" in method else ""
+    found = manifest.get("search", {}).get("width", method.get("width"))
+    width = "" if found is None else f", width {found}"
     model = str(manifest.get("policy", {}).get("model", "")).rstrip("/").rpartition("/")[2]
     return f"{told}{width} on {model}" if told and model else f"{told}{width}" or name
 
