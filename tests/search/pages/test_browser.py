@@ -67,7 +67,7 @@ async def test_a_click_shows_the_exact_request(browser_page: Page, tmp_path: Pat
     await expect(side).to_contain_text("sampled 2 times")
     request = json.loads((await side.locator("pre.request").inner_text()).replace("[12 ids]", "12"))
     assert request == {
-        "rid": "rid-00", "plan": "batch", "input_ids": 12, "sampling": {"temperature": 0.5, "sampling_seed": 11}
+        "rid": "rid-00", "plan": "batch", "input_ids": 12, "sampling": {"temperature": 0.5, "seed": 11}
     }  # fmt: skip
     assert browser_page.url.endswith("#r.0.0")
     await browser_page.locator(".level").nth(1).click()

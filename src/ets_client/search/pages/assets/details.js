@@ -20,12 +20,12 @@ function plain(value) {
   return list;
 }
 
-// What was sent: /generate's body, as far as it decides what comes back.
+// What was sent, under the names that the journal has.
 function requestOf(tree, node) {
   const columns = tree.data.nodes;
   const { plan, ...sampling } = tree.data.requests[columns.request[node.number]];
   const seed = columns.seed[node.number];
-  if (seed !== null && seed !== undefined) sampling.sampling_seed = seed;
+  if (seed !== null && seed !== undefined) sampling.seed = seed;
   const ids = pathTo(node.parent).flatMap((above) => unpackIds(columns.ids[above.number]));
   return { rid: columns.rid[node.number], plan, input_ids: ids, sampling };
 }

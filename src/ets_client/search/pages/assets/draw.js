@@ -40,7 +40,6 @@ function drawEdge(tree, item, layout, chosen) {
     d: `M${x1} ${y1.toFixed(1)}C${middle} ${y1.toFixed(1)} ${middle} ${y2.toFixed(1)} ${x2} ${y2.toFixed(1)}`,
     "stroke-width": width.toFixed(1),
   });
-  if (!item.fold) edge.dataset.edge = item.node.number;
   return edge;
 }
 
@@ -100,17 +99,26 @@ function chosenPaths(tree, answer) {
   return chosen;
 }
 
-// window: {left, top, right, bottom} in the drawing's own pixels, or null for all of it.
+// window: {left, top, right, bottom} in the drawing's own pixels, or null for all of it. What is drawn is found in
+// `shapes` and `edges` by the node's number.
 function drawTree(tree, layout, view, chosen, window) {
   const seen = (item) => !window || (item.x + layout.size.column > window.left && item.x < window.right && item.y + layout.size.height > window.top && item.y < window.bottom);
   const edges = element("g"), nodes = element("g");
+  const drawn = { parts: [edges, nodes], shapes: new Map(), edges: new Map() };
   for (const item of layout.items) {
     if (item.parent) {
       const isNear = !window || (item.x > window.left && item.parent.x < window.right
         && Math.max(item.y, item.parent.y) + layout.size.height > window.top && Math.min(item.y, item.parent.y) < window.bottom);
-      if (isNear) edges.append(drawEdge(tree, item, layout, chosen));
+      if (isNear) {
+        const edge = drawEdge(tree, item, layout, chosen);
+        edges.append(edge);
+        if (!item.fold) drawn.edges.set(item.node.number, edge);
+      }
     }
-    if (seen(item) || item.node === view.focus) nodes.append(item.fold ? drawFold(item, layout) : drawNode(tree, item, layout, view));
+    if (!seen(item) && item.node !== view.focus) continue;
+    const shape = item.fold ? drawFold(item, layout) : drawNode(tree, item, layout, view);
+    nodes.append(shape);
+    if (!item.fold) drawn.shapes.set(item.node.number, shape);
   }
-  return [edges, nodes];
+  return drawn;
 }

@@ -9,7 +9,7 @@ function asFile(tree, layout, view, chosen) {
   const { rules, names } = styleFor(document.querySelector("style").textContent);
   const drawing = element("svg", { xmlns: SVG, width: layout.width, height: layout.height, viewBox: `0 0 ${layout.width} ${layout.height}` });
   drawing.append(element("style", {}, rules), element("rect", { width: "100%", height: "100%", fill: "#ffffff" }));
-  drawing.append(...drawTree(tree, layout, { ...view, focus: null }, chosen, null));
+  drawing.append(...drawTree(tree, layout, { ...view, focus: null }, chosen, null).parts);
   const text = new XMLSerializer().serializeToString(drawing);
   return text.replace(/var\((--[\w-]+)\)/g, (whole, name) => names.get(name) ?? whole);
 }

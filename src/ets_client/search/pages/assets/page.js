@@ -16,6 +16,8 @@ const chosen = chosenPaths(tree, winner);
 let layout = null;
 let shown = tree.root; // whom the panel shows
 let hits = new Set();
+let drawn = null; // what is on the screen
+let lit = []; // of it, what has been marked
 
 const canvas = element("svg", { class: "tree", role: "tree", "aria-label": "Search tree" });
 const levels = html("div", { class: "levels" });
@@ -88,24 +90,34 @@ function paint() {
     top: (scrollTop - margin) / view.scale, bottom: (scrollTop + clientHeight + margin) / view.scale,
   };
   const hadFocus = canvas.contains(document.activeElement);
-  canvas.replaceChildren(...drawTree(tree, layout, view, chosen, window));
-  const focused = shapeOf(view.focus);
-  focused?.setAttribute("tabindex", "0");
-  if (hadFocus) focused?.focus({ preventScroll: true });
+  drawn = drawTree(tree, layout, view, chosen, window);
+  canvas.replaceChildren(...drawn.parts);
+  lit = [];
   light();
+  if (hadFocus) shapeOf(view.focus)?.focus({ preventScroll: true });
 }
 
-const shapeOf = (node) => canvas.querySelector(`[data-node="${node.number}"]`);
+const shapeOf = (node) => drawn.shapes.get(node.number);
 
-// The path to what the panel shows, in the accent colour.
+// The path to what the panel shows, in the accent colour; who has the focus; what was searched for.
 function light() {
-  for (const each of canvas.querySelectorAll(".lit, .focus, .found")) each.classList.remove("lit", "focus", "found");
-  for (const node of pathTo(shown)) {
-    shapeOf(node)?.classList.add("lit");
-    canvas.querySelector(`[data-edge="${node.number}"]`)?.classList.add("lit");
+  for (const each of lit) {
+    each.classList.remove("lit", "focus", "found");
+    if (each.dataset.node) each.setAttribute("tabindex", "-1");
   }
-  shapeOf(view.focus)?.classList.add("focus");
-  for (const node of hits) shapeOf(node)?.classList.add("found");
+  lit = [];
+  const mark = (shape, name) => {
+    if (!shape) return;
+    shape.classList.add(name);
+    lit.push(shape);
+  };
+  for (const node of pathTo(shown)) {
+    mark(shapeOf(node), "lit");
+    mark(drawn.edges.get(node.number), "lit");
+  }
+  for (const node of hits) mark(shapeOf(node), "found");
+  mark(shapeOf(view.focus), "focus");
+  shapeOf(view.focus)?.setAttribute("tabindex", "0");
 }
 
 function fit() {
@@ -198,8 +210,8 @@ function reveal(node) {
 function select(node, keepsAddress = false) {
   view.focus = node;
   reveal(node);
+  if (!shapeOf(node)) paint();
   show(node);
-  paint();
   shapeOf(node)?.focus({ preventScroll: true });
   if (!keepsAddress) history.replaceState(null, "", `#${node.id}`);
 }
