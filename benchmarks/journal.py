@@ -1,9 +1,10 @@
 """What a run's journal costs: `python benchmarks/journal.py [OUT.json] [--questions 500]`.
 
 A run of REBASE's shape is written with random steps of 50 tokens and 40 words: width 256, 8 levels, each shared out
-over a quarter of the nodes above. Each part runs in a process of its own, so that its peak memory counts. `append` is 64
-searches that each await a line of 4 samples and write the next; `resume` opens a run of 10,000 nodes of which no
-question has ended and reads all that was paid for; `load` opens the large run, reads one question, then all, one by one.
+over a quarter of the nodes above. Each part runs in a process of its own, so that its peak memory counts. `append` is
+64 searches that each await a line of 4 samples and write the next; `resume` opens a run of 10,000 nodes of which no
+question has ended and reads all that was paid for; `load` opens the large run, reads one question, then all, one by
+one.
 """
 
 from __future__ import annotations

@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING, Any
 import pulp
 import scipy
 
-from ets_client.search.methods import Ets, NodeView, TreeView, rebase_allocation, select_leaves
+from ets_client.search.methods import (
+    CharNgrams,
+    Ets,
+    NodeView,
+    TextClusters,
+    TreeView,
+    rebase_allocation,
+    select_leaves,
+)
 from ets_client.search.methods.programme import solve
 
 if TYPE_CHECKING:
@@ -127,6 +135,21 @@ def as_published(level: dict[str, Any]) -> None:
     task.solve(pulp.PULP_CBC_CMD(msg=False))
 
 
+def cluster_times(width: int) -> dict[str, float]:
+    """Clusters of steps of 30 words by their characters: of texts never seen, and of the same again."""
+    rng = random.Random(width)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=rng.randint(2, 9))) for _ in range(400)]
+    times: dict[str, list[float]] = {"texts never seen": [], "the same again": []}
+    clusters = TextClusters(CharNgrams())
+    for _ in range(10):
+        texts = [" ".join(rng.choices(words, k=30)) for _ in range(width)]
+        for each in times.values():
+            start = time.process_time()
+            clusters.clusters(texts)
+            each.append((time.process_time() - start) * 1e3)
+    return {name: round(statistics.median(each), 3) for name, each in times.items()}
+
+
 def milliseconds(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
@@ -182,6 +205,7 @@ def main(out: str | None) -> None:
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, CPython {platform.python_version()}, scipy {scipy.__version__}",
         "widths": {width: measure(width) for width in LAMBDA_S},
+        "median milliseconds of CPU to make clusters": {width: cluster_times(width) for width in LAMBDA_S},
     }
     print(json.dumps(report, indent=1))
     if out is not None:

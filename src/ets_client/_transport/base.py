@@ -24,6 +24,8 @@ class HttpRequest:
         on_sent: called when it has a connection and goes out, at the latest: from then on the server may see it.
         is_fresh: whether it needs a new connection, as a question whether the server takes any: one that is about to
             end serves old connections still. httpx's own transports cannot be told.
+        has_abort: whether an abort follows when it is given up. Then its connection stays open a moment for the reply
+            that the abort brings; else closing it is all that tells the server.
     """
 
     method: Literal["GET", "POST"]
@@ -33,6 +35,7 @@ class HttpRequest:
     lane: Literal["work", "control"] = "work"
     on_sent: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     is_fresh: bool = False
+    has_abort: bool = False
 
 
 @dataclass(frozen=True, slots=True)
