@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 RANDOM = random.Random(0)
 WORDS = [f"{word} " for word in RANDOM.choices(["the", "sum", "of", "apples", "is", "therefore", "twelve"], k=10_000)]
-IDS = RANDOM.choices(range(32_000), k=1_000_000)
+IDS = RANDOM.choices(range(32_000), k=100_000)
 NUMBERS = itertools.count()
 TOKENS, LEVELS, KEPT_ONE_OF = 50, 8, 4
 REQUEST = {"temperature": 1.0, "max_new_tokens": 256, "stop": ["\n\n"], "plan": "one batch of 4, the prefix is warm"}
