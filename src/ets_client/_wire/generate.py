@@ -30,7 +30,7 @@ __all__ = [
 _RENAMED = {"seed": "sampling_seed"}
 
 
-class WireFinish(Struct, kw_only=True):
+class WireFinish(Struct, kw_only=True, gc=False):  # JSON has no cycles
     """``meta_info.finish_reason``. Kinds that are not known pass through."""
 
     type: str
@@ -39,7 +39,7 @@ class WireFinish(Struct, kw_only=True):
     status_code: int | None = None
 
 
-class WireMeta(Struct, kw_only=True):
+class WireMeta(Struct, kw_only=True, gc=False):
     """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required.
 
     Log-probabilities are left where they are: :mod:`.logprobs` reads them when somebody looks.
@@ -54,7 +54,7 @@ class WireMeta(Struct, kw_only=True):
     weight_version: str | None = None
 
 
-class WireSample(Struct, kw_only=True):
+class WireSample(Struct, kw_only=True, gc=False):
     """One element of a reply."""
 
     text: str = ""
