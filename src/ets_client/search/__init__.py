@@ -14,6 +14,7 @@ from .journal import (
     RunFolder,
     load_run,
 )
+from .kv import kv_bytes_per_token
 from .loaded import LoadedDecision, LoadedNode, LoadedQuestion, LoadedRun
 from .manifest import Difference, Manifest, differences
 from .methods import (
@@ -119,6 +120,7 @@ __all__ = [
     "find_answer",
     "held_kv_tokens",
     "is_same_answer",
+    "kv_bytes_per_token",
     "least_prefill",
     "list_reward_formats",
     "load_questions",
