@@ -21,7 +21,7 @@ PAGES = (
     "docs/reference/search.md",
 )
 HERE = [
-    (where, code) for where, code in PYTHON if where.startswith((*PAGES, "docs/tutorial/")) and "policy.json" in code
+    (where, code) for where, code in PYTHON if where.startswith((*PAGES, "docs/tutorial/", "README.md:2")) and "policy.json" in code
 ]
 
 
