@@ -19,7 +19,7 @@ from zlib import crc32
 
 import pytest
 
-from ets_client import AsyncPolicyClient, Profile, load_profile
+from ets_client import AsyncPolicyClient, Profile, Usage, load_profile
 from ets_client.search import (
     Question,
     SearchOptions,
@@ -31,7 +31,7 @@ from ets_client.search.journal import DecisionEntry, RunFolder, ScoresEntry, Ste
 from ets_client.search.journal.file import JournalFile
 from ets_client.search.methods import Rebase
 from ets_client.search.replay import replay
-from ets_client.search.scorers import CallableScorer
+from ets_client.search.scorers import PathScore, Scorer
 from ets_client.testing import Costs, FakeOptions, FakeServer, SeededModel
 
 if TYPE_CHECKING:
@@ -54,13 +54,18 @@ def profile() -> Profile:
     return tiny.model_copy(update={"model": None, "answer": tiny.answer.model_copy(update={"pattern": "([a-e])q"})})
 
 
-async def score(paths: Sequence[ScoredPath]) -> list[float]:
-    await asyncio.sleep(0.002)  # a reward server takes its time, in which the run may be killed
-    return [crc32(path.prefix.text.encode()) / 2**32 for path in paths]
+class Hashing(Scorer):
+    """A reward server that takes its time, in which the run may be killed, and a token for each path."""
+
+    name = "hashing"
+
+    async def score(self, paths: Sequence[ScoredPath]) -> Sequence[PathScore]:
+        await asyncio.sleep(0.002)
+        return [PathScore(crc32(path.prefix.text.encode()) / 2**32, Usage(prompt_tokens=1)) for path in paths]
 
 
 def searching(client: AsyncPolicyClient, barrier: Barrier) -> TreeSearch:
-    return TreeSearch(client, Rebase(), CallableScorer(score), SearchOptions(width=8, depth=5, seed=3, barrier=barrier))
+    return TreeSearch(client, Rebase(), Hashing(), SearchOptions(width=8, depth=5, seed=3, barrier=barrier))
 
 
 def serve(to_test: Connection, costs: Costs) -> None:
@@ -175,8 +180,8 @@ def paid_twice(folder: Path) -> tuple[list[object], list[object], list[object]]:
                 for place, step in enumerate(entry.steps, start=entry.first):
                     samples[number, entry.parent, place] += 1
                     steps[f"{entry.parent}.{place}"] = tuple(step.ids)
-            elif isinstance(entry, ScoresEntry):
-                # Samples of one parent that came out alike are scored once; sharing that score costs nothing.
+            elif isinstance(entry, ScoresEntry) and entry.prompt:
+                # Samples of one parent that came out alike are paid for once; a line that shares their score is free.
                 scores.update((number, node.rpartition(".")[0], steps[node]) for node in entry.nodes)
             elif isinstance(entry, DecisionEntry):
                 decisions[number, entry.turn] += 1
@@ -221,6 +226,7 @@ async def test_a_run_that_is_killed_fifty_times_ends_as_if_nothing_had_been(
     replayed = [each async for each in replay(folder, Rebase())]
     assert [each.number for each in replayed if each.difference or each.records_end] == []
     assert {each.number: each.answer for each in replayed} == expected
+    assert [len(each.decisions) for each in replayed] == [len(each.decisions) for each in run.questions.values()]
 
 
 async def test_without_a_barrier_nothing_is_paid_twice_and_all_decisions_are_those_of_the_method(

@@ -9,7 +9,9 @@ import typer
 from .. import __version__
 from ..profiles import list_profiles
 from .check import check
+from .evaluate import evaluate
 from .search import search
+from .show import show
 
 __all__ = ["app"]
 
@@ -33,3 +35,5 @@ def profiles() -> None:
 
 app.command()(check)
 app.command()(search)
+app.command()(evaluate)
+app.command()(show)

@@ -151,7 +151,7 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         ids, text = tuple(root.root_ids), root.root_text
         return LoadedNode(
             "r", 0, None, 0, ids, text, NodeState.OPEN, None, None, None, None, 1, children, given, Usage(), "", {},
-            None, 0.0,
+            None, 0.0, text,
         )  # fmt: skip
     score = paid.scores(draft.id)
     return LoadedNode(
@@ -174,6 +174,7 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         request=_request(source, int(draft.id.rpartition(".")[2]) - source.first),
         logprob=step.logprob,
         at=source.at,
+        full_text=step.full_text,
     )
 
 

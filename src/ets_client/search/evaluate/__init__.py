@@ -1,0 +1,33 @@
+"""How good a run is, and what it cost."""
+
+try:
+    import numpy as np  # noqa: F401 - nothing here works without it
+except ModuleNotFoundError:
+    _MISSING = 'ets_client.search.evaluate needs numpy: pip install "ets-client[search]"'
+    raise ModuleNotFoundError(_MISSING, name="numpy") from None
+
+from .candidates import Aggregation, Scale
+from .costs import Costs
+from .evaluation import Accuracy, Evaluation, Grader, QuestionEvaluation, evaluate_run
+from .export import export_answers
+from .plot import plot_evaluations
+from .rules import RULES, Rule
+from .tables import write_tables
+from .votes import Vote
+
+__all__ = [
+    "RULES",
+    "Accuracy",
+    "Aggregation",
+    "Costs",
+    "Evaluation",
+    "Grader",
+    "QuestionEvaluation",
+    "Rule",
+    "Scale",
+    "Vote",
+    "evaluate_run",
+    "export_answers",
+    "plot_evaluations",
+    "write_tables",
+]
