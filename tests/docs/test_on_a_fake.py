@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from ets_client.pytest_plugin import FakeServerFactory
 
 PAGES = (
+    "README.md:2",
+    "docs/tutorial/",
     "examples/",
     "docs/how-to/write-a-search",
     "docs/how-to/plug-in",
     "docs/how-to/reproduce",
     "docs/reference/search.md",
 )
-HERE = [
-    (where, code) for where, code in PYTHON if where.startswith((*PAGES, "docs/tutorial/")) and "policy.json" in code
-]
+HERE = [(where, code) for where, code in PYTHON if where.startswith(PAGES) and "policy.json" in code]
 
 
 @pytest.mark.parametrize(("where", "code"), HERE, ids=[where for where, _ in HERE])
