@@ -71,7 +71,7 @@ async def test_a_click_shows_the_exact_request(browser_page: Page, tmp_path: Pat
     }  # fmt: skip
     assert browser_page.url.endswith("#r.0.0")
     await browser_page.locator(".level").nth(1).click()
-    await expect(side).to_contain_text("Decision 2: 3 samples of 1 nodes")
+    await expect(side).to_contain_text("Decision 2: 3 samples of 1 node; then 42 tokens held")
 
 
 async def test_an_address_opens_its_node(browser_page: Page, tmp_path: Path) -> None:

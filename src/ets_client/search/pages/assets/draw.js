@@ -13,6 +13,10 @@ function cut(text, length) {
   return line.length <= length ? line : `${line.slice(0, length - 1)}…`;
 }
 
+function counted(number, noun) {
+  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 function figure(score) {
   return score === null ? "no score" : Math.abs(score) < 10 ? score.toFixed(2) : score.toFixed(1);
 }

@@ -149,8 +149,8 @@ function levelHead(depth) {
   const sum = (column) => all.reduce((total, node) => total + columns[column][node.number], 0);
   const tokens = sum("generated"), prompt = sum("prompt"), cached = sum("cached");
   const answers = count((node) => node.kind !== "step");
-  const told = depth === 0 ? `${tree.data.decisions.length} decisions` : `${count(() => true)} samples, ${parts[0][1]} kept${answers ? `, ${answers} answer${answers === 1 ? "" : "s"}` : ""}`;
-  const reuse = prompt ? `, ${(100 * cached / prompt).toFixed(0)} % reused` : "";
+  const told = depth === 0 ? counted(tree.data.decisions.length, "decision") : `${counted(count(() => true), "sample")}${parts[0][1] ? `, ${parts[0][1]} kept` : ""}${answers ? `, ${counted(answers, "answer")}` : ""}`;
+  const reuse = prompt ? `, ${(100 * cached / prompt).toFixed(1)} % reused` : "";
   const room = layout.size.column * view.scale;
   const isSmall = room < 160;
   const head = html("button", { type: "button", class: "level", title: `level ${depth}: ${told}; ${tokens.toLocaleString("en")} tokens generated${reuse}. Click for the decision.` },
