@@ -4,7 +4,7 @@ function styleFor(css) {
     [...css.matchAll(/(--[\w-]+): light-dark\(([^,]+),[^)]*\)/g)].map((match) => [match[1], match[2]]),
   );
   const rules = css
-    .match(/svg\.tree [^{}]*\{[^}]*\}/g)
+    .match(/svg\.tree (?!\{)[^{}]*\{[^}]*\}/g)
     .join("\n")
     .replaceAll("svg.tree ", "");
   return { rules: rules.replace(/var\((--[\w-]+)\)/g, (whole, name) => names.get(name) ?? whole), names };

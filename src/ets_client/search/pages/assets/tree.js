@@ -77,7 +77,7 @@ function scoreColour(score, [low, high]) {
   const mix = STOPS[place].map((value, channel) =>
     Math.round(value + (STOPS[place + 1][channel] - value) * (at - place)),
   );
-  return `rgb(${mix.join(" ")})`;
+  return `rgb(${mix.join(", ")})`;
 }
 
 function unpackIds(packed) {
