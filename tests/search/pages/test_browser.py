@@ -106,6 +106,8 @@ async def test_keys_walk_fold_and_hide(browser_page: Page, tmp_path: Path) -> No
     await expect(page.get_by_role("button", name="compact")).to_have_attribute("aria-pressed", "true")
     await page.keyboard.press("?")
     await expect(page.locator("dialog")).to_be_visible()
+    await page.get_by_role("button", name="close").click()
+    await expect(page.locator("dialog")).to_be_hidden()
 
 
 async def test_text_is_found(browser_page: Page, tmp_path: Path) -> None:

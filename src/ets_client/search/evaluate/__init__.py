@@ -8,8 +8,9 @@ except ModuleNotFoundError:
 
 from .candidates import Aggregation, Scale
 from .costs import Costs
-from .evaluation import Accuracy, Evaluation, Grader, QuestionEvaluation, evaluate_run
+from .evaluation import Accuracy, Evaluation, Grader, QuestionEvaluation
 from .export import export_answers
+from .grade import evaluate_run
 from .plot import plot_evaluations
 from .rules import RULES, Rule
 from .tables import write_tables
