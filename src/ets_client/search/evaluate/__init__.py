@@ -1,10 +1,10 @@
 """How good a run is, and what it cost."""
 
-try:
-    import numpy as np  # noqa: F401 - nothing here works without it
-except ModuleNotFoundError:
+from importlib.util import find_spec
+
+if find_spec("numpy") is None:
     _MISSING = 'ets_client.search.evaluate needs numpy: pip install "ets-client[search]"'
-    raise ModuleNotFoundError(_MISSING, name="numpy") from None
+    raise ModuleNotFoundError(_MISSING, name="numpy")
 
 from .candidates import Aggregation, Scale
 from .costs import Costs

@@ -18,7 +18,9 @@ function counted(number, noun) {
 }
 
 function figure(score) {
-  return score === null ? "no score" : Math.abs(score) < 10 ? score.toFixed(2) : score.toFixed(1);
+  if (score === null) return "no score";
+  if (score !== 0 && Math.abs(score) < 0.005) return score.toPrecision(1);
+  return Math.abs(score) < 10 ? score.toFixed(2) : score.toFixed(1);
 }
 
 function labelOf(tree, node) {
