@@ -42,7 +42,7 @@ def find_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
 
     # These block by design, and say so; the engine calls them in threads, and the tests as they like.
     blocking = ["ets_client.testing", "ets_client.endpoint", "ets_client.profiles", "ets_client.threads"]
-    blocking += ["ets_client._threads", "ets_client.sync_streams"]
+    blocking += ["ets_client._threads", "ets_client.sync_calls", "ets_client.sync_streams", "ets_client.sync_tree"]
     with blockbuster_ctx("ets_client", excluded_modules=blocking) as detector:
         detector.functions["io.BufferedReader.read"].can_block_in("_engine/address.py", "__init__")
         yield

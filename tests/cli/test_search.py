@@ -184,3 +184,26 @@ def test_a_search_on_the_real_server_prints_lines_a_table_and_writes_json(live_e
     sampled = sum(entry["samples"] for entry in written["questions"])
     assert 8 <= sampled <= 16
     assert written["server"]["prefilled_tokens"] <= 1.10 * written["least_prefilled_tokens"]
+
+
+@pytest.mark.live
+def test_a_real_reward_server_scores_and_the_run_is_resumed(live_endpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = (
+        "--endpoint",
+        str(live_endpoint),
+        "--reward-endpoint",
+        str(live_endpoint),
+        "--reward-format",
+        "plus-minus",
+    )
+    options += ("--method", "ets", "--lambda-s", "1.0", "--width", "4", "--depth", "2", "--out", str(out))
+    status, text, err = run("search", str(QUESTIONS), *options, "--first", "2", "--seconds", "0")
+    assert (status, err) == (0, "")
+    assert "2 more questions did not fit into the time." in " ".join(text.split())
+    status, text, err = run("search", str(QUESTIONS), *options, "--first", "2", "--resume")
+    assert (status, err) == (0, "")
+    assert "ETS with lambda_c 1, lambda_s 1" in text
+    nodes = [node for question in load_run(out).questions.values() for node in question.nodes.values() if node.parent]
+    assert all(node.score is not None and 0 < node.score < 1 for node in nodes)
+    assert 8 <= sum(node.multiplicity for node in nodes) <= 16

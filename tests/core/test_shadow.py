@@ -79,6 +79,29 @@ def test_prefixes_that_end_in_one_page_take_turns_in_being_known() -> None:
     assert shadow.warm_length(PROMPT.child([1, 2], "").child([3, 4, 5, 6], "").child([7], "")) == 24
 
 
+def test_samples_begin_only_if_the_prefix_is_warm_when_they_are_asked_to() -> None:
+    shadow = shadow_of()
+    run(shadow, PROMPT, [40, 41, 42])
+    before = shadow.stats
+    assert shadow.begin_warm(PROMPT.child([40, 7, 8], ""), 2) is None
+    assert shadow.stats == before
+    samples = shadow.begin_warm(PROMPT.child([40, 41, 42], ""), 2)
+    assert samples is not None
+    assert [sample.predicted for sample in samples] == [22, 22]
+
+
+def test_the_child_of_a_sample_is_found_where_the_sample_ended() -> None:
+    shadow = shadow_of()
+    sample = shadow.begin(PROMPT)
+    shadow.finish(sample, [40, 41, 42])
+    child = PROMPT.child([40, 41, 42], "")
+    sample.mark(child)
+    assert child.held_at is sample.node
+    assert shadow.warm_length(child) == 22
+    shadow.clear()
+    assert shadow.warm_length(child) == 0
+
+
 def test_namespaces_share_nothing() -> None:
     shadow = shadow_of()
     run(shadow, PROMPT)

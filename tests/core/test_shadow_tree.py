@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ets_client._core.shadow_tree import PrefixTree
+from ets_client._core.shadow_tree import PrefixTree, mark
 from tests.fakes import root
 
 if TYPE_CHECKING:
@@ -67,6 +69,54 @@ def test_a_tree_whose_leaves_are_all_removed_is_as_new(
             node = tree.remove(node)
     assert all(tree.reach(path(steps))[1] == 0 for steps, _ in sequences)
     assert (tree.tokens, tree.nodes) == (0, 0)
+
+
+@given(PAGES, SEQUENCES, SEQUENCES, STEPS)
+def test_marks_change_nothing_that_is_found(
+    page: int,
+    marked: list[tuple[list[list[int]], list[int]]],
+    more: list[tuple[list[list[int]], list[int]]],
+    wanted: list[list[int]],
+) -> None:
+    tree, prefixes = PrefixTree(page), [path(wanted)]
+    for steps, tail in marked:
+        prefix = path(steps)
+        mark(prefix, tree.insert(prefix))
+        child = prefix.child([*tail, 0], "")
+        mark(child, tree.insert(prefix, tail))
+        prefixes += [prefix, child, child.child([1, 2], "")]
+    for steps, tail in more:
+        tree.insert(path(steps), tail)
+    for prefix in prefixes:
+        assert tree.reach(prefix)[1] == tree.reach(path([prefix.token_ids]))[1]
+        one, two = tree.insert(prefix, [2, 1]), tree.insert(path([prefix.token_ids]), [2, 1])
+        assert one is two or one.end == two.end == 0
+
+
+def test_a_mark_in_another_tree_or_on_a_node_that_is_gone_is_no_mark() -> None:
+    one, other, prefix = PrefixTree(1), PrefixTree(1), root([1, 2, 3])
+    mark(prefix, one.insert(prefix))
+    assert other.reach(prefix)[1] == 0
+    leaf = prefix.held_at
+    assert leaf is not None
+    one.remove(leaf)
+    assert one.reach(prefix)[1] == 0
+    one.insert(root([1, 2]))
+    assert one.reach(prefix)[1] == 2
+
+
+def test_a_root_is_no_mark() -> None:
+    tree, prefix = PrefixTree(4), root([1, 2, 3])
+    mark(prefix, tree.insert(prefix))
+    assert prefix.held_at is None
+
+
+def test_a_marked_prefix_is_copied_and_pickled_without_the_tree() -> None:
+    tree, prefix = PrefixTree(1), root([1, 2, 3])
+    mark(prefix, tree.insert(prefix))
+    for twin in (copy.deepcopy(prefix), pickle.loads(pickle.dumps(prefix))):
+        assert twin == prefix
+        assert twin.held_at is None
 
 
 def test_a_match_ends_at_most_where_it_is_told_to() -> None:

@@ -189,6 +189,16 @@ class TestCounting:
         sent.finish(1, wire(cached=90))
         assert (kitchen.counters.predicted, kitchen.counters.shortfall) == (198, 9)
 
+    def test_a_batch_goes_only_on_what_is_warm_when_it_is_asked_to(self) -> None:
+        kitchen = Kitchen()
+        assert kitchen.cache.send_if_warm(WHOLE, 2) is None
+        kitchen.cache.saw(WHOLE)
+        sent = kitchen.cache.send_if_warm(WHOLE, 2)
+        assert sent is not None
+        sent.finish(1, wire(cached=99))
+        sent.begin()
+        assert [sent[place].predicted for place in (0, 1)] == [99, 99]
+
     def test_a_reply_that_does_not_tell_is_not_counted(self) -> None:
         kitchen = Kitchen()
         kitchen.cache.saw(WHOLE)

@@ -2,20 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
 
+from ets_client._transport import lane as lane_module
 from ets_client._transport.base import HttpRequest, TransportError
 from tests.fakes import eventually
 from tests.transport.pools import opened
-from tests.transport.servers import OK, SocketServer, answer_ok, never_answer
+from tests.transport.servers import OK, SocketServer, answer_ok, cut_in_the_body, hang_up, never_answer, reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from ets_client._transport.pool import Pool
+    from tests.transport.servers import Answer
 
 STEPS = 40  # of the loop: more than any request here takes
 
@@ -156,3 +159,70 @@ def test_asyncios_debug_mode_finds_nothing() -> None:
                 await pool.send(HttpRequest("GET", "http://127.0.0.1:1"))
 
     asyncio.run(use(), debug=True)
+
+
+async def test_a_request_with_an_abort_keeps_its_connection_until_the_abort_brings_the_reply() -> None:
+    stopped = asyncio.Event()
+
+    async def answer_when_stopped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await stopped.wait()
+        await answer_ok(reader, writer)
+
+    async with SocketServer(answer_when_stopped).run() as server, opened(1) as pool:
+        for _ in range(3):
+            stopped.clear()
+            sending = asyncio.create_task(pool.send(HttpRequest("GET", server.url, has_abort=True)))
+            requests = len(server.requests)
+            await eventually(lambda before=requests: len(server.requests) > before)  # type: ignore[misc]
+            sending.cancel()
+            await asyncio.wait([sending])
+            assert sending.cancelled()
+            assert pool.stats().busy == 1  # the server has the request still
+            after = asyncio.create_task(pool.send(HttpRequest("GET", server.url)))
+            await eventually(lambda: pool.stats().waiting == 1)
+            stopped.set()
+            assert (await after).body == b"ok"
+        assert server.connections == 1
+
+
+async def test_a_reply_that_no_abort_brings_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_module, "_ENDING_SECONDS", 0.02)
+    async with SocketServer(never_answer).run() as server, opened(1) as pool:
+        sending = asyncio.create_task(pool.send(HttpRequest("GET", server.url, has_abort=True)))
+        await eventually(lambda: len(server.requests) == 1)
+        sending.cancel()
+        await asyncio.wait([sending])
+        await eventually(lambda: pool.stats().busy == 0)
+        await eventually(lambda: server.closed == 1)
+
+
+@pytest.mark.parametrize("ends", [reset, cut_in_the_body, hang_up])
+async def test_a_connection_that_breaks_while_its_end_is_awaited_gives_its_permit_back(ends: Answer) -> None:
+    async with SocketServer(ends).run() as server, opened(1) as pool:
+        sending = asyncio.create_task(pool.send(HttpRequest("GET", server.url, has_abort=True)))
+        await eventually(lambda: any(lane.connections for lane in pool._lanes.values()))
+        sending.cancel()
+        await asyncio.wait([sending])
+        await eventually(lambda: (pool.stats().busy, pool.stats().idle) == (0, 0))
+
+
+async def test_closing_a_pool_does_not_wait_for_what_was_given_up() -> None:
+    async with SocketServer(never_answer).run() as server, opened(1) as pool:
+        sending = asyncio.create_task(pool.send(HttpRequest("GET", server.url, has_abort=True)))
+        await eventually(lambda: len(server.requests) == 1)
+        sending.cancel()
+        await asyncio.wait([sending])
+        await pool.aclose()
+        await eventually(lambda: pool.stats().busy == 0)
+
+
+async def test_what_has_not_gone_out_in_full_is_closed_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with opened(1) as pool:
+            request = HttpRequest("POST", url, body=bytes(50_000_000), has_abort=True)
+            sending = asyncio.create_task(pool.send(request))
+            await eventually(lambda: any(lane.connections for lane in pool._lanes.values()))
+            sending.cancel()
+            await asyncio.wait([sending])
+            assert pool.stats().busy == 0

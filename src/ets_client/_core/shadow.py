@@ -125,16 +125,13 @@ class Shadow:
             prefix: their prompt.
             samples: how many.
         """
-        rules, tree, epoch = self.rules, self._tree, self._epoch
-        length = len(prefix)
-        node = tree.match(prefix, rules.reusable(length))
-        node.locks += samples
-        held = rules.ceil(length) - node.end
-        self._running_tokens += held * samples
-        self._make_room()
-        if samples == 1:
-            return [RunningSample(prefix, node, tree.tick, epoch, held)]
-        return [RunningSample(prefix, node, tree.tick, epoch, held) for _ in range(samples)]
+        return self._begin(prefix, samples, self._tree.match(prefix, self.rules.reusable(len(prefix))))
+
+    def begin_warm(self, prefix: Prefix, samples: int) -> list[RunningSample] | None:
+        """:meth:`begin_batch`, if the prefix is as warm as it can be; else None, and nothing is begun."""
+        limit = self.rules.reusable(len(prefix))
+        node, length = self._tree.reach(prefix, limit)
+        return self._begin(prefix, samples, self._tree.use(node, limit)) if length == limit else None
 
     def prefilled(self, sample: RunningSample, cached_tokens: int | None = None) -> None:
         """The server has computed the whole prompt: its first token is here, or its end.
@@ -170,18 +167,20 @@ class Shadow:
             output_ids: all that it generated; empty for a prefill alone (``max_new_tokens: 0``).
             cached_tokens: what the server found in its cache.
         """
+        predicted, is_short = sample.predicted, False
         if sample.epoch != self._epoch:
-            return Reuse(sample.predicted, None)
+            return Reuse(predicted, None)
         if cached_tokens is not None:
-            self._predicted += sample.predicted
+            self._predicted += predicted
             self._reported += cached_tokens
-            self._error += abs(sample.predicted - cached_tokens)
-        is_short = cached_tokens is not None and cached_tokens < sample.predicted
+            if cached_tokens != predicted:
+                self._error += abs(predicted - cached_tokens)
+                is_short = cached_tokens < predicted
         if sample.is_prefilled or is_short or not self._has_room(len(output_ids)):
             self._finish_in_order(sample, output_ids, cached_tokens)
         else:
             self._finish_at_once(sample, output_ids)
-        return Reuse(sample.predicted, cached_tokens)
+        return Reuse(predicted, cached_tokens)
 
     def lost(self, sample: RunningSample) -> None:
         """A sample has ended and nobody knows how far it came, or it was aborted before it ran.
@@ -242,6 +241,17 @@ class Shadow:
                 self._order.offer(self._tree.remove(node))
         self._disproved += before - self._tree.tokens
 
+    def _begin(self, prefix: Prefix, samples: int, node: Node) -> list[RunningSample]:
+        """Samples whose prompt is held as far as ``node``, which was used just now."""
+        node.locks += samples
+        held = self.rules.ceil(len(prefix)) - node.end
+        self._running_tokens += held * samples
+        self._make_room()
+        begun, epoch = self._tree.tick, self._epoch
+        if samples == 1:
+            return [RunningSample(prefix, node, begun, epoch, held)]
+        return [RunningSample(prefix, node, begun, epoch, held) for _ in range(samples)]
+
     def _finish_in_order(self, sample: RunningSample, output_ids: Sequence[int], cached_tokens: int | None) -> None:
         """As the server does it: what must be evicted in between depends on the order."""
         if not sample.is_prefilled:
@@ -255,21 +265,24 @@ class Shadow:
 
     def _finish_at_once(self, sample: RunningSample, output_ids: Sequence[int]) -> None:
         """The same where nothing has to be evicted, which is nearly always: a third of the cost."""
+        tree, prefix = self._tree, sample.prefix
         if sample.flight is not None:
             self._land(sample)
         node = self._insert_prompt(sample)
         if len(output_ids) > 1:
-            node = self._tree.insert(sample.prefix, output_ids[:-1])
+            node = tree.insert(prefix, output_ids[:-1])
         sample.node.locks -= 1
         sample.node = node
         sample.epoch = OVER
         self._running_tokens -= sample.held
-        self._order.offer(node)
+        if not (node.children or node.locks):
+            self._order.offer(node)
 
     def _insert_prompt(self, sample: RunningSample) -> Node:
-        node = self._tree.insert(sample.prefix)
-        if node is not sample.prefix.held_at:
-            mark(sample.prefix, node)
+        prefix = sample.prefix
+        node = self._tree.insert(prefix)
+        if node is not prefix.held_at:
+            mark(prefix, node)
         return node
 
     def _has_room(self, generated: int) -> bool:

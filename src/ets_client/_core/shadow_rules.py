@@ -36,7 +36,7 @@ class CacheRules:
 
     def reusable(self, length: int) -> int:
         """Most tokens of a prompt of this length that the cache can give: SGLang always computes the last one."""
-        return max(0, length - 1) // self.shared_page * self.shared_page
+        return (length - 1) // self.shared_page * self.shared_page if length else 0
 
     def floor(self, length: int) -> int:
         """Rounded down to what can be shared."""

@@ -61,8 +61,8 @@ class PrefixTree:
 
     Nodes are cut where SGLang cuts its own (``mem_cache/radix_cache.py``), because a node is what it evicts.
 
-    A search begins at the nearest node that a prefix or one of its ancestors is marked with (``Prefix.held_at``), as long
-    as that is in this tree. Any node on the way to a prefix's end can be its mark; whoever uses the tree sets them.
+    A search begins at the mark of the prefix or of its nearest ancestor that has one in this tree (``Prefix.held_at``).
+    Any node on the way to a prefix's end can be its mark; whoever uses the tree sets them, by :func:`mark`.
 
     Attributes:
         tokens: tokens held.
@@ -101,7 +101,23 @@ class PrefixTree:
         Returns:
             The node that ends where the match does, split for it where need be.
         """
-        return self._end_at(*self.reach(prefix, most))
+        return self.use(*self.reach(prefix, most))
+
+    def use(self, node: Node, length: int) -> Node:
+        """Use what is held down to ``length``.
+
+        Args:
+            node: where the path ends, behind ``length`` or there.
+            length: in whole pages.
+
+        Returns:
+            The node that ends at ``length``, split for it where need be.
+        """
+        while node.end > length and (parent := node.parent) is not None and parent.end >= length:
+            node = parent
+        self.tick += 1
+        node.used = self.tick  # SGLang touches a node before it splits it, so both parts are used
+        return self._split(node, length) if length < node.end else node
 
     def insert(self, prefix: Prefix, tail: Sequence[int] = ()) -> Node:
         """Hold ``prefix`` and the ids of ``tail`` after it, down to whole pages.
@@ -125,7 +141,7 @@ class PrefixTree:
             rest = rest[: len(rest) // page * page]
         if rest[:page] in top.children:
             node, length = self._walk(top, rest)
-            node = self._end_at(node, length)
+            node = self.use(node, length)
             rest = rest[(length - top.end) * _ID_BYTES :]
         else:
             node = top
@@ -225,14 +241,6 @@ class PrefixTree:
         self.tokens += tokens
         self.nodes += 1
         return leaf
-
-    def _end_at(self, node: Node, length: int) -> Node:
-        """The node on the path to ``node`` that ends at ``length``, used now."""
-        while node.parent is not None and node.parent.end >= length:
-            node = node.parent
-        self.tick += 1
-        node.used = self.tick  # SGLang touches a node before it splits it, so both parts are used
-        return self._split(node, length) if length < node.end else node
 
     def _split(self, node: Node, length: int) -> Node:
         parent = node.parent

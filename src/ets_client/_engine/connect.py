@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ..sampling import SamplingParams
     from ..server_info import ServerInfo, WorkerLoad
+    from .bookkeeper import Bookkeeper
     from .caller import Caller
     from .requests import Requests
 
@@ -99,6 +100,7 @@ async def connect(
     admission: Literal["adaptive"] | int | None = None,
     plan: Literal["batch", "server_n"] = "batch",
     keep_alive_seconds: float | None = None,
+    books: Bookkeeper | None = None,
 ) -> Connection:
     """Ask the server what it is.
 
@@ -110,6 +112,7 @@ async def connect(
         admission: samples that may be in flight, ``adaptive``, or None for no limit.
         plan: how a server is asked for several samples.
         keep_alive_seconds: when the server closes an idle connection, where that is known.
+        books: where what samples cost is written down.
 
     Raises:
         RequestError: the server does not answer as SGLang does.
@@ -156,7 +159,7 @@ async def connect(
     tokenizer = local or server
     prepare = Preparer(info, given, Prompts(given.prompt, tokenizer, server, size), sampling)
     admitter = None if admission is None else _admitter(caller, info, admission)
-    cache = _cache(caller, info)
+    cache = _cache(caller, info, books)
     expander = Expander(caller, tokenizer, cache, streams_increments=info.streams_increments, requests=requests)
     labels = Labels(caller, tokenizer, size, info.max_input_tokens, cache, expander.warm, requests)
     rewards = Rewards(caller, info.max_input_tokens)
@@ -165,7 +168,7 @@ async def connect(
     return Connection(info, given, tokenizer, prepare, cache, expander, labels, rewards, checker, admitter)
 
 
-def _cache(caller: Caller, info: ServerInfo) -> ServerCache:
+def _cache(caller: Caller, info: ServerInfo, books: Bookkeeper | None) -> ServerCache:
     """An empty cache of the server's size; behind a router or with data-parallel copies, of all of them together."""
     copies = info.workers * (info.dp_size or 1)
     rules = CacheRules(
@@ -173,7 +176,9 @@ def _cache(caller: Caller, info: ServerInfo) -> ServerCache:
         page_size=info.page_size or 1,
         is_enabled=info.has_radix_cache is not False,
     )
-    return ServerCache(Shadow(rules), caller.counters, caller.seconds_of_prefill, is_predictable=copies == 1)
+    return ServerCache(
+        Shadow(rules), caller.counters, caller.seconds_of_prefill, is_predictable=copies == 1, books=books
+    )
 
 
 def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._core.shortfall import describe_shortfall, is_large
 from ..stats import ReuseShortfallWarning
+from .bookkeeper import ACCOUNT, Bookkeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,11 @@ _LEAST_PATIENCE = 1.0  # seconds; a prefill takes less, but a busy event loop ma
 
 
 class ServerCache:
-    """The shadow of the cache, told of every sample; and single flight: a cold part is computed by one of them."""
+    """The shadow of the cache, told of every sample; and single flight: a cold part is computed by one of them.
+
+    Attributes:
+        books: where what samples cost is written down.
+    """
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class ServerCache:
         seconds_of_prefill: Callable[[int], float],
         *,
         is_predictable: bool = True,
+        books: Bookkeeper | None = None,
     ) -> None:
         """Know the cache as ``shadow`` does.
 
@@ -43,7 +49,9 @@ class ServerCache:
             counters: where predictions are added up.
             seconds_of_prefill: how long so many prompt tokens take.
             is_predictable: whether the server has one cache; of several, nobody knows which one is used.
+            books: where what samples cost is written down.
         """
+        self.books = books or Bookkeeper()
         self._shadow = shadow
         self._counters = counters
         self._seconds_of_prefill = seconds_of_prefill
@@ -104,7 +112,7 @@ class ServerCache:
         Args:
             prefix: its prompt.
         """
-        return SentSamples(self, self._shadow, prefix, lambda: [self._shadow.begin(prefix)])
+        return SentSamples(self, self._shadow, prefix, None, [self._shadow.begin(prefix)])
 
     def send_batch(self, prefix: Prefix, samples: int) -> SentSamples:
         """Samples go out together, of which nothing is told before their ends. Their reuse is predicted here.
@@ -113,7 +121,12 @@ class ServerCache:
             prefix: their prompt.
             samples: how many.
         """
-        return SentSamples(self, self._shadow, prefix, lambda: self._shadow.begin_batch(prefix, samples))
+        return SentSamples(self, self._shadow, prefix, samples, self._shadow.begin_batch(prefix, samples))
+
+    def send_if_warm(self, prefix: Prefix, samples: int) -> SentSamples | None:
+        """:meth:`send_batch`, if nothing of the prefix is cold; else None, and nothing goes out."""
+        running = self._shadow.begin_warm(prefix, samples)
+        return None if running is None else SentSamples(self, self._shadow, prefix, samples, running)
 
     def saw(self, prefix: Prefix) -> None:
         """The server has computed a prefix."""
@@ -133,14 +146,15 @@ class ServerCache:
 
     def count(self, prefix: Prefix, reuse: Reuse) -> None:
         """Add up what a sample reused, and warn once when it is much less than it should be."""
-        if reuse.reported is None:
+        predicted, reported = reuse
+        if reported is None:
             return
         counters = self._counters
-        counters.predicted += reuse.predicted
-        counters.shortfall += reuse.shortfall
-        if not reuse.shortfall or self._has_warned or not self._is_predictable:
+        counters.predicted += predicted
+        if reported >= predicted:
             return
-        if is_large(counters.predicted, counters.shortfall):
+        counters.shortfall += predicted - reported
+        if not self._has_warned and self._is_predictable and is_large(counters.predicted, counters.shortfall):
             self._has_warned = True
             message = describe_shortfall(prefix, reuse, counters.predicted, counters.shortfall)
             warnings.warn(message, ReuseShortfallWarning, stacklevel=1)  # no line of the caller is at fault
@@ -153,27 +167,30 @@ class SentSamples:
     """The samples of one request, from before its POST to its reply or its loss."""
 
     def __init__(
-        self, cache: ServerCache, shadow: Shadow, prefix: Prefix, begin: Callable[[], list[RunningSample]]
+        self, cache: ServerCache, shadow: Shadow, prefix: Prefix, batch: int | None, running: list[RunningSample]
     ) -> None:
-        """Begin them.
+        """Know what has begun; :class:`ServerCache` makes them.
 
         Args:
             cache: who lets others wait for them.
             shadow: the model of the server's cache.
             prefix: their prompt.
-            begin: tells it of them, at each try.
+            batch: how many of them go together; None for one whose first token will be told.
+            running: the same as the model has them.
         """
         self._cache = cache
         self._shadow = shadow
         self._prefix = prefix
-        self._begin = begin
-        self._running = begin()
-        self._left = len(self._running)
+        self._account = ACCOUNT.get()
+        self._batch = batch
+        self._running = running
+        self._left = len(running)
 
     def begin(self) -> None:
         """They go out again; what was sent before counts as lost."""
         self.lost()
-        self._running = self._begin()
+        shadow, prefix, batch = self._shadow, self._prefix, self._batch
+        self._running = [shadow.begin(prefix)] if batch is None else shadow.begin_batch(prefix, batch)
         self._left = len(self._running)
 
     def __getitem__(self, place: int) -> RunningSample:
@@ -191,6 +208,7 @@ class SentSamples:
         """A sample has ended and this is its reply."""
         sample, meta, finish = self._running[place], reply.meta_info, reply.meta_info.finish_reason
         self._left -= 1
+        self._cache.books.answer(self._account, self._prefix, sample.predicted, reply)
         if meta.weight_version is not None:
             self._shadow.saw_weights(meta.weight_version)
         if finish is not None and finish.type == "abort" and not reply.output_ids:  # perhaps it never ran
@@ -205,6 +223,8 @@ class SentSamples:
         """What has not ended is lost. Others that waited for it go on."""
         if not self._left:
             return
+        self._cache.books.unanswered(self._account, self._prefix, self._left)
+        self._left = 0
         for sample in self._running:
             self._shadow.lost(sample)
             self._cache.landed(sample)

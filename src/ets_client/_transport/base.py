@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
 __all__ = ["HttpReply", "HttpRequest", "HttpStream", "Transport", "TransportError", "TransportStats"]
 
@@ -24,6 +24,8 @@ class HttpRequest:
         on_sent: called when it has a connection and goes out, at the latest: from then on the server may see it.
         is_fresh: whether it needs a new connection, as a question whether the server takes any: one that is about to
             end serves old connections still. httpx's own transports cannot be told.
+        has_abort: whether an abort follows when it is given up. Then its connection stays open a moment for the reply
+            that the abort brings; else closing it is all that tells the server.
     """
 
     method: Literal["GET", "POST"]
@@ -33,6 +35,7 @@ class HttpRequest:
     lane: Literal["work", "control"] = "work"
     on_sent: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     is_fresh: bool = False
+    has_abort: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class TransportStats:
 class Transport(Protocol):
     """Sends requests. Cancelling :meth:`send` closes its connection and leaves the others alone."""
 
-    async def send(self, request: HttpRequest) -> HttpReply:
+    def send(self, request: HttpRequest) -> Coroutine[Any, Any, HttpReply]:
         """Send one request and wait for the whole reply.
 
         Raises:
@@ -127,7 +130,7 @@ class Transport(Protocol):
         """
         ...
 
-    async def open(self, request: HttpRequest) -> HttpStream:
+    def open(self, request: HttpRequest) -> Coroutine[Any, Any, HttpStream]:
         """Send one request and wait for the header of the reply.
 
         Raises:

@@ -95,6 +95,16 @@ class Connection(asyncio.BufferedProtocol):
         """Whether its exchange is over, both ways, and left it clean."""
         return not self.is_closed and self.is_complete and self._is_clean and self._has_sent
 
+    def ending(self) -> asyncio.Future[None] | None:
+        """What tells of news of a request that was given up, whose reply is dropped, or None.
+
+        None when it is over, when it has not gone out in full and so never runs, and when it is a stream.
+        """
+        self._reply = None
+        if self.is_closed or self.is_complete or self._is_stream or not self._has_sent:
+            return None
+        return self.progress()
+
     def was_stale(self) -> bool:
         """Whether it broke because the server had closed it while it was idle."""
         return self._broken is not None and self._broken.was_idle

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Lane"]
 
+_ENDING_SECONDS = 1.5  # an abort takes milliseconds, and is repeated after a second
+
 
 class Lane:
     """Permits for exchanges, and idle connections to use them on.
@@ -151,6 +153,23 @@ class Lane:
             self.idle[connection] = self._loop.time() + self._expiry
             if self._sweep is None:
                 self._sweep = self._loop.call_later(self._expiry, self._close_old)
+
+    def let_end(self, connection: Connection) -> None:
+        """Return a permit when the reply to a request that was given up has come, 1.5 s later at most.
+
+        The server has that request still, so it counts. And new connections are dear: a server on uvloop, as SGLang is,
+        accepts one in each turn of its loop (libuv), so that what comes on one may be read seconds after its abort, and
+        run. 1,000 cancels, each with a new connection, left 200 of 580 samples that no abort had reached.
+        """
+        self._await_end(connection, self._loop.call_later(_ENDING_SECONDS, connection.close))
+
+    def _await_end(self, connection: Connection, timer: asyncio.TimerHandle) -> None:
+        news = connection.ending()
+        if news is None:
+            timer.cancel()
+            self.give_back(connection)
+        else:
+            news.add_done_callback(lambda _: self._await_end(connection, timer))
 
     def close(self) -> None:
         """Close everything; requests that run or wait end with an error."""

@@ -70,13 +70,15 @@ class Pool:
     async def send(self, request: HttpRequest) -> HttpReply:
         """Send one request and wait for the whole reply.
 
-        Cancelling it closes its connection, or gives up its place in the queue.
+        Cancelling it closes its connection, or gives up its place in the queue; when an abort follows, the connection
+        waits a moment for the reply: see :meth:`Lane.let_end`.
 
         Raises:
             TransportError: there was none.
             RuntimeError: the pool belongs to another event loop.
         """
         lane, head = self._route(request)
+        has_abort = request.has_abort
         connection = await lane.admit(is_fresh=request.is_fresh)
         try:
             if connection is None:
@@ -88,12 +90,15 @@ class Pool:
             exchange = connection.send(head, request.body, self._most_body)
             del head, request  # what waits for a reply holds as little as it can
             reply = await exchange
-        except BaseException:
+        except BaseException as error:
+            if has_abort and connection is not None and isinstance(error, asyncio.CancelledError):
+                lane.let_end(connection)
+                raise
             if connection is not None:
                 connection.close()
-            raise
-        finally:
             lane.give_back(connection)
+            raise
+        lane.give_back(connection)
         self._received += len(reply.body)
         return reply
 

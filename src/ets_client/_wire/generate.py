@@ -50,6 +50,7 @@ class WireMeta(Struct, kw_only=True):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    num_retractions: int | None = None
     weight_version: str | None = None
 
 

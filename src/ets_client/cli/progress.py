@@ -11,7 +11,7 @@ from ..search import NodeAdded, SearchEnded, SearchEvent
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 __all__ = ["ProgressView"]
 
@@ -61,6 +61,6 @@ class ProgressView:
             told.append(f"{self._failed} failed")
         self._progress.update(self._task, description=", ".join(told))
 
-    def skip(self, questions: int) -> None:
-        """Questions that were done before."""
-        self._progress.advance(self._task, questions)
+    def drawing(self) -> RenderableType:
+        """What the screen shows now."""
+        return self._progress.get_renderable()

@@ -43,6 +43,7 @@ from .methods import (
 from .options import SearchOptions
 from .prefill import least_prefill
 from .questions import Question, load_questions
+from .replay import DecisionDifference, RecordsEnd, ReplayedQuestion, replay
 from .run import RunResult, search_all
 from .scorers import (
     CallableScorer,
@@ -67,6 +68,7 @@ __all__ = [
     "CharNgrams",
     "Clusterer",
     "Decision",
+    "DecisionDifference",
     "Difference",
     "Dvts",
     "Embedder",
@@ -94,6 +96,8 @@ __all__ = [
     "PathScore",
     "Question",
     "Rebase",
+    "RecordsEnd",
+    "ReplayedQuestion",
     "RewardFormat",
     "RewardServer",
     "RunFolder",
@@ -125,6 +129,7 @@ __all__ = [
     "manifest_of",
     "published_kv_tokens",
     "rebase_allocation",
+    "replay",
     "search_all",
     "select_leaves",
     "weighted_vote",

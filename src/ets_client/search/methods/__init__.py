@@ -8,7 +8,7 @@ from .dvts import Dvts
 from .ets import Ets
 from .kv import held_kv_tokens, published_kv_tokens
 from .mcts import Mcts
-from .mends import Mends
+from .mends import Mends, Variant
 from .rebase import Rebase
 from .selection import Selection, select_leaves
 from .texts import CharNgrams, Embedder, SentenceEmbedder
@@ -34,6 +34,7 @@ __all__ = [
     "SentenceEmbedder",
     "TextClusters",
     "TreeView",
+    "Variant",
     "beam_allocation",
     "even_allocation",
     "held_kv_tokens",

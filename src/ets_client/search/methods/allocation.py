@@ -48,7 +48,7 @@ def beam_allocation(scores: Sequence[float], width: int, beams: int | None = Non
 def rebase_allocation(scores: Sequence[float], width: int, temperature: float) -> list[int]:
     """Share out ``width`` children by the softmax of the scores, best first, each taking its share rounded up.
 
-    The published code does this in float32, where cancellation makes the sum ``width + 1`` in 2.65 % of random draws;
+    The published code does this in float32, where cancellation makes the sum ``width + 1`` at times;
     here the remaining weight is summed again for each node and no node takes more than is left, so the sum is
     ``width`` always.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .kv import held_kv_tokens, published_kv_tokens
 from .view import Decision, NodeState
 
 if TYPE_CHECKING:
-    from .view import TreeView
+    from .view import JsonValue, TreeView
 
 __all__ = ["BestOfN"]
 
@@ -32,7 +33,12 @@ class BestOfN:
             view: the tree.
         """
         level = [node for node in view.nodes if node.depth == view.depth and node.state is NodeState.OPEN]
-        return Decision({node.number: node.multiplicity if node.depth else view.width for node in level})
+        children = {node.number: node.multiplicity if node.depth else view.width for node in level}
+        kv: dict[str, JsonValue] = {
+            "published": published_kv_tokens(view.nodes, children),
+            "held": held_kv_tokens(view.nodes, children),
+        }
+        return Decision(children, notes={"kv": kv})
 
     def describe(self) -> list[str]:
         """What it does, a line each."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError
+from .kv import held_kv_tokens
 from .level import is_scored
 from .view import Decision, NodeState
 
@@ -81,7 +82,14 @@ class Mcts:
             number = walk.next()
             children[number] = children.get(number, 0) + 1
         visited: list[JsonValue] = [[number, *walk.known(number)] for number in children]
-        return Decision(children, notes={"simulations": used + max(0, count), "visits_and_worth": visited})
+        # Any open node may be gone on from later.
+        still_open = [node.number for node in view.nodes if node.state is NodeState.OPEN] if children else []
+        notes: dict[str, JsonValue] = {
+            "simulations": used + max(0, count),
+            "visits_and_worth": visited,
+            "kv": {"held": held_kv_tokens(view.nodes, still_open)},
+        }
+        return Decision(children, notes=notes)
 
     def describe(self) -> list[str]:
         """What it does, a line each."""

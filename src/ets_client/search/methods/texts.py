@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["CharNgrams", "Embedder", "SentenceEmbedder", "default_embedder"]
 
 _INSTEAD = "set lambda_s = 0"
+# With scikit-learn's 2 ** 20 a level of 256 takes half as long again; it has some ten thousand different n-grams.
+_BUCKETS = 2**17
 
 
 class Embedder(Protocol):
@@ -63,7 +65,12 @@ class CharNgrams:
         extraction, sparse = load("sklearn.feature_extraction.text", _INSTEAD), load("scipy.sparse", _INSTEAD)
         if self._counter is None:
             self._counter = extraction.HashingVectorizer(
-                analyzer="char_wb", ngram_range=(2, 4), lowercase=False, norm=None, alternate_sign=False
+                n_features=_BUCKETS,
+                analyzer="char_wb",
+                ngram_range=(2, 4),
+                lowercase=False,
+                norm=None,
+                alternate_sign=False,
             )
         rows = self._rows.of(texts, self._counter.transform)
         return extraction.TfidfTransformer(sublinear_tf=True).fit_transform(sparse.vstack(rows, format="csr"))
@@ -122,13 +129,15 @@ class _Remembered:
         self._rows: OrderedDict[str, Any] = OrderedDict()
 
     def of(self, texts: Sequence[str], make: Callable[[list[str]], Any]) -> list[Any]:
-        unseen = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        made: Any = make(unseen) if unseen else []
-        rows: dict[str, Any] = {text: made[place] for place, text in enumerate(unseen)}
-        found: list[Any] = [rows[text] if text in rows else self._rows[text] for text in texts]
-        for text, row in zip(texts, found, strict=True):
+        # Searches of several threads may share an embedder, so a row that was found is held.
+        rows: dict[str, Any] = {text: self._rows.get(text) for text in texts}
+        unseen = [text for text, row in rows.items() if row is None]
+        if unseen:
+            made = make(unseen)
+            rows.update((text, made[place]) for place, text in enumerate(unseen))
+        for text, row in rows.items():
+            self._rows.pop(text, None)
             self._rows[text] = row
-            self._rows.move_to_end(text)
         while len(self._rows) > self._size:
             self._rows.popitem(last=False)
-        return found
+        return [rows[text] for text in texts]

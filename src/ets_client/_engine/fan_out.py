@@ -1,0 +1,260 @@
+"""The samples of one expand: planned by what the server's cache holds, sent, and planned anew before a resend."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._core.pace import Work
+from .._core.plan import plan_expand
+from .._wire.generate import read_samples
+from .._wire.logprobs import logprobs_of_samples
+from .._wire.stream import read_streamed_sample, shows_a_token
+from ..branch import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from .._core.limits import StepLimit
+    from .._core.plan import ExpandPlan
+    from .._core.shadow_sample import RunningSample
+    from .._wire.generate import WireSample
+    from ..logprobs import Logprobs
+    from .expander import ExpandRequest
+    from .means import Means
+    from .outgoing import Outgoing
+    from .server_cache import SentSamples
+
+__all__ = ["FanOut", "Found", "Sampling", "at_their_ends", "work_of"]
+
+Sampling = list[dict[str, Any]]  # SGLang's fields, one a sample
+
+_NOTHING = Usage()
+
+
+class Found(NamedTuple):
+    """One sample that came back.
+
+    Attributes:
+        sample: what the server said.
+        logprobs: its log-probabilities, when they were asked for.
+        running: the sample as the shadow of the cache has it.
+    """
+
+    sample: WireSample
+    logprobs: Logprobs | None
+    running: RunningSample
+
+
+class FanOut:
+    """Gets the samples of one expand.
+
+    Attributes:
+        reason: of the first plan.
+        warmed: tokens of requests without output.
+    """
+
+    __slots__ = ("_means", "_request", "reason", "warmed")
+
+    def __init__(self, means: Means, request: ExpandRequest) -> None:
+        """Plan nothing yet.
+
+        Args:
+            means: what it works with.
+            request: the expand.
+        """
+        self._means = means
+        self._request = request
+        self.reason = ""
+        self.warmed = _NOTHING
+
+    def sample(self, sampling: Sampling) -> Coroutine[None, None, list[Found]]:
+        """Get a sample for each of ``sampling``, in order. It is to be awaited at once.
+
+        Raises:
+            RequestError: it failed.
+        """
+        n = len(sampling)
+        sent = self._means.cache.send_if_warm(self._request.prefix, n)
+        if sent is None:
+            return self._sample_cold(sampling)
+        self._decide(n, 0)
+        return self._ask(_Post(self, sampling, sent))
+
+    async def plan(self, n: int) -> ExpandPlan:
+        """Wait for what others compute, and decide. What it says of the cache holds until the next await.
+
+        Args:
+            n: samples that are still to be sent.
+        """
+        request = self._request
+        return self._decide(n, await self._means.cache.wait(request.prefix, request.deadline))
+
+    async def again(self, n: int, sent: SentSamples) -> None:
+        """Before a resend: the last try is lost, and the server may have been started again since.
+
+        Args:
+            n: samples.
+            sent: as the cache sees them.
+        """
+        sent.lost()
+        plan = await self.plan(n)
+        if plan.first is not None and n > 1:
+            await self._warm()
+        sent.begin()
+
+    @property
+    def means(self) -> Means:
+        """What it works with."""
+        return self._means
+
+    @property
+    def request(self) -> ExpandRequest:
+        """The expand."""
+        return self._request
+
+    def _decide(self, n: int, cold: int) -> ExpandPlan:
+        plan = plan_expand(n, cold, self._means.requests.shape)
+        if not self.reason:
+            self.reason = plan.reason
+        return plan
+
+    async def _warm(self) -> None:
+        self.warmed += await self._means.warm(self._request.prefix, self._request.deadline)
+
+    async def _sample_cold(self, sampling: Sampling) -> list[Found]:
+        plan = await self.plan(len(sampling))
+        if plan.first == "leader":
+            return await self._lead(sampling)
+        if plan.first == "prefill":
+            await self._warm()
+        return await self._ask(_Post(self, sampling, self._means.cache.send_batch(self._request.prefix, len(sampling))))
+
+    async def _lead(self, sampling: Sampling) -> list[Found]:
+        """The first sample computes the cold part and says so by its first token; the others are planned anew then."""
+        leader = _Leader(self, sampling[:1], self._means.cache.send(self._request.prefix))
+        if len(sampling) == 1:
+            return await self._ask_leader(leader)
+        try:
+            async with asyncio.TaskGroup() as group:
+                first = group.create_task(self._ask_leader(leader))
+                await leader.seen.wait()
+                await asyncio.sleep(0)  # where a leader that failed ends this group before anything more is sent
+                others = await self.sample(sampling[1:])
+        except ExceptionGroup as failed:
+            error = failed.exceptions[0]
+            raise error from error.__cause__
+        finally:
+            leader.sent.lost()  # a task that is cancelled before it runs ends nothing itself
+        return first.result() + others
+
+    async def _ask(self, post: _Post) -> list[Found]:
+        try:
+            return post.found(
+                await self._means.caller.call(
+                    post.write,
+                    post.read,
+                    self._request.deadline,
+                    work_of(self._request, post.n),
+                    did=_done,
+                    before_resend=post.again,
+                )
+            )
+        finally:
+            post.sent.lost()
+
+    async def _ask_leader(self, leader: _Leader) -> list[Found]:
+        try:
+            return leader.found(
+                await self._means.caller.call(
+                    leader.write,
+                    leader.read,
+                    self._request.deadline,
+                    work_of(self._request, 1),
+                    did=_done,
+                    before_resend=leader.again,
+                    first=leader.first,
+                )
+            )
+        finally:
+            leader.sent.lost()
+            leader.seen.set()
+
+
+class _Post:
+    """One request, through all its tries.
+
+    Attributes:
+        n: its samples.
+        sent: the same as the cache sees them.
+    """
+
+    def __init__(self, fan_out: FanOut, sampling: Sampling, sent: SentSamples) -> None:
+        self.n = len(sampling)
+        self.sent = sent
+        self._fan_out = fan_out
+        self._sampling = sampling
+
+    def write(self) -> Outgoing:
+        request = self._fan_out.request
+        return self._fan_out.means.requests.samples(request.prefix, self._sampling, logprobs=request.logprobs)
+
+    def read(self, body: bytes) -> list[tuple[WireSample, Logprobs | None]]:
+        samples = read_samples(body, self.n)
+        if self._fan_out.request.logprobs is None:
+            return [(sample, None) for sample in samples]
+        return list(zip(samples, logprobs_of_samples(body, self.n), strict=True))
+
+    async def again(self) -> None:
+        await self._fan_out.again(self.n, self.sent)
+
+    def found(self, samples: list[tuple[WireSample, Logprobs | None]]) -> list[Found]:
+        sent, found = self.sent, list[Found]()
+        for place, (sample, logprobs) in enumerate(samples):
+            found.append(Found(sample, logprobs, sent[place]))
+            sent.finish(place, sample)
+        return found
+
+
+class _Leader(_Post):
+    """A request for one sample, which streams so that its first token can be told.
+
+    Attributes:
+        seen: set at its first token, or when it is lost for good.
+    """
+
+    def __init__(self, fan_out: FanOut, sampling: Sampling, sent: SentSamples) -> None:
+        super().__init__(fan_out, at_their_ends(sampling, fan_out.request.limit), sent)
+        self.seen = asyncio.Event()
+
+    def write(self) -> Outgoing:
+        request = self._fan_out.request
+        requests = self._fan_out.means.requests
+        return requests.samples(request.prefix, self._sampling, logprobs=request.logprobs, stream=True)
+
+    def read(self, body: bytes) -> list[tuple[WireSample, Logprobs | None]]:
+        return [read_streamed_sample(body, is_incremental=self._fan_out.means.streams_increments)]
+
+    def first(self, payload: bytes) -> bool:
+        """Whether this event of its stream has a token."""
+        if not shows_a_token(payload):
+            return False
+        self.sent.prefilled()
+        self.seen.set()
+        return True
+
+
+def at_their_ends(sampling: Sampling, limit: StepLimit) -> Sampling:
+    """Streams whose first token comes at once and the rest at the end, as SGLang counts its ``stream_interval``."""
+    # In SGLang's default mode each chunk repeats everything so far: 1.2 MB for 509 tokens.
+    return [{**fields, "stream_interval": limit.tokens + 1} for fields in sampling]
+
+
+def work_of(request: ExpandRequest, n: int) -> Work:
+    """What a request for ``n`` samples of an expand asks of the server."""
+    return Work(n, request.limit.tokens, len(request.prefix))
+
+
+def _done(samples: list[tuple[WireSample, Logprobs | None]]) -> Work:
+    longest = max(len(sample.output_ids) for sample, _ in samples)
+    return Work(len(samples), longest, samples[0][0].meta_info.prompt_tokens)
