@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PAGES = (
     "examples/",
+    "docs/how-to/evaluate-and-show",
     "docs/how-to/write-a-search",
     "docs/how-to/plug-in",
     "docs/how-to/reproduce",
