@@ -43,7 +43,7 @@ class Truth:
             end(job, *args)  # type: ignore[arg-type]
             self.ended.append(job)
 
-        scheduler._end = ends  # type: ignore[method-assign]
+        scheduler._end = ends  # type: ignore[method-assign, assignment]
 
     def add(self) -> None:
         """Take the counters over before they are lost, or at the end."""
@@ -102,7 +102,8 @@ async def run(seed: int) -> LedgerRow:
         admission = random.choice([None, 8])
         async with AsyncPolicyClient(server.base_url, "tiny", retry=QUICK, admission=admission) as client:
             answered = follow_replies(client)
-            heard = await Schedule(seed, cuts=cuts).run(client, disturb, pause)
+            longest = random.choice([12, 150])
+            heard = await Schedule(seed, cuts=cuts, longest=longest).run(client, disturb, pause)
         await eventually(lambda: server.open_connections == 0 and server.scheduler.is_idle)
         truth.add()
     row, counts = client.ledger.total, truth.counts
