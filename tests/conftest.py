@@ -85,7 +85,7 @@ def live_endpoint_small_cache(tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="module")
 def live_endpoint_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A real server with two data-parallel ranks, for as long as one module needs it."""
-    yield from _serve(tmp_path_factory.mktemp("live_ranks") / "policy.json", "--dp", "2")
+    yield from _serve(tmp_path_factory.mktemp("live_ranks") / "policy.json", "--", "--dp-size", "2")
 
 
 @pytest.fixture(scope="session")

@@ -65,8 +65,9 @@ class PolicyCalls(ABC):
         """Give up paths and all that continues them.
 
         What this tree runs or waits for there ends with a :class:`PrunedError`, as does what it is asked there from now
-        on, and the samples are stopped on the server. The paths are no longer live in the ledger. Of a client, it is
-        what was called outside of its trees.
+        on, and the samples are stopped on the server. A call whose samples run ends when the server tells what they
+        had, within 2 s. The paths are no longer live in the ledger. Of a client, it is what was called outside of its
+        trees.
 
         When two samples of one parent came out alike, each is pruned by itself: what was asked of the other goes on.
 

@@ -36,7 +36,6 @@ async def test_each_tree_is_computed_on_one_rank_at_the_least_and_both_ranks_hav
         before = await client.metrics()
         await asyncio.gather(*(search(number) for number in range(8)))
         total, counted = client.ledger.total, (await client.metrics()).since(before)
-        print(client.ledger, counted)
         assert total.computed == total.least
         assert total.reused == total.predicted
         assert counted.prefilled_tokens <= 1.005 * total.least

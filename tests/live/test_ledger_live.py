@@ -90,7 +90,6 @@ async def test_the_ledger_of_10_searches_that_are_cut_lacks_what_nobody_was_told
         server, row = await run(seed, live_endpoint_small_cache, cuts=True)
         ledger = told(row)
         untold = {name: server[name] - ledger[name] for name in COUNTERS}
-        print(seed, row, untold)
         samples = untold["num_requests_total"]
         assert 0 <= samples <= row.unanswered, (seed, untold)
         assert 0 <= untold["cached_tokens_total"] <= untold["prompt_tokens_total"] <= samples * 2048, (seed, untold)
