@@ -332,6 +332,22 @@ def test_generate_waits_in_its_thread(threaded: tuple[FakeServer, PolicyClient])
     assert counted["finished"] == 5
 
 
+@pytest.mark.parametrize("call", ["generate", "agenerate"])
+def test_a_chat_and_a_begun_response_go_on_in_any_thread(call: str) -> None:
+    turn = Turn(before="", after="\n")
+    prompt = ChatPrompt(system=turn, user=turn, assistant=turn)
+    profile = tiny().model_copy(update={"prompt": prompt})
+    with (
+        FakeServer(model=ScriptedModel("It is 2 + 2\n\nis 4")) as server,
+        PolicyClient(server.base_url, profile, check_profile=False) as client,
+    ):
+        model = PolicyLanguageModel(client)
+        messages = [ChatMessage(role="system", content="Be short."), *asked("It is 2 ")]
+        given = getattr(model, call)(messages)
+        answer = given if isinstance(given, dict) else asyncio.run(given)
+    assert answer["content"] == "+ 2\n\nis 4"
+
+
 async def test_generate_works_where_a_loop_runs(threaded: tuple[FakeServer, PolicyClient]) -> None:
     model = PolicyLanguageModel(threaded[1])
     assert isinstance(model.generate(asked(), stop=STOP, max_completion_tokens=4), dict)
