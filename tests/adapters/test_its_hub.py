@@ -258,6 +258,8 @@ async def test_a_step_that_met_its_length_is_gone_on_with_as_its_hub_joins_it() 
         counted = Counted(server)
         await model.agenerate([asked(first + STOP)] * 3, stop=STOP)
         assert counted["prefill_compute"] == 1 + 3  # the stop, once, and the last token of each
+        written = (await model.scored_path(asked(first + STOP))).branch
+        assert (written.text, len(written.token_ids), written.end) == (STOP, 1, EndReason.UNKNOWN)
         counted = Counted(server)
         by_tokens = StepGeneration(max_steps=3, tokens_per_step=4)
         algorithm = BeamSearch(by_tokens, ProcessReward(model, by_length), beam_width=2)
