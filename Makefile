@@ -7,7 +7,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 
 export ETS_SERVER := $(CURDIR)/$(SERVER)/ets-server
 
-.PHONY: help demo serve test test-all test-debug soak lint typecheck format docs clean
+.PHONY: help demo serve test test-all test-debug soak limits lint typecheck format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -33,6 +33,10 @@ test-debug: $(STAMPS)/dev  ## the parts on the event loop in asyncio's debug mod
 soak: $(STAMPS)/dev  ## ten minutes of faults at 128 in flight (ETS_SOAK_SECONDS), and 10,000 cancels and races
 	ETS_CANCELS=10000 ETS_RACES=10000 $(CLIENT)/pytest tests/survival
 	$(CLIENT)/python benchmarks/soak.py --seconds $(or $(ETS_SOAK_SECONDS),600)
+
+limits: $(STAMPS)/dev  ## measure everything behind the documented limits, on a quiet machine: about 90 minutes
+	$(CLIENT)/python $(PIP) -e '.[bench]'
+	PYTHON=$(CLIENT)/python benchmarks/limits.sh
 
 lint: $(STAMPS)/dev  ## ruff and the layers of the import-linter
 	$(CLIENT)/ruff check .

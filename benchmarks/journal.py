@@ -3,8 +3,8 @@
 A run of REBASE's shape is written with random steps of 50 tokens and 40 words: width 256, 8 levels, each shared out
 over a quarter of the nodes above. Each part runs in a process of its own, so that its peak memory counts. `append` is
 64 searches that each await a line of 4 samples and write the next; `resume` opens a run of 10,000 nodes of which no
-question has ended and reads all that was paid for; `load` opens the large run, reads one question, then all, one by
-one.
+question has ended, and searches on until all stand where they stood; `load` opens the large run, reads one question,
+then all, one by one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ets_client.search import load_run
+from ets_client import AsyncPolicyClient
+from ets_client.search import (
+    CallableScorer,
+    Question,
+    Rebase,
+    SearchOptions,
+    TreeSearch,
+    load_run,
+    manifest_of,
+    search_all,
+)
 from ets_client.search.children import TreeRules
 from ets_client.search.journal import (
     DecisionEntry,
@@ -38,15 +48,17 @@ from ets_client.search.journal import (
 )
 from ets_client.search.journal.codec import encode_line
 from ets_client.search.manifest import Manifest, QuestionSet, ServerRecord
+from ets_client.testing import FakeServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from ets_client.search import ScoredPath
     from ets_client.search.journal import Entry
 
 RANDOM = random.Random(0)
 WORDS = [f"{word} " for word in RANDOM.choices(["the", "sum", "of", "apples", "is", "therefore", "twelve"], k=10_000)]
-IDS = RANDOM.choices(range(32_000), k=1_000_000)
+IDS = RANDOM.choices(range(32_000), k=100_000)
 NUMBERS = itertools.count()
 TOKENS, LEVELS, KEPT_ONE_OF = 50, 8, 4
 REQUEST = {"temperature": 1.0, "max_new_tokens": 256, "stop": ["\n\n"], "plan": "one batch of 4, the prefix is warm"}
@@ -85,10 +97,10 @@ def question(number: int, width: int, *, ends: bool) -> Iterator[Entry]:
         yield EndEntry(number, "12", "done", 60.0)
 
 
-def write(path: Path, questions: int, width: int, *, ends: bool) -> int:
+def write(path: Path, questions: int, width: int, *, ends: bool, manifest: Manifest = MANIFEST) -> int:
     """Write a run; its nodes."""
     folder, nodes = RunFolder(path), 0
-    folder.begin(MANIFEST).journal.shut().result()
+    folder.begin(manifest).journal.shut().result()
     with folder.journal.open("ab") as file:
         for number in range(questions):
             for entry in question(number, width, ends=ends):
@@ -128,27 +140,31 @@ async def append(path: Path) -> dict[str, object]:
     }
 
 
-def resume(path: Path) -> dict[str, object]:
-    nodes = write(path, 5, 256, ends=False)
-    before = peak_mb()
-    start = time.perf_counter()
-    run = RunFolder(path).resume(MANIFEST)
-    opened = time.perf_counter() - start
-    samples = 0
-    for number in run.paid:
-        paid = run.paid.question(number)
-        assert paid is not None
-        for decision in paid.decisions:
-            samples += sum(len(each.steps) for node, n in decision.children for each in paid.steps(node, 0, n))
-    seconds = time.perf_counter() - start
-    assert samples == nodes
-    run.journal.shut().result()
+async def resume(path: Path) -> dict[str, object]:
+    questions = [Question(problem="How many apples?", answer="12")] * 5
+    async with FakeServer() as server, AsyncPolicyClient(server.base_url, profile="tiny") as client:
+        search = TreeSearch(client, Rebase(), CallableScorer(refuse), SearchOptions(width=256, depth=LEVELS))
+        manifest = manifest_of(search, questions)
+        nodes = write(path, len(questions), 256, ends=False, manifest=manifest)
+        before, asked = peak_mb(), server.count("/generate")
+        start, cpu = time.perf_counter(), time.process_time()
+        async with RunFolder(path).resume(manifest) as run:
+            opened = time.perf_counter() - start
+            found = await search_all(search, questions, run=run)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        assert server.count("/generate") == asked
+    assert sum(result.samples for result in found.results.values()) == nodes
     return {
         "nodes": nodes,
         "seconds to open": round(opened, 3),
-        "seconds until all that was paid for is read": round(seconds, 3),
+        "seconds until all searches stand where they stood": round(seconds, 2),
+        "seconds of CPU until then": round(cpu, 2),
         "peak MB more than before": round(peak_mb() - before),
     }
+
+
+async def refuse(paths: Sequence[ScoredPath]) -> list[float]:
+    raise AssertionError(f"{len(paths)} paths are scored again")
 
 
 def load(path: Path) -> dict[str, object]:
@@ -194,8 +210,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.part == "append":
         print(json.dumps(asyncio.run(append(given.path))))
-    elif given.part is not None:
-        print(json.dumps({"resume": resume, "load": load}[given.part](given.path)))
+    elif given.part == "resume":
+        print(json.dumps(asyncio.run(resume(given.path))))
+    elif given.part == "load":
+        print(json.dumps(load(given.path)))
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)

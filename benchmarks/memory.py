@@ -1,35 +1,84 @@
 """Memory of 4,096 expands in flight: `python benchmarks/memory.py [OUT.json]`.
 
 The client runs in a process of its own, against the lean server of `pool.py` in another, which answers after ten
-seconds. Resident memory is read from the kernel and live blocks from CPython's allocator: with the client open and the
-prefixes made (idle), with all expands on the wire, and when they have ended and the idle connections are closed; then
-all of it once more. Each expand has a prefix of 512 ids of its own.
+seconds. Looked at: with the client open and the prefixes made (idle); with all expands on the wire; right after the
+last reply; when the idle connections are closed; and all of it once more. Then the client forgets what it knows of the
+server's cache (`flush_cache`), and glibc is asked to give back what it holds (`malloc_trim`, which the client itself
+never calls): what is left of the peak then was held by neither. Each expand has a prefix of 512 ids of its own.
+
+Of each state: resident memory, as the kernel says; blocks that are in use, as CPython's allocator says; and where the
+difference is: arenas of CPython's (1 MB each, given back only when nothing lives in one), their pools that are empty,
+and what glibc holds though it is free.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
-import platform
+import re
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
+
+from machine import where
 
 IN_FLIGHT = 4096
 PROMPT_TOKENS = 512
 WAVES = 2
 DELAY = 10.0
 QUIET_SECONDS = 4.0  # idle connections are closed after 60 % of a server's keep-alive time of 5 s
+LIBC = ctypes.CDLL(None)
+FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+
+
+class Glibc(ctypes.Structure):
+    """What `mallinfo2` tells."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in FIELDS]
 
 
 def now() -> dict[str, float]:
-    """Resident megabytes, and live blocks of Python objects."""
+    """Megabytes, and live blocks of Python objects."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return {"MB": round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1), "blocks": sys.getallocatedblocks()}
+    found = {"MB": round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1), "blocks": sys.getallocatedblocks()}
+    return found | arenas() | glibc()
+
+
+def arenas() -> dict[str, float]:
+    """CPython writes this to its standard error only."""
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            sys._debugmallocstats()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        file.seek(0)
+        text = file.read().decode()
+    count = re.search(r"arenas allocated current *= *([\d,]+)", text)
+    empty = re.search(r"unused pools \* \d+ bytes *= *([\d,]+)", text)
+    if count is None or empty is None:  # another allocator
+        return {}
+    return {"arenas": int(count[1].replace(",", "")), "empty pools, MB": megabytes(int(empty[1].replace(",", "")))}
+
+
+def glibc() -> dict[str, float]:
+    try:
+        ask = LIBC.mallinfo2
+    except AttributeError:  # another C library
+        return {}
+    ask.restype = Glibc
+    return {"free in glibc, MB": megabytes(ask().fordblks)}
+
+
+def megabytes(size: int) -> float:
+    return round(size / 1e6, 1)
 
 
 async def measure(port: int) -> None:
@@ -50,8 +99,15 @@ async def measure(port: int) -> None:
             found[f"in flight, wave {wave}"] = now() | {"expands": sum(not each.done() for each in expands)}
             await asyncio.gather(*expands)
             del expands
+            found[f"right after wave {wave}"] = now()
             await asyncio.sleep(QUIET_SECONDS)
             found[f"after wave {wave}"] = now()
+        await client.flush_cache()
+        await asyncio.sleep(QUIET_SECONDS)
+        found["cache forgotten"] = now()
+        if hasattr(LIBC, "malloc_trim"):
+            LIBC.malloc_trim(0)
+            found["trimmed"] = now()
         print(json.dumps(found))
 
 
@@ -70,18 +126,18 @@ def run() -> dict[str, dict[str, float]]:
 
 def main(out: str | None) -> None:
     found = run()
-    idle, last = found["idle"], found[f"after wave {WAVES}"]
-    report = {
-        "benchmark": "memory",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}",
+    idle = found["idle"]
+    after = [name for name in found if name != "idle" and not name.startswith("in flight")]
+    report = where("memory") | {
         "expands": IN_FLIGHT,
         "prompt tokens": PROMPT_TOKENS,
         "MB above idle": {
             f"wave {wave}": round(found[f"in flight, wave {wave}"]["MB"] - idle["MB"], 1)
             for wave in range(1, WAVES + 1)
         },
-        "after, over idle": {name: round(last[name] / idle[name], 3) for name in idle},
+        "over idle": {
+            name: {what: round(found[name][what] / idle[what], 3) for what in ("MB", "blocks")} for name in after
+        },
         "states": found,
     }
     print(json.dumps(report, indent=1))

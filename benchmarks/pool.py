@@ -1,4 +1,5 @@
-"""Connection pools side by side: `python benchmarks/pool.py [OUT.json]`; `--help` tells how to run a part.
+"""Connection pools side by side: `python benchmarks/pool.py [OUT.json]`; `--help` tells how to run a part, and how to
+put parts together.
 
 Every client runs in its own process against one server in another, one at a time, in rounds that are interleaved: only
 ratios within one run mean anything. Medians of the rounds. A closed loop keeps so many requests under way; each has a
@@ -12,12 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+from machine import where
 from pool_clients import CLIENTS
 
 HERE = Path(__file__).parent
@@ -34,6 +33,7 @@ IN_FLIGHT = (1, 16, 64, 256, 1024, 4096)
 BUSY = 0.8
 # What they have been seen to take makes a run at more pointless: they answer a few dozen requests a second there.
 MOST_IN_FLIGHT = {"httpx": 256, "openai-python": 1024}
+CHURN = "connections_of_60_workers_with_20_requests"
 PACKAGES = ("aiohttp", "httpx", "httpx-aiohttp", "httptools", "openai", "orjson", "uvloop")
 
 
@@ -207,24 +207,39 @@ def main() -> None:
         "--seconds", type=float, default=2.0, help="of one run of one client, after half of it as warm-up"
     )
     parser.add_argument("--no-churn", action="store_true", help="do not count connections of 60 workers")
+    parser.add_argument("--only-churn", action="store_true", help="count them and do nothing else")
+    parser.add_argument("--merge", nargs="+", type=Path, metavar="PART.json", help="measure nothing: read these")
     given = parser.parse_args()
-    rows = rows_of(given)
-    report = {
-        "benchmark": "pool",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}, load "
-        f"{os.getloadavg()[1]:.1f} (5 min, this benchmark included)",
+    report = merged(given.merge) if given.merge else measured(given)
+    print(json.dumps({name: value for name, value in report.items() if name != "rows"}, indent=1))
+    if given.out is not None:
+        given.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        if report["rows"]:
+            plot(report["rows"], given.out.with_suffix(".png"))
+
+
+def measured(given: argparse.Namespace) -> dict[str, Any]:
+    rows = [] if given.only_churn else rows_of(given)
+    churn = {} if given.no_churn else churn_of(given)
+    return where("pool") | {
         "packages": {package: version(package) for package in PACKAGES},
         "rounds": given.rounds,
         "seconds": given.seconds,
         "ratios": ratios_of(rows),
-        "connections_of_60_workers_with_20_requests": {} if given.no_churn else churn_of(given),
+        CHURN: churn,
         "rows": rows,
     }
-    print(json.dumps({name: value for name, value in report.items() if name != "rows"}, indent=1))
-    if given.out is not None:
-        given.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        plot(rows, given.out.with_suffix(".png"))
+
+
+def merged(parts: list[Path]) -> dict[str, Any]:
+    """Parts that were measured one after the other on one machine, as one."""
+    reports = [json.loads(part.read_text(encoding="utf-8")) for part in parts]
+    rows = [one for report in reports for one in report["rows"]]
+    servers = list(SERVERS)
+    rows.sort(key=lambda one: (servers.index(one["server"]), one["in_flight"], list(CLIENTS).index(one["client"])))
+    churn = {client: count for report in reports for client, count in report[CHURN].items()}
+    machines = {"machines": [report["machine"] for report in reports]}
+    return reports[0] | machines | {"ratios": ratios_of(rows), CHURN: churn, "rows": rows}
 
 
 if __name__ == "__main__":

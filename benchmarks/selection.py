@@ -4,7 +4,7 @@ The levels are those of simulated searches by ETS itself, at the published setti
 their parent's, no path ends, and steps of one parent say the same more often than others. Each level is solved without
 clusters; with them; with them by the integer programme alone, which shows what the passes over the tree save; and as
 published, by CBC through PuLP. "Hard" are the same levels with clusters drawn at random all over the tree and
-lambda_c = 2, which leaves more to the integer programme. Wall time, each level solved in all ways before the next.
+lambda_c = 2, which leaves more to the integer programme. CPU time, each level solved in all ways before the next.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import platform
 import random
+import resource
 import statistics
 import sys
 import time
@@ -144,16 +145,20 @@ def cluster_times(width: int) -> dict[str, float]:
     for _ in range(10):
         texts = [" ".join(rng.choices(words, k=30)) for _ in range(width)]
         for each in times.values():
-            start = time.process_time()
-            clusters.clusters(texts)
-            each.append((time.process_time() - start) * 1e3)
+            each.append(milliseconds(partial(clusters.clusters, texts)))
     return {name: round(statistics.median(each), 3) for name, each in times.items()}
 
 
 def milliseconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    """CPU time, that of child processes included: what the machine does besides hardly counts."""
+    start = cpu()
     function()
-    return (time.perf_counter() - start) * 1e3
+    return (cpu() - start) * 1e3
+
+
+def cpu() -> float:
+    uses = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def ways_to_solve(level: dict[str, Any], hard: dict[str, Any], *, published: bool) -> dict[str, Callable[[], object]]:
@@ -205,7 +210,7 @@ def main(out: str | None) -> None:
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, CPython {platform.python_version()}, scipy {scipy.__version__}",
         "widths": {width: measure(width) for width in LAMBDA_S},
-        "median milliseconds of CPU to make clusters": {width: cluster_times(width) for width in LAMBDA_S},
+        "median milliseconds to make clusters": {width: cluster_times(width) for width in LAMBDA_S},
     }
     print(json.dumps(report, indent=1))
     if out is not None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.from_thread
+from machine import where
 
 from ets_client import AsyncPolicyClient, PolicyClient, SamplingParams
 from ets_client._threads.loop_thread import LoopThread
@@ -140,11 +139,7 @@ def main(out: str | None) -> None:
             expands["64 tasks"].append(asyncio.run(rate_of_tasks(url)))
             expands["64 threads"].append(rate_of_threads(url))
     ratios = [threads / tasks for tasks, threads in zip(*expands.values(), strict=True)]
-    report = {
-        "benchmark": "threads",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}",
-        "load of the machine": round(os.getloadavg()[0], 1),
+    report = where("threads") | {
         "threads": THREADS,
         "calls a second that do nothing": {name: summary(rates) for name, rates in nothings.items()},
         "expand(n=1) a second": {name: summary(rates) for name, rates in expands.items()},

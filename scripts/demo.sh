@@ -19,4 +19,5 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 "$server" up "$name" --profile smollm2 --port auto --endpoint-file "$endpoint"
-.venv/bin/ets-client search examples/questions.jsonl --endpoint "$endpoint" --seconds "${DEMO_SECONDS:-120}" "$@"
+.venv/bin/ets-client search examples/questions.jsonl --endpoint "$endpoint" --depth 6 --live \
+  --seconds "${DEMO_SECONDS:-120}" "$@"

@@ -42,7 +42,7 @@ def find_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
 
     # These block by design, and say so; the engine calls them in threads, and the tests as they like.
     blocking = ["ets_client.testing", "ets_client.endpoint", "ets_client.profiles", "ets_client.threads"]
-    blocking += ["ets_client._threads", "ets_client.sync_streams"]
+    blocking += ["ets_client._threads", "ets_client.sync_calls", "ets_client.sync_streams", "ets_client.sync_tree"]
     with blockbuster_ctx("ets_client", excluded_modules=blocking) as detector:
         detector.functions["io.BufferedReader.read"].can_block_in("_engine/address.py", "__init__")
         yield
@@ -74,6 +74,18 @@ def live_endpoint_smollm2_float32(tmp_path_factory: pytest.TempPathFactory) -> I
     """A real server of a trained model, for as long as one module needs it: 4 GB."""
     folder = tmp_path_factory.mktemp("live_smollm2")
     yield from _serve(folder / "policy.json", "--profile", "smollm2", "--", "--dtype", "float32")
+
+
+@pytest.fixture(scope="module")
+def live_endpoint_small_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A real server whose cache holds 2,048 tokens, for as long as one module needs it."""
+    yield from _serve(tmp_path_factory.mktemp("live_small") / "policy.json", "--", "--max-total-tokens", "2048")
+
+
+@pytest.fixture(scope="module")
+def live_endpoint_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A real server with two data-parallel ranks, for as long as one module needs it."""
+    yield from _serve(tmp_path_factory.mktemp("live_ranks") / "policy.json", "--", "--dp-size", "2")
 
 
 @pytest.fixture(scope="session")

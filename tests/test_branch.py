@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ets_client import Branch, EndReason, Expansion, SamplingParams, Usage
@@ -40,3 +42,9 @@ def test_an_expansion_is_a_sequence_of_its_branches() -> None:
     assert both[-1:] == (two,)
     with pytest.raises(IndexError):
         both[2]
+
+
+def test_the_reuse_of_an_expansion_is_predicted_when_that_of_every_sample_is() -> None:
+    known, unknown = replace(branch(), predicted_cached_tokens=8), branch()
+    assert Expansion(root([1]), (known, known), "plan", Usage(), 0.1, SAMPLING).predicted_cached_tokens == 16
+    assert Expansion(root([1]), (known, unknown), "plan", Usage(), 0.1, SAMPLING).predicted_cached_tokens is None

@@ -15,7 +15,7 @@ from ets_client import AsyncPolicyClient, SamplingParams, profiles
 MODULES = [
     info.name
     for info in pkgutil.walk_packages(ets_client.__path__, "ets_client.")
-    if not info.name.startswith(("ets_client.cli", "ets_client.search"))
+    if not info.name.startswith(("ets_client.cli", "ets_client.prometheus", "ets_client.search"))
 ]
 
 

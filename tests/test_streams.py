@@ -40,6 +40,8 @@ from tests.fakes import Clock, eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Generator
 
+    from ets_client.testing import TextModel
+
 QUICK = RetryPolicy(first_wait=0, most_wait=0)
 ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")
 VERSIONS: list[Version] = ["0.5.14", "0.5.18", "0.5.23"]
@@ -65,11 +67,17 @@ class Site:
 
 
 @asynccontextmanager
-async def site(faults: FaultPlan | None = None, **options: Any) -> AsyncIterator[Site]:
-    clock = VirtualClock()
-    async with FakeServer(FakeOptions(**options), clock=clock, costs=Costs(decode_step=0.5), faults=faults) as server:
+async def site(
+    faults: FaultPlan | None = None,
+    *,
+    model: TextModel | None = None,
+    admission: int | None = None,
+    **options: Any,
+) -> AsyncIterator[Site]:
+    clock, costs = VirtualClock(), Costs(decode_step=0.5)
+    async with FakeServer(FakeOptions(**options), model=model, clock=clock, costs=costs, faults=faults) as server:
         before = asyncio.all_tasks()
-        async with AsyncPolicyClient(server.base_url, "tiny", retry=QUICK) as client:
+        async with AsyncPolicyClient(server.base_url, "tiny", retry=QUICK, admission=admission) as client:
             yield Site(server, client, clock)
         await eventually(lambda: server.open_connections == 0)
         await eventually(lambda: asyncio.all_tasks() == before)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         EtsClientError,
         FailureKind,
         InvalidRequestError,
+        PrunedError,
         RequestError,
         RequestRejectedError,
         ServerBusyError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         TreeClosedError,
         UnsupportedError,
     )
+    from .ledger import Ledger, LedgerRow
     from .logprobs import LogprobOptions, Logprobs
     from .prefix import Origin, Prefix
     from .profiles import Finding, Profile, ProfileReport, Severity, TokenizedText, list_profiles, load_profile
@@ -63,6 +65,8 @@ __all__ = [
     "Finding",
     "InvalidRequestError",
     "LabelProbs",
+    "Ledger",
+    "LedgerRow",
     "LogprobOptions",
     "Logprobs",
     "ModelInfo",
@@ -71,6 +75,7 @@ __all__ = [
     "Prefix",
     "Profile",
     "ProfileReport",
+    "PrunedError",
     "RequestError",
     "RequestRejectedError",
     "RetryPolicy",
@@ -113,9 +118,10 @@ _NAMES_OF = {
     "endpoint": "Endpoint",
     "errors": """
         Attempt AuthenticationError ConfigurationError DeadlineExceededError EtsClientError
-        FailureKind InvalidRequestError RequestError RequestRejectedError ServerBusyError
+        FailureKind InvalidRequestError PrunedError RequestError RequestRejectedError ServerBusyError
         ServerFaultError ServerUnreachableError TreeClosedError UnsupportedError
     """,
+    "ledger": "Ledger LedgerRow",
     "logprobs": "LogprobOptions Logprobs",
     "prefix": "Origin Prefix",
     "profiles": "Finding Profile ProfileReport Severity TokenizedText list_profiles load_profile",

@@ -135,6 +135,13 @@ class Expansion:
         """Tokens of all samples and of requests that only warmed the prefix."""
         return sum((branch.usage for branch in self.branches), start=self.warm_usage)
 
+    @property
+    def predicted_cached_tokens(self) -> int | None:
+        """What ``cached_tokens`` of all samples should have been together; None when one was not predicted."""
+        predicted = [branch.predicted_cached_tokens for branch in self.branches]
+        known = [tokens for tokens in predicted if tokens is not None]
+        return sum(known) if len(known) == len(predicted) else None
+
     def __len__(self) -> int:
         return len(self.branches)
 

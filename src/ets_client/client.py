@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ._core.guard import check_path, check_sampling, check_timeout
+from ._core.guard import check_path, check_sampling, check_timeout, check_weight
 from ._core.provenance import effective_sampling
 from .errors import InvalidRequestError
 from .policy_calls import PolicyCalls
@@ -64,7 +64,7 @@ class AsyncPolicyClient(ServerCalls, PolicyCalls):
         ConfigurationError: the address or an option cannot be used.
     """
 
-    def tree(self, name: str = "", *, timeout: float | None = None) -> Tree:
+    def tree(self, name: str = "", *, timeout: float | None = None, weight: float = 1.0) -> Tree:
         """A scope for one search tree: the same calls, which all end with it.
 
         ::
@@ -77,8 +77,13 @@ class AsyncPolicyClient(ServerCalls, PolicyCalls):
             name: how errors call it.
             timeout: seconds from entering it that everything in it may take together; None for no limit. Calls can
                 have less each.
+            weight: its share of the turns while others wait too, where the client has ``admission``: a tree of weight
+                2 gets twice the samples of one of weight 1.
+
+        Raises:
+            InvalidRequestError: the time or the weight is not above 0.
         """
-        return Tree(self, name, check_timeout(timeout))
+        return Tree(self, name, check_timeout(timeout), check_weight(weight))
 
     def effective_sampling(
         self,

@@ -12,9 +12,11 @@ from pydantic import SecretStr
 
 from ._core.guard import check_admission, check_timeout
 from ._engine.address import Address, EndpointAddress, FixedAddress, check_api_key
+from ._engine.bookkeeper import Bookkeeper
 from ._engine.caller import Caller
 from ._engine.connect import Connection, connect
 from ._engine.deadline import Deadline
+from ._engine.pending import PendingCalls
 from ._engine.server import Server
 from ._transport.default import make_transport
 from .errors import ConfigurationError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .events import Observer
+    from .ledger import Ledger
     from .profiles import Profile
     from .server_info import ServerInfo
     from .stats import ClientStats
@@ -139,6 +142,8 @@ class Connected:
             observer=options.get("observer"),
         )
         self._caller = Caller(self._server)
+        self._books = Bookkeeper()
+        self._pending = PendingCalls()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Connection | None = None
 
@@ -153,6 +158,7 @@ class Connected:
                 admission=self._admission,
                 plan=self._plan,
                 keep_alive_seconds=self._keep_alive_seconds,
+                books=self._books,
             )
             self._server.expect_model(self._connection.info.model_path)
             if self._connection.admitter is not None:
@@ -201,6 +207,17 @@ class Connected:
         """What this client has done so far and does now; ``print`` it."""
         connection = self._connection
         return self._server.stats(connection.admitter if connection is not None else None)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What all calls have cost the server until now, and what is still in use; ``print`` it.
+
+        It may be read in any thread, and after the client was closed.
+        """
+        connection = self._connection
+        if connection is None:
+            return self._books.ledger(0, None)
+        return self._books.ledger(connection.cache.tokens, connection.info.kv_bytes_per_token)
 
     def _forget_cache(self) -> None:
         if self._connection is not None:

@@ -7,6 +7,7 @@
     ├── ConfigurationError (ValueError)    mend a profile, an endpoint file or a setting: nothing was sent
     ├── UnsupportedError                   this server cannot do it, others can: nothing was sent
     ├── TreeClosedError                    the tree of the call was left: make the call elsewhere
+    ├── PrunedError                        the path of the call was pruned while it ran: nobody wants its result
     └── RequestError                       the request left; carries rids, status, body and every attempt
         ├── RequestRejectedError           the server refused it (4xx): mend the request, do not repeat it
         ├── AuthenticationError            the server wants another key (401, 403)
@@ -35,6 +36,7 @@ __all__ = [
     "EtsClientError",
     "FailureKind",
     "InvalidRequestError",
+    "PrunedError",
     "RequestError",
     "RequestRejectedError",
     "ServerBusyError",
@@ -112,6 +114,24 @@ class TreeClosedError(EtsClientError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.tree,)
+
+
+class PrunedError(EtsClientError):
+    """The path of a call was pruned while it ran or waited. Its samples have been told to stop.
+
+    Attributes:
+        tree: the tree's name, or "" outside of one.
+        tokens: length of the prefix that the call was to expand.
+    """
+
+    def __init__(self, tree: str, tokens: int) -> None:
+        where = f" in the tree {tree!r}" if tree else ""
+        super().__init__(f"the path of this call ({tokens} tokens) was pruned{where}: it has been stopped")
+        self.tree = tree
+        self.tokens = tokens
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.tree, self.tokens)
 
 
 class FailureKind(StrEnum):

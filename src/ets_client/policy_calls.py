@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial as partial_of
 from typing import TYPE_CHECKING, Literal
 
-from ._core.guard import check_partial, check_path, check_paths
+from ._core.guard import check_flag, check_partial, check_path, check_paths
 from ._core.serves import check_generates, check_reward_head
 from ._core.ticket import Ticket
 from ._engine.expander import Expander
 from ._engine.partly import expand_partly
+from .errors import PrunedError
 from .streams import BranchStream, TextStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
     from typing import Any, TypeVar
 
-    from ._engine.admitter import Admitter
+    from ._core.ledger_tree import TreeAccount
     from ._engine.connect import Connection
     from ._engine.deadline import Deadline
     from ._engine.expander import ExpandRequest
+    from ._engine.pending import PendingCalls
     from ._engine.streaming import SampleStream
     from .branch import Branch, Expansion, Usage
     from .logprobs import LogprobOptions
@@ -28,12 +31,18 @@ if TYPE_CHECKING:
     from .scores import LabelProbs, RewardScore, ScoreFailure
 
     T = TypeVar("T")
+    _Run = Callable[[Expander, ExpandRequest], Coroutine[Any, Any, Expansion]]
 
 __all__ = ["PolicyCalls"]
 
 
 class PolicyCalls(ABC):
     """What a search asks, of a client or within one of its trees."""
+
+    _name = ""  # of a tree
+    _weight = 1.0
+    _account: TreeAccount | None = None
+    _pending: PendingCalls
 
     @abstractmethod
     def _ready(self) -> Connection: ...
@@ -52,31 +61,61 @@ class PolicyCalls(ABC):
     @abstractmethod
     def _tree_of(self, prefix: Prefix) -> Hashable: ...
 
-    def _in_turn(self, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]) -> Coroutine[Any, Any, Expansion]:
-        admitter = self._ready().admitter
-        return work if admitter is None else self._after_turn(admitter, request, work)
+    async def prune(self, *paths: Prefix | Branch) -> None:
+        """Give up paths and all that continues them.
 
-    async def _after_turn(
-        self, admitter: Admitter, request: ExpandRequest, work: Coroutine[Any, Any, Expansion]
-    ) -> Expansion:
+        What this tree runs or waits for there ends with a :class:`PrunedError`, as does what it is asked there from now
+        on, and the samples are stopped on the server. A call whose samples run ends when the server tells what they
+        had, within 2 s. The paths are no longer live in the ledger. Of a client, it is what was called outside of its
+        trees.
+
+        When two samples of one parent came out alike, each is pruned by itself: what was asked of the other goes on.
+
+        Args:
+            paths: what is given up; a prefix of another model, or one that was never sent, changes nothing.
+
+        Raises:
+            InvalidRequestError: one of them is no path.
+        """
+        connection = self._ready()
+        prefixes = check_paths(paths, connection.info.tokenizer_path)
+        gone = connection.cache.books.prune(self._account, prefixes)
+        await self._pending.prune(self._name, prefixes, gone)
+
+    def _ready_for(self, request: ExpandRequest) -> Connection:
+        connection = self._ready()
+        books, prefix = connection.cache.books, request.prefix
+        if books.is_pruned(prefix):
+            raise PrunedError(self._name, len(prefix))
+        books.expand(prefix)
+        return connection
+
+    async def _in_turn(self, request: ExpandRequest, run: _Run, *, speculative: bool) -> Expansion:
+        connection = self._ready_for(request)
+        if connection.admitter is None:
+            return await run(connection.expander, request)
+        turn = await connection.admitter.turn(self._ticket(request, speculative=speculative), request.deadline)
         try:
-            turn = await admitter.turn(self._ticket(request), request.deadline)
-        except BaseException:
-            work.close()
-            raise
-        try:
-            expansion = await work
+            expansion = await run(connection.expander, request)
             if expansion.branches:
                 turn.done(len(expansion), sum(len(branch.token_ids) for branch in expansion))
             return expansion
         finally:
             turn.close()
 
-    async def _open_in_turn(self, request: ExpandRequest, *, every_token: bool) -> SampleStream:
-        connection = self._ready()
+    async def _open_stream(
+        self, request: ExpandRequest, *, every_token: bool, speculative: bool = False
+    ) -> SampleStream:
+        opening = self._open_in_turn(request, every_token=every_token, speculative=speculative)
+        stream = await self._pending.run(request.prefix, opening)
+        self._pending.add(request.prefix, stream)
+        return stream
+
+    async def _open_in_turn(self, request: ExpandRequest, *, every_token: bool, speculative: bool) -> SampleStream:
+        connection = self._ready_for(request)
         if connection.admitter is None:
             return await connection.expander.open(request, every_token=every_token)
-        turn = await connection.admitter.turn(self._ticket(request), request.deadline)
+        turn = await connection.admitter.turn(self._ticket(request, speculative=speculative), request.deadline)
         try:
             stream = await connection.expander.open(request, every_token=every_token)
         except BaseException:
@@ -85,7 +124,7 @@ class PolicyCalls(ABC):
         stream.on_close = turn.close
         return stream
 
-    def _ticket(self, request: ExpandRequest) -> Ticket:
+    def _ticket(self, request: ExpandRequest, *, speculative: bool) -> Ticket:
         # A deeper prefix is a warmer one: its parent was generated there.
         prefix = request.prefix
         root = prefix.root
@@ -94,6 +133,8 @@ class PolicyCalls(ABC):
             self._tree_of(prefix),
             family=prefix.fingerprint,
             warm=len(prefix),
+            weight=self._weight,
+            speculative=speculative,
             root=root,
             path=len(prefix) - len(root),
             step=request.limit.tokens,
@@ -137,6 +178,7 @@ class PolicyCalls(ABC):
         *,
         logprobs: bool | LogprobOptions = False,
         partial: Literal["raise", "return"] = "raise",
+        speculative: bool = False,
         timeout: float | None = None,
     ) -> Expansion:
         """Sample ``n`` next steps after a prefix.
@@ -155,6 +197,8 @@ class PolicyCalls(ABC):
                 :class:`LogprobOptions` asks for those of other tokens too.
             partial: what happens when some samples have ended and others cannot: ``raise``, or ``return`` those that
                 ended, with the others' errors in :attr:`Expansion.failures`. At the end of ``timeout``, for example.
+            speculative: whether its result may never be wanted. With ``admission`` it goes only while nothing else
+                waits and there is room to spare; :meth:`prune` its path to end it when it is refuted.
             timeout: seconds, all retries included; None takes the client's.
 
         Returns:
@@ -164,23 +208,22 @@ class PolicyCalls(ABC):
             InvalidRequestError: an argument would harm the server; nothing was sent.
             UnsupportedError: a sampling field that this server, or the router in front, cannot serve; nothing was sent.
             ConfigurationError: the server's model generates no text.
+            PrunedError: its path was pruned.
             RequestError: the call failed; which subclass says why.
 
         Cancelling it stops its samples on the server in the background.
         """
         connection, deadline = self._ready(), self._deadline(timeout)
         run = expand_partly if check_partial(partial) == "return" else Expander.expand
-        preparing = connection.prepare.step(prefix, n, sampling, logprobs, deadline)
-        return await self._run(self._expand(preparing, run, connection.expander))
+        speculative = check_flag(speculative, "speculative")
+        prepare = partial_of(connection.prepare.step, prefix, n, sampling, logprobs, deadline)
+        return await self._run(self._expand(prepare, run, speculative=speculative))
 
     async def _expand(
-        self,
-        preparing: Coroutine[Any, Any, ExpandRequest],
-        run: Callable[[Expander, ExpandRequest], Coroutine[Any, Any, Expansion]],
-        expander: Expander,
+        self, prepare: Callable[[], Awaitable[ExpandRequest]], run: _Run, *, speculative: bool = False
     ) -> Expansion:
-        request = await preparing
-        return await self._in_turn(request, run(expander, request))
+        request = await prepare()
+        return await self._pending.run(request.prefix, self._in_turn(request, run, speculative=speculative))
 
     def expand_iter(
         self,
@@ -189,6 +232,7 @@ class PolicyCalls(ABC):
         sampling: SamplingParams | None = None,
         *,
         logprobs: bool | LogprobOptions = False,
+        speculative: bool = False,
         timeout: float | None = None,
     ) -> BranchStream:
         """Sample ``n`` next steps and get each as soon as it ends.
@@ -198,17 +242,19 @@ class PolicyCalls(ABC):
             n: samples, >= 1.
             sampling: fields that differ from the client's and the profile's.
             logprobs: as in :meth:`expand`.
+            speculative: as in :meth:`expand`.
             timeout: seconds until the last branch; None takes the client's.
 
         Returns:
             An async context manager and iterator. Entering it raises what :meth:`expand` raises; iterating it raises
-            :class:`RequestError` when the stream breaks. Leaving it stops what has not ended on the server.
+            :class:`RequestError` when the stream breaks, and :class:`PrunedError` when its path is pruned. Leaving it
+            stops what has not ended on the server.
         """
 
         async def open_it() -> tuple[ExpandRequest, SampleStream]:
             connection, deadline = self._ready(), self._deadline(timeout)
             request = await connection.prepare.step(prefix, n, sampling, logprobs, deadline)
-            return request, await self._open_in_turn(request, every_token=False)
+            return request, await self._open_stream(request, every_token=False, speculative=speculative)
 
         return BranchStream(lambda: self._begin(open_it()), self._ready().expander.branches)
 
@@ -238,8 +284,8 @@ class PolicyCalls(ABC):
         Cancelling it stops the sample on the server in the background.
         """
         connection, deadline = self._ready(), self._deadline(timeout)
-        preparing = connection.prepare.path(prefix, sampling, logprobs, deadline)
-        return (await self._run(self._expand(preparing, Expander.expand, connection.expander)))[0]
+        prepare = partial_of(connection.prepare.path, prefix, sampling, logprobs, deadline)
+        return (await self._run(self._expand(prepare, Expander.expand)))[0]
 
     def stream(
         self,
@@ -265,7 +311,7 @@ class PolicyCalls(ABC):
         async def open_it() -> tuple[ExpandRequest, SampleStream]:
             connection, deadline = self._ready(), self._deadline(timeout)
             request = await connection.prepare.path(prefix, sampling, logprobs, deadline)
-            return request, await self._open_in_turn(request, every_token=True)
+            return request, await self._open_stream(request, every_token=True)
 
         return TextStream(lambda: self._begin(open_it()), self._ready().expander.branches)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._core.ledger import Maker
     from ._core.shadow_tree import Node
 
 __all__ = ["Origin", "Prefix"]
@@ -38,7 +39,7 @@ class Prefix:
     Two prefixes are equal when their token ids and their origin are, however they were cut into steps.
     """
 
-    __slots__ = ("_fingerprint", "_ids", "_length", "_origin", "_parent", "_text", "held_at")
+    __slots__ = ("_fingerprint", "_ids", "_length", "_origin", "_parent", "_text", "held_at", "made_by")
 
     def __init__(self, ids: Sequence[int], text: str, *, parent: Prefix | None = None, origin: Origin) -> None:
         """Not for users: ids given here are trusted to be inside the vocabulary."""
@@ -53,6 +54,8 @@ class Prefix:
         self._fingerprint: int = value
         # Where a client's model of its server's cache found this path last; PrefixTree knows whether it still is there.
         self.held_at: Node | None = None
+        # Which client's sample generated its step; None when it was given.
+        self.made_by: Maker | None = None
 
     def child(self, ids: Sequence[int], text: str) -> Prefix:
         """This path continued by one step.

@@ -33,6 +33,7 @@ class ServerInfo:
         context_length: tokens of prompt and output together. A router that does not tell it takes the profile's.
         max_input_tokens: a prompt must be shorter than this.
         max_total_tokens: tokens that the KV cache holds.
+        kv_bytes_per_token: of KV cache, on each GPU; None where the server does not tell it to 1 %.
         max_running_requests: samples that decode at once.
         captured_batch: the largest batch that the server decodes by a captured CUDA graph: larger ones are launched
             kernel by kernel. 1.5 times slower, measured on an H100. None without graphs.
@@ -68,6 +69,7 @@ class ServerInfo:
     context_length: int | None = None
     max_input_tokens: int | None = None
     max_total_tokens: int | None = None
+    kv_bytes_per_token: float | None = None
     max_running_requests: int | None = None
     captured_batch: int | None = None
     max_queued_requests: int | None = None
@@ -137,6 +139,7 @@ class ServerInfo:
             ("context", _shown(self.context_length, "tokens")),
             ("longest prompt", _shown(self.max_input_tokens and self.max_input_tokens - 1, "tokens")),
             ("KV cache", _shown(self.max_total_tokens, "tokens")),
+            ("KV of a token", _shown(self.kv_bytes_per_token and round(self.kv_bytes_per_token), "bytes a GPU")),
             ("page", _shown(self.page_size, "tokens")),
             (
                 "chunked prefill",

@@ -51,6 +51,7 @@ class SyncPolicyCalls:
     expand = blocking(PolicyCalls.expand)
     generate = blocking(PolicyCalls.generate)
     warm = blocking(PolicyCalls.warm)
+    prune = blocking(PolicyCalls.prune)
     label_probs = blocking(PolicyCalls.label_probs)
     reward_scores = blocking(PolicyCalls.reward_scores)
 
@@ -62,6 +63,7 @@ class SyncPolicyCalls:
         *,
         logprobs: bool | LogprobOptions = False,
         partial: Literal["raise", "return"] = "raise",
+        speculative: bool = False,
         timeout: float | None = None,
     ) -> Future[Expansion]:
         """Begin an :meth:`expand`, and do not wait for it.
@@ -72,6 +74,7 @@ class SyncPolicyCalls:
             sampling: fields that differ from the client's and the profile's.
             logprobs: whether each branch shall have the log-probabilities of its tokens, or which more.
             partial: as in :meth:`expand`.
+            speculative: as in :meth:`expand`.
             timeout: seconds, all retries included; None takes the client's.
 
         Returns:
@@ -82,7 +85,14 @@ class SyncPolicyCalls:
             ConfigurationError: the client is not open.
         """
         return self._loop_thread.submit(
-            self._calls.expand, prefix, n, sampling, logprobs=logprobs, partial=partial, timeout=timeout
+            self._calls.expand,
+            prefix,
+            n,
+            sampling,
+            logprobs=logprobs,
+            partial=partial,
+            speculative=speculative,
+            timeout=timeout,
         )
 
     def expand_iter(
@@ -92,6 +102,7 @@ class SyncPolicyCalls:
         sampling: SamplingParams | None = None,
         *,
         logprobs: bool | LogprobOptions = False,
+        speculative: bool = False,
         timeout: float | None = None,
     ) -> SyncBranchStream:
         """Sample ``n`` next steps and get each as soon as it ends.
@@ -101,6 +112,7 @@ class SyncPolicyCalls:
             n: samples, >= 1.
             sampling: fields that differ from the client's and the profile's.
             logprobs: whether each branch shall have the log-probabilities of its tokens, or which more.
+            speculative: as in :meth:`expand`.
             timeout: seconds until the last branch; None takes the client's.
 
         Returns:
@@ -109,7 +121,8 @@ class SyncPolicyCalls:
         """
         calls = self._calls
         return SyncBranchStream(
-            self._loop_thread, lambda: calls.expand_iter(prefix, n, sampling, logprobs=logprobs, timeout=timeout)
+            self._loop_thread,
+            lambda: calls.expand_iter(prefix, n, sampling, logprobs=logprobs, speculative=speculative, timeout=timeout),
         )
 
     def stream(

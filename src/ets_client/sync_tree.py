@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ._threads.loop_thread import LoopThread
+    from .ledger import LedgerRow
     from .tree import Tree
 
 __all__ = ["SyncTree"]
@@ -36,6 +37,11 @@ class SyncTree(SyncPolicyCalls):
     def name(self) -> str:
         """How errors call it."""
         return self._tree.name
+
+    @property
+    def ledger(self) -> LedgerRow:
+        """What its calls have cost the server until now, and what is still in use."""
+        return self._tree.ledger
 
     def __enter__(self) -> Self:
         self._loop_thread.call(self._tree.__aenter__)

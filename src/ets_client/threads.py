@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .branch import Branch
     from .connected import ClientOptions
     from .effective_sampling import EffectiveSampling
+    from .ledger import Ledger
     from .prefix import Prefix
     from .profiles import Profile
     from .sampling import SamplingParams
@@ -131,6 +132,11 @@ class PolicyClient(SyncPolicyCalls):
         """What this client has done so far and does now; ``print`` it."""
         return self._read(lambda client: client.stats)
 
+    @property
+    def ledger(self) -> Ledger:
+        """What all calls have cost the server until now, and what is still in use; ``print`` it."""
+        return self._client.ledger
+
     def __repr__(self) -> str:
         return repr(self._client).replace("AsyncPolicyClient", "PolicyClient", 1)
 
@@ -148,15 +154,16 @@ class PolicyClient(SyncPolicyCalls):
     tokenize = blocking(AsyncPolicyClient.tokenize)
     detokenize = blocking(AsyncPolicyClient.detokenize)
 
-    def tree(self, name: str = "", *, timeout: float | None = None) -> SyncTree:
+    def tree(self, name: str = "", *, timeout: float | None = None, weight: float = 1.0) -> SyncTree:
         """A scope for one search tree: the same calls, which all end with it.
 
         Args:
             name: how errors call it.
             timeout: seconds from entering it that everything in it may take together; None for no limit. Calls can
                 have less each.
+            weight: its share of the turns while others wait too, where the client has ``admission``.
         """
-        return SyncTree(self._loop_thread, self._client.tree(name, timeout=timeout))
+        return SyncTree(self._loop_thread, self._client.tree(name, timeout=timeout, weight=weight))
 
     def effective_sampling(
         self,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
+from ._engine.bookkeeper import ACCOUNT
 from ._engine.deadline import Deadline
+from ._engine.pending import PendingCalls
 from .errors import ConfigurationError, TreeClosedError
 from .policy_calls import PolicyCalls
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from ._engine.connect import Connection
     from ._engine.expander import ExpandRequest
     from ._engine.streaming import SampleStream
+    from .ledger import LedgerRow
     from .prefix import Prefix
 
     T = TypeVar("T")
@@ -35,17 +39,20 @@ class Tree(PolicyCalls):
         name: how errors call it.
     """
 
-    def __init__(self, client: PolicyCalls, name: str, seconds: float | None) -> None:
+    def __init__(self, client: PolicyCalls, name: str, seconds: float | None, weight: float = 1.0) -> None:
         """Make a scope that is not entered yet.
 
         Args:
             client: whose calls they are.
             name: how errors call it.
             seconds: from entering it until its end at the latest; None for no limit.
+            weight: its share of the turns, where there is admission.
         """
-        self.name = name
+        self.name = self._name = name
         self._client = client
         self._seconds = seconds
+        self._weight = weight
+        self._pending = PendingCalls()
         self._end: Deadline | None = None
         self._admitter: Admitter | None = None
         self._is_left = False
@@ -55,7 +62,9 @@ class Tree(PolicyCalls):
     async def __aenter__(self) -> Self:
         if self._end is not None:
             raise ConfigurationError(f"{self} was entered before: make a new one")
-        self._admitter = self._client._ready().admitter
+        connection = self._client._ready()
+        self._admitter, self._books = connection.admitter, connection.cache.books
+        self._account = self._books.open(self.name)
         self._end = Deadline.after(self._seconds)
         return self
 
@@ -71,6 +80,19 @@ class Tree(PolicyCalls):
             await asyncio.wait(self._running)
         if self._admitter is not None:
             self._admitter.finish(self)
+        if self._account is not None:
+            self._books.close(self._account)
+
+    @property
+    def ledger(self) -> LedgerRow:
+        """What its calls have cost the server until now, and what is still in use.
+
+        Raises:
+            ConfigurationError: it was never entered.
+        """
+        if self._account is None:
+            raise ConfigurationError(f"{self} has no ledger yet: enter it first")
+        return self._books.row(self._account)
 
     def __repr__(self) -> str:
         state = "left" if self._is_left else "not entered" if self._end is None else f"{len(self._running)} calls"
@@ -92,7 +114,9 @@ class Tree(PolicyCalls):
         return self
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.get_running_loop().create_task(work)
+        context = copy_context()
+        context.run(ACCOUNT.set, self._account)
+        task = asyncio.get_running_loop().create_task(work, context=context)
         self._running.add(task)
         try:
             return await task

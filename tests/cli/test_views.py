@@ -11,6 +11,7 @@ from rich.console import Console
 from ets_client import Branch, EndReason, Usage
 from ets_client.cli.live import LiveView, draw_tree
 from ets_client.cli.plain import PlainView, counted, one_line
+from ets_client.cli.progress import ProgressView
 from ets_client.cli.report import as_json, result_table
 from ets_client.search import (
     LevelEnded,
@@ -111,6 +112,18 @@ def test_the_live_view_ends_with_the_finished_question() -> None:
     text = written(console)
     assert "How many apples?" in text
     assert "answer 8 (8 is right), 1.5 s" in text
+
+
+def test_the_bar_counts_questions_steps_and_what_was_right() -> None:
+    console = screen(terminal=True)
+    with ProgressView(console, 2) as view:
+        for event in story()[0]:
+            view.observe(event)
+        view.observe(SearchEnded(1, replace(story()[1], is_correct=False, error=ValueError("no"))))
+        console.print(view.drawing())
+    text = written(console)
+    assert "2/2" in text
+    assert "4 steps, 1 of 2 right, 1 failed" in text
 
 
 @pytest.mark.parametrize(("text", "line"), [("a\n b", "a b"), ("x" * 12, "x" * 9 + "…"), ("", "")])

@@ -29,9 +29,11 @@ class Site:
         self.aborter = Aborter(self.transport, self.counters, self.events.append)
         self.open: list[asyncio.Future[None]] = []
         self.taken: list[str] = []
+        self.fences = 0
 
     async def _send(self, request: HttpRequest) -> HttpReply:
         gate = asyncio.get_running_loop().create_future()
+        self.fences += request.is_fresh
         self.open.append(gate)
         try:
             await gate
@@ -129,6 +131,93 @@ async def test_the_abort_of_a_request_that_went_out_just_now_is_repeated_after_a
     await eventually(lambda: transport.aborted == ["a0", "b0", "c0", "b0", "c0"])
     await aborter.finish()
     assert len(transport.aborts) == 5
+
+
+async def test_what_is_repeated_waits_until_an_abort_on_a_new_connection_was_answered() -> None:
+    site, clock = Site(), Clock()
+    now = asyncio.get_running_loop().time
+    stopping = asyncio.ensure_future(site.aborter.stop(live(5, sent=now())))
+    await eventually(lambda: len(site.open) == 5)
+    site.let(5)
+    assert await stopping
+    await clock.jump(1.0, when=lambda: not site.open)
+    await eventually(lambda: len(site.open) == 1)
+    # What becomes due meanwhile waits for a fence of its own: the probes need connections too.
+    site.aborter.stop_later(live(2, "http://a", sent=now()))
+    await eventually(lambda: len(site.open) == 3)
+    for gate in site.open[1:]:
+        gate.set_result(None)
+    await clock.jump(3.0, when=lambda: len(site.open) == 1)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (len(site.open), site.fences, len(site.taken)) == (1, 1, 7)
+    site.let(1)
+    await eventually(lambda: len(site.open) == 5 and site.fences == 2)
+    site.let(5)
+    await eventually(lambda: len(site.open) == 1)
+    site.let(1)
+    await site.aborter.finish()
+    assert sorted(site.taken) == sorted(["a0", "a1", "a2", "a3", "a4"] * 2 + ["a0", "a1"] * 2)
+
+
+async def test_a_server_that_reads_late_gets_older_aborts_twice_too() -> None:
+    site, clock = Site(), Clock()
+    now = asyncio.get_running_loop().time
+    for age, repeats in ((0.0, 1), (5.0, 1), (9.0, 0)):  # the first fence takes 3 s, and after the second no time
+        count = len(site.taken)
+        site.aborter.stop_later(live(1, sent=now() - age))
+        await eventually(lambda: len(site.open) == 1)
+        site.let(1)
+        await clock.jump(1.0, when=lambda: not site.open)
+        if repeats:
+            await clock.jump(0.0 if age else 3.0, when=lambda: len(site.open) == 1)
+            site.let(1)
+        await eventually(lambda count=count, repeats=repeats: len(site.taken) == count + 1 + repeats)  # type: ignore[misc]
+    await site.aborter.finish()
+    assert len(site.taken) == 5
+
+
+async def test_a_fence_that_is_never_answered_holds_nothing_up_for_long() -> None:
+    site, clock = Site(), Clock()
+    site.aborter.stop_later(live(3, sent=asyncio.get_running_loop().time()))
+    await eventually(lambda: len(site.open) == 3)
+    site.let(3)
+    await clock.jump(1.0, when=lambda: not site.open)
+    await clock.jump(10.0, when=lambda: len(site.open) == 1)
+    await eventually(lambda: len(site.open) == 3)
+    site.let(3)
+    await site.aborter.finish()
+    assert site.taken == ["a0", "a1", "a2"] * 2
+
+
+async def test_closing_shortens_the_wait_for_a_fence() -> None:
+    site, clock = Site(), Clock()
+    site.aborter.stop_later(live(2, sent=asyncio.get_running_loop().time()))
+    await eventually(lambda: len(site.open) == 2)
+    site.let(2)
+    await clock.jump(1.0, when=lambda: not site.open)
+    await eventually(lambda: len(site.open) == 1)
+    finishing = asyncio.ensure_future(site.aborter.finish())
+    await asyncio.sleep(0)
+    await clock.jump(2.0, when=lambda: True)
+    await eventually(lambda: len(site.open) == 2)
+    site.let(2)
+    await finishing
+    assert site.taken == ["a0", "a1"] * 2
+
+
+async def test_a_fence_that_a_transport_fails_on_is_no_reason_to_repeat_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    transport, clock = FakeTransport(), Clock()
+    aborter = Aborter(transport, Counters(), lambda _: None)
+    aborter.stop_later(live(2, sent=asyncio.get_running_loop().time()))
+    await eventually(lambda: len(transport.aborts) == 2)
+    transport.abort_script = [ZeroDivisionError()]
+    await clock.jump(1.0, when=lambda: True)
+    await eventually(lambda: transport.aborted == ["a0", "a1", "a0", "a0", "a1"])
+    await aborter.finish()
+    assert "the abort of a sample at http://a failed" in caplog.text
 
 
 async def test_closing_repeats_at_once_what_would_be_repeated_later_and_takes_no_more() -> None:

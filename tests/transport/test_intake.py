@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
 
 from ets_client._transport.intake import Intake
-from ets_client._transport.reply import ReplyReader
+
+if TYPE_CHECKING:
+    from ets_client._transport.reply import ReplyReader
 
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

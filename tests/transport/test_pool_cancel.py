@@ -173,7 +173,7 @@ async def test_a_request_with_an_abort_keeps_its_connection_until_the_abort_brin
             stopped.clear()
             sending = asyncio.create_task(pool.send(HttpRequest("GET", server.url, has_abort=True)))
             requests = len(server.requests)
-            await eventually(lambda before=requests: len(server.requests) > before)
+            await eventually(lambda before=requests: len(server.requests) > before)  # type: ignore[misc]
             sending.cancel()
             await asyncio.wait([sending])
             assert sending.cancelled()

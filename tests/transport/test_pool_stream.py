@@ -108,6 +108,7 @@ async def test_a_stream_that_nobody_reads_makes_the_server_wait_and_goes_on_when
         (lane,) = pool._lanes.values()
         (connection,) = lane.connections
         await eventually(lambda: connection._is_paused)
+        assert connection._reader is not None
         assert connection._reader.size < 400_000
         assert sent < 50_000_000
         assert sum([len(piece) async for piece in stream.chunks()]) == 100_000_000

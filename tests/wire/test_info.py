@@ -71,6 +71,23 @@ def test_the_batch_that_graphs_were_captured_for_is_read(graphs: Any, batch: int
     assert read(SERVER_INFO | {"cuda_graph_config": graphs}).captured_batch == batch
 
 
+@pytest.mark.parametrize(
+    ("memory", "each"),
+    [
+        ({"kvcache": 60.0, "token_capacity": 491520, "weight": 12.5}, 131072.0),
+        ({"kvcache": 0.5, "token_capacity": 4096}, 131072.0),
+        ({"kvcache": 0.03, "token_capacity": 65536}, None),  # rounded to 0.01
+        ({"kvcache": 60.0}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_bytes_of_a_token_are_read_unless_they_were_rounded_away(memory: Any, each: float | None) -> None:
+    info = read(SERVER_INFO | {"internal_states": [{"memory_usage": memory}]})
+    assert info.kv_bytes_per_token == each
+    assert read(SERVER_INFO | {"internal_states": []}).kv_bytes_per_token is None
+
+
 def test_what_an_older_server_does_not_tell_has_sglangs_defaults() -> None:
     info = read({"max_req_input_len": 9, "max_total_num_tokens": 99})
     assert (info.version, info.page_size, info.schedule_policy) == ("", 1, "")

@@ -27,6 +27,7 @@ __all__ = [
     "check_timeout",
     "check_token_fields",
     "check_wait",
+    "check_weight",
     "is_items",
 ]
 
@@ -293,6 +294,22 @@ def check_wait(seconds: object) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_SECONDS:
         raise InvalidRequestError("wait", seconds, f"seconds from 0 to {_LONGEST_SECONDS:g}")
     return float(seconds)
+
+
+def check_weight(weight: object) -> float:
+    """Check the weight of a tree.
+
+    Args:
+        weight: what the caller gave.
+
+    Raises:
+        InvalidRequestError: it is no finite number above 0.
+    """
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+        raise InvalidRequestError(
+            "weight", weight, "a finite number above 0; 1 is every tree's unless it says otherwise"
+        )
+    return float(weight)
 
 
 def check_timeout(timeout: object) -> float | None:

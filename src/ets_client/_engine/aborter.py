@@ -7,7 +7,7 @@ import json
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .._transport.base import HttpRequest, TransportError
@@ -27,6 +27,7 @@ ABORT_SECONDS = 2.0
 CLOSE_SECONDS = 4.0  # less than the exit of an interpreter waits for the loop's thread
 _AT_ONCE = 6  # of the 8 connections for control: a probe that queued behind 1,000 aborts would find the server gone
 _AGAIN_SECONDS = 1.0  # the abort of a request younger than this is repeated after as long
+_FENCE_SECONDS = 10.0
 _TRIES = 2  # of an abort whose connection breaks, as an idle one does now and then
 
 
@@ -76,7 +77,11 @@ class Aborter:
     nor shut out the probes. A server that takes none for 2 s gets no more of those that wait.
 
     SGLang forgets an abort whose request it has not begun to read, and the two come on different connections. So the
-    abort of a request that went out just now is sent again a second later, or when the client closes.
+    abort of a request that went out just now is sent again a second later, or when the client closes. That may be too
+    early still: its server (uvloop) accepts one new connection in each turn of its loop, and on a busy machine requests
+    on new connections were read 7 s after they went out, while older connections were answered at once. New connections
+    are accepted in their order, so one of the repeated aborts goes out on a new one, as a fence: when that is answered,
+    everything before it was read, and the others follow.
 
     Attributes:
         again_after: seconds; see above.
@@ -96,9 +101,13 @@ class Aborter:
         self._queue: deque[tuple[_Batch, str]] = deque()
         self._repeats: deque[tuple[float, Live]] = deque()  # when, and what
         self._timer: asyncio.TimerHandle | None = None
+        self._repeating = 0
+        self._fences: set[asyncio.Timeout] = set()
+        self._lateness = 0.0  # of what comes on a new connection, as the last fence found it
         self._workers = 0
         self._taken = 0
         self.again_after = _AGAIN_SECONDS
+        self._is_closing = False
         self._is_closed = False
         self._running: set[asyncio.Task[object]] = set()
 
@@ -129,6 +138,10 @@ class Aborter:
 
     async def finish(self) -> None:
         """Wait for what was detached and for all aborts, 4 s at most, and take no more."""
+        self._is_closing = True
+        for fence in self._fences:
+            if not fence.expired():
+                fence.reschedule(asyncio.get_running_loop().time() + ABORT_SECONDS)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 while self._running or self._repeats:
@@ -156,20 +169,53 @@ class Aborter:
         self._counters.aborts += len(live.rids)
         self._tell(SamplesAborted(live.base, live.rids))
         now = loop.time()
-        if now - live.sent < self.again_after:
+        if now - live.sent < max(self.again_after, 2.0 * self._lateness):
             self._repeats.append((now + self.again_after, live))
-            if self._timer is None:
-                self._timer = loop.call_later(self.again_after, self._repeat_due)
+            self._repeat_later()
         return self._enqueue(live)
 
+    def _repeat_later(self) -> None:
+        """What becomes due while a fence is out waits for it, and has its own after it."""
+        if self._repeats and self._timer is None and not self._repeating:
+            self._timer = asyncio.get_running_loop().call_at(self._repeats[0][0], self._repeat_due)
+
     def _repeat_due(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._repeat(until=loop.time())
-        self._timer = loop.call_at(self._repeats[0][0], self._repeat_due) if self._repeats else None
+        self._timer = None
+        self._repeat(until=asyncio.get_running_loop().time())
+        self._repeat_later()
 
     def _repeat(self, *, until: float) -> None:
+        due: dict[str, list[Live]] = {}
         while self._repeats and self._repeats[0][0] <= until:
-            self._enqueue(self._repeats.popleft()[1])
+            live = self._repeats.popleft()[1]
+            due.setdefault(live.base, []).append(live)
+        for lives in due.values():
+            self._repeating += 1
+            self.detach(self._repeat_behind_fence(lives))
+
+    async def _repeat_behind_fence(self, lives: list[Live]) -> None:
+        first = lives[0]
+        request = _abort_of(first, first.rids[0], is_fresh=True)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        fence = asyncio.timeout(ABORT_SECONDS if self._is_closing else _FENCE_SECONDS)
+        self._fences.add(fence)
+        try:
+            async with fence:
+                if await self._is_taken(request):
+                    lives[0] = replace(first, rids=first.rids[1:])
+        except TimeoutError:
+            pass  # it has not been read yet, but may be any moment
+        except Exception:  # noqa: BLE001 - a transport of the user's may raise anything, and the others wait
+            _log.exception("the abort of a sample at %s failed", first.base)
+        finally:
+            self._fences.discard(fence)
+            self._repeating -= 1
+            self._repeat_later()
+        self._lateness = loop.time() - start
+        for live in lives:
+            if live.rids:
+                self._enqueue(live)
 
     def _enqueue(self, live: Live) -> asyncio.Future[bool]:
         batch = _Batch(live, len(live.rids), asyncio.get_running_loop().create_future())
@@ -190,9 +236,7 @@ class Aborter:
 
     async def _send(self, batch: _Batch, rid: str) -> None:
         live = batch.live
-        request = HttpRequest(
-            "POST", f"{live.base}/abort_request", live.headers, json.dumps({"rid": rid}).encode(), "control"
-        )
+        request = _abort_of(live, rid)
         taken_before = self._taken
         try:
             async with asyncio.timeout(ABORT_SECONDS):
@@ -229,3 +273,8 @@ class Aborter:
                 count += 1
                 batch.end(were_all_taken=False)
         _log.warning("%s took no abort for %g s: %d samples may run on", base, ABORT_SECONDS, count)
+
+
+def _abort_of(live: Live, rid: str, *, is_fresh: bool = False) -> HttpRequest:
+    body = json.dumps({"rid": rid}).encode()
+    return HttpRequest("POST", f"{live.base}/abort_request", live.headers, body, "control", is_fresh=is_fresh)

@@ -9,6 +9,7 @@ from ..branch import Branch, EndReason, Usage
 from .tokenizers import TokenTexts
 
 if TYPE_CHECKING:
+    from .._core.ledger import Maker
     from .._core.limits import StepLimit
     from .._core.shadow_sample import RunningSample
     from .._wire.generate import WireSample
@@ -24,8 +25,15 @@ __all__ = ["BranchMaker", "usage_of"]
 class BranchMaker:
     """Knows how a step ended and which characters its tokens carry."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, maker: Maker | None = None) -> None:
+        """Make it.
+
+        Args:
+            tokenizer: tells the text of tokens.
+            maker: the mark on what is made of samples.
+        """
         self._tokenizer = tokenizer
+        self._maker = maker
         self._token_texts = TokenTexts(tokenizer)
 
     async def make(
@@ -68,6 +76,7 @@ class BranchMaker:
             stop = str(matched)
             overshoot = await self._overshoot(sample, stop, deadline)
         child = prefix.child(sample.output_ids, sample.text + stop + overshoot)
+        child.made_by = self._maker
         if running is not None:
             running.mark(child)
         return Branch(

@@ -72,7 +72,7 @@ class Expander:
             requests: how requests are written; as one batch when it is not given.
         """
         self._means = Means(caller, requests or BatchRequests(), cache, streams_increments)
-        self._branches = BranchMaker(tokenizer)
+        self._branches = BranchMaker(tokenizer, cache.books.maker)
 
     async def expand(self, request: ExpandRequest) -> Expansion:
         """Run one expand. Cancelling it stops its samples on the server.

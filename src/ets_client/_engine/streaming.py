@@ -59,6 +59,7 @@ class SampleStream:
         self._events = SseReader()
         self._payloads: deque[bytes] = deque()
         self._is_closed = False
+        self._why: Exception | None = None
         self.on_close: Callable[[], None] | None = None
 
     @property
@@ -81,10 +82,10 @@ class SampleStream:
         Raises:
             RequestError: the stream broke, told of a failure, or the time was over.
             ConfigurationError: the stream was closed before its samples had ended.
+            PrunedError: it was closed because its path was pruned.
         """
         while self._call.unfinished:
-            if self._is_closed:
-                raise ConfigurationError("this stream was left before its end: begin a new one")
+            self._check_open()
             if not self._payloads:
                 self._payloads.extend(self._events.feed(await self._chunk()))
                 continue
@@ -93,9 +94,14 @@ class SampleStream:
                 return part
         return None
 
-    async def aclose(self) -> None:
-        """End the stream; samples that have not ended are aborted in the background."""
+    async def aclose(self, why: Exception | None = None) -> None:
+        """End the stream; samples that have not ended are aborted in the background.
+
+        Args:
+            why: what is raised to whoever goes on reading; None for having left it.
+        """
         self._is_closed = True
+        self._why = self._why or why
         self._sent.lost()
         try:
             await self._caller.close(self._call)
@@ -108,11 +114,16 @@ class SampleStream:
             try:
                 chunk = await self._call.chunk()
             except TransportError as error:
+                self._check_open()
                 raise self._caller.lost(error, self.rids) from error
         if chunk is None:
             message = f"{len(self._call.unfinished)} of its {len(self._call.outgoing.rids)} samples have no end"
             raise self._caller.lost(TransportError(message, was_sent=True), self.rids)
         return chunk
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise self._why or ConfigurationError("this stream was left before its end: begin a new one")
 
     def _read(self, payload: bytes) -> StreamedPart | None:
         try:

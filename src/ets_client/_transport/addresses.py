@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Addresses"]
 
-_Found = list[tuple[int, int, int, str, Any]]  # as socket.getaddrinfo gives it
+_Found = Sequence[tuple[int, int, int, str, Any]]  # as socket.getaddrinfo gives it
 
 
 class Addresses:
@@ -38,8 +39,7 @@ class Addresses:
         except socket.gaierror:
             pass
         if self._looking is None:
-            loop = asyncio.get_running_loop()
-            self._looking = loop.create_task(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            self._looking = asyncio.get_running_loop().create_task(self._look_up(host, port))
             self._looking.add_done_callback(self._found)
         return await asyncio.shield(self._looking)
 
@@ -47,6 +47,10 @@ class Addresses:
         """Wait for no answer."""
         if self._looking is not None:
             self._looking.cancel()
+
+    @staticmethod
+    async def _look_up(host: str, port: int) -> _Found:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
     def _found(self, looking: asyncio.Task[_Found]) -> None:
         self._looking = None

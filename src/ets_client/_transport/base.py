@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
 __all__ = ["HttpReply", "HttpRequest", "HttpStream", "Transport", "TransportError", "TransportStats"]
 
@@ -122,7 +122,7 @@ class TransportStats:
 class Transport(Protocol):
     """Sends requests. Cancelling :meth:`send` closes its connection and leaves the others alone."""
 
-    async def send(self, request: HttpRequest) -> HttpReply:
+    def send(self, request: HttpRequest) -> Coroutine[Any, Any, HttpReply]:
         """Send one request and wait for the whole reply.
 
         Raises:
@@ -130,7 +130,7 @@ class Transport(Protocol):
         """
         ...
 
-    async def open(self, request: HttpRequest) -> HttpStream:
+    def open(self, request: HttpRequest) -> Coroutine[Any, Any, HttpStream]:
         """Send one request and wait for the header of the reply.
 
         Raises:

@@ -96,9 +96,9 @@ class Connection(asyncio.BufferedProtocol):
         return not self.is_closed and self.is_complete and self._is_clean and self._has_sent
 
     def ending(self) -> asyncio.Future[None] | None:
-        """What tells of news of a request that was given up, whose reply is dropped; None when there is none to wait for.
+        """What tells of news of a request that was given up, whose reply is dropped, or None.
 
-        What has not gone out in full never runs, and what streams may be long.
+        None when it is over, when it has not gone out in full and so never runs, and when it is a stream.
         """
         self._reply = None
         if self.is_closed or self.is_complete or self._is_stream or not self._has_sent:

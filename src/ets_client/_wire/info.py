@@ -19,15 +19,27 @@ __all__ = ["WireServerInfo", "info_of", "read_metrics", "read_one_server", "read
 
 T = TypeVar("T", bound=BaseModel)
 
+_LEAST_KV_GIB = 0.5  # of a smaller cache, 0.005 GiB of rounding are more than 1 %
+
 
 def _as_fields(value: object) -> object:
     """The fields of a flag that was not given, or that SGLang shows as it was written on its command line."""
     return from_json(value) if isinstance(value, str) else value or {}
 
 
+class _WireMemory(BaseModel):
+    """Scheduler.get_internal_state: GiB of the KV cache, rounded to 0.01, and the tokens that it holds."""
+
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    kvcache: float | None = None
+    token_capacity: int | None = None
+
+
 class _WireState(BaseModel):
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
+    memory_usage: _WireMemory | None = None
     effective_max_running_requests_per_dp: int | None = None
 
 
@@ -127,6 +139,7 @@ def info_of(server: WireServerInfo, model: ModelInfo, context_length: int | None
         context_length=context_length,
         max_input_tokens=server.max_req_input_len,
         max_total_tokens=server.max_total_num_tokens,
+        kv_bytes_per_token=_kv_bytes(server),
         max_running_requests=running,
         captured_batch=graphs.max_bs if graphs is not None and graphs.backend != "disabled" else None,
         max_queued_requests=server.max_queued_requests,
@@ -143,6 +156,13 @@ def info_of(server: WireServerInfo, model: ModelInfo, context_length: int | None
         is_generation=model.is_generation,
         architectures=model.architectures,
     )
+
+
+def _kv_bytes(server: WireServerInfo) -> float | None:
+    memory = server.internal_states[0].memory_usage if server.internal_states else None
+    if memory is None or not memory.kvcache or not memory.token_capacity or memory.kvcache < _LEAST_KV_GIB:
+        return None
+    return memory.kvcache * 2**30 / memory.token_capacity
 
 
 def _read(kind: type[T], body: bytes) -> T:

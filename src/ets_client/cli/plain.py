@@ -47,7 +47,7 @@ class PlainView:
             case SearchEnded(number, result):
                 verdict = {True: "right", False: "wrong", None: "not graded"}[result.is_correct]
                 if result.answer is None and not result.is_complete:
-                    verdict = "unfinished"  # as in the table at the end
+                    verdict = "unfinished" if result.error is None else "failed"  # as in the table at the end
                 self._print(f"[{number + 1}] answer {result.answer or 'none'}: {verdict}, {result.seconds:.1f} s")
             case _:
                 return

@@ -11,6 +11,7 @@ from .plain import counted
 
 if TYPE_CHECKING:
     from ..prefix import Prefix
+    from ..server_info import ServerMetrics
 
 __all__ = ["as_json", "result_table"]
 
@@ -36,7 +37,7 @@ def result_table(run: RunResult) -> Table:
         least_of_all += least
         verdict = {True: "[green]right[/]", False: "[red]wrong[/]", None: ""}[result.is_correct]
         if result.answer is None and not result.is_complete:
-            verdict = "unfinished"
+            verdict = "unfinished" if result.error is None else "failed"
         table.add_row(
             str(number + 1), result.answer or "none", result.question.answer or "?", verdict, str(result.expands),
             str(result.samples), str(result.usage.completion_tokens), str(result.usage.computed_tokens), str(least),
@@ -66,13 +67,8 @@ def as_json(run: RunResult) -> dict[str, Any]:
     return {
         "seconds": run.seconds,
         "not_started": run.not_started,
-        "server": None
-        if metrics is None
-        else {
-            "prefilled_tokens": metrics.prefilled_tokens,
-            "reused_tokens": metrics.reused_tokens,
-            "generated_tokens": metrics.generated_tokens,
-        },
+        "server": _counted_by(metrics),
+        "reward_server": _counted_by(run.reward_metrics),
         "least_prefilled_tokens": sum(least.values()),
         "questions": [
             {
@@ -82,6 +78,7 @@ def as_json(run: RunResult) -> dict[str, Any]:
                 "answer": result.answer,
                 "is_correct": result.is_correct,
                 "is_complete": result.is_complete,
+                "why": result.why,
                 "expands": result.expands,
                 "samples": result.samples,
                 "prompt_tokens": result.usage.prompt_tokens,
@@ -92,6 +89,16 @@ def as_json(run: RunResult) -> dict[str, Any]:
             }
             for number, result in run.results.items()
         ],
+    }
+
+
+def _counted_by(metrics: ServerMetrics | None) -> dict[str, int] | None:
+    if metrics is None:
+        return None
+    return {
+        "prefilled_tokens": metrics.prefilled_tokens,
+        "reused_tokens": metrics.reused_tokens,
+        "generated_tokens": metrics.generated_tokens,
     }
 
 
@@ -114,6 +121,11 @@ def _caption(run: RunResult) -> str:
             f"The last row is the server's own count: it prefilled {run.metrics.prefilled_tokens} tokens, "
             f"{ratio:.3f} times the least, and reused {run.metrics.reused_tokens}."
         )
+    if run.ended_before:
+        lines.append(f"{counted(len(run.ended_before), 'question')} were done in earlier sessions.")
+    if run.reward_metrics is not None:
+        reward = run.reward_metrics
+        lines.append(f"The reward server prefilled {reward.prefilled_tokens} tokens and reused {reward.reused_tokens}.")
     if run.not_started:
         lines.append(f"{counted(run.not_started, 'more question')} did not fit into the time.")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from .answers import find_answer, is_same_answer, weighted_vote
 from .budget import Budget
+from .describe import manifest_of
 from .driver import SearchResult, TreeSearch
 from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
 from .journal import (
@@ -13,6 +14,7 @@ from .journal import (
     RunFolder,
     load_run,
 )
+from .kv import kv_bytes_per_token
 from .loaded import LoadedDecision, LoadedNode, LoadedQuestion, LoadedRun
 from .manifest import Difference, Manifest, differences
 from .methods import (
@@ -41,6 +43,7 @@ from .methods import (
 from .options import SearchOptions
 from .prefill import least_prefill
 from .questions import Question, load_questions
+from .replay import DecisionDifference, RecordsEnd, ReplayedQuestion, replay
 from .run import RunResult, search_all
 from .scorers import (
     CallableScorer,
@@ -65,6 +68,7 @@ __all__ = [
     "CharNgrams",
     "Clusterer",
     "Decision",
+    "DecisionDifference",
     "Difference",
     "Dvts",
     "Embedder",
@@ -92,6 +96,8 @@ __all__ = [
     "PathScore",
     "Question",
     "Rebase",
+    "RecordsEnd",
+    "ReplayedQuestion",
     "RewardFormat",
     "RewardServer",
     "RunFolder",
@@ -114,13 +120,16 @@ __all__ = [
     "find_answer",
     "held_kv_tokens",
     "is_same_answer",
+    "kv_bytes_per_token",
     "least_prefill",
     "list_reward_formats",
     "load_questions",
     "load_reward_format",
     "load_run",
+    "manifest_of",
     "published_kv_tokens",
     "rebase_allocation",
+    "replay",
     "search_all",
     "select_leaves",
     "weighted_vote",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from .manifest import Manifest, QuestionSet, ServerRecord
@@ -67,9 +67,8 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {name: _plain(each) for name, each in found.items() if each is not None}
-    if isinstance(value, Mapping):
-        items: Mapping[Any, Any] = value
-        return {str(name): _plain(each) for name, each in items.items()}
+    if isinstance(value, dict | MappingProxyType):
+        return {str(name): _plain(each) for name, each in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in cast("list[Any]", value)]
     if value is None or isinstance(value, bool | int | float | str):

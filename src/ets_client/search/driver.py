@@ -28,7 +28,7 @@ from .levels import grow_by_levels
 from .options import SearchOptions
 from .record import Record
 from .sampler import Sampler
-from .scorers import LogProb, MicroBatcher, SelfConsistency
+from .scorers import LogProb, MicroBatcher, RewardServer, SelfConsistency
 from .scoring import Scoring
 from .tree import SearchTree
 
@@ -229,7 +229,8 @@ class TreeSearch:
     def _is_fatal(self, failure: Exception) -> bool:
         """Whether the other questions of a run would fail likewise, or nothing can be kept any more."""
         if isinstance(failure, DeadlineExceededError):
-            return self.client.stats.server is ServerState.DOWN
+            servers = [self.client, *([self.scorer.client] if isinstance(self.scorer, RewardServer) else [])]
+            return any(server.stats.server is ServerState.DOWN for server in servers)
         return isinstance(failure, _FATAL)
 
     def _vote(self, tree: SearchTree) -> str | None:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .events import NodeAdded
+from .journal import AFTER
 from .tree import Node
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from .methods import Decision
 
 __all__ = ["grow_freely"]
-
-AFTER = "after"  # in a decision's notes
 
 
 async def grow_freely(course: Course) -> str:
@@ -84,12 +83,11 @@ class _Free:
 
     async def _next(self) -> Arrival:
         """The next arrival: the journal's, as long as it tells one."""
-        entry = self._course.record.decision(self._course.growth.turn)
-        after = None if entry is None else entry.notes.get(AFTER)
+        after = self._course.record.after(self._course.growth.turn)
         if after is None and self._held:
             return self._held.pop(next(iter(self._held)))
         while True:
-            if isinstance(after, str) and after in self._held:
+            if after is not None and after in self._held:
                 return self._held.pop(after)
             arrival = await self._queue.get()
             if after is None:

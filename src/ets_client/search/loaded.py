@@ -39,6 +39,7 @@ class LoadedNode:
         request: what was sent for it: the sampling fields with this sample's own seed, and ``plan``.
         logprob: mean log-probability of its tokens, or None.
         at: seconds after the run's begin at which it arrived; 0 for the root.
+        full_text: of all its tokens, stop included; of the root: of the prompt.
     """
 
     id: str
@@ -60,6 +61,7 @@ class LoadedNode:
     request: Mapping[str, Any]
     logprob: float | None
     at: float
+    full_text: str
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import re
-import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -91,9 +90,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def here(cls) -> Machine:
         """This process, now."""
+        name = os.uname()  # platform.platform() would start a process
         return cls(
-            host=socket.gethostname(),
-            system=platform.platform(),
+            host=name.nodename,
+            system=f"{name.sysname} {name.release} {name.machine}",
             cpus=len(os.sched_getaffinity(0)),
             python=platform.python_version(),
             ets_client=version("ets-client"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..branch import Usage
 from .arrivals import Arrival
 from .journal import (
+    AFTER,
     MISSING,
     DecisionEntry,
     EndEntry,
@@ -79,6 +80,12 @@ class Record:
     def decision(self, turn: int) -> DecisionEntry | None:
         """What was decided in an earlier session."""
         return None if self._paid is None else self._paid.decision(turn)
+
+    def after(self, turn: int) -> str | None:
+        """The sample that a decision of an earlier session followed, where decisions do not wait for a level."""
+        entry = None if self._paid is None else self._paid.decision(turn)
+        after = None if entry is None else entry.notes.get(AFTER)
+        return after if isinstance(after, str) else None
 
     async def decided(
         self, turn: int, depth: int, children: Sequence[tuple[Node, int]], made: Decision

@@ -2,6 +2,7 @@
 
 from .codec import as_recorded
 from .entries import (
+    AFTER,
     DecisionEntry,
     EndEntry,
     Entry,
@@ -19,6 +20,7 @@ from .steps import branch_of, root_of, step_entry_of
 from .writer import Journal
 
 __all__ = [
+    "AFTER",
     "MISSING",
     "DecisionEntry",
     "EndEntry",

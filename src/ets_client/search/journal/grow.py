@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...branch import Usage
+from ..children import identity
 from ..loaded import LoadedDecision, LoadedNode, LoadedQuestion
 from ..methods.view import NodeState
 from .entries import AFTER, DecisionEntry, ScoresEntry, StepEntry, StepsEntry
@@ -69,7 +70,7 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
         if sample.step.failed is not None:
             unused += _usage(sample.step)
             continue
-        step = sample.parent, tuple(sample.step.ids)
+        step = sample.parent, identity(sample.step)
         if step in same:
             unused += _usage(sample.step)
         else:
@@ -151,7 +152,7 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         ids, text = tuple(root.root_ids), root.root_text
         return LoadedNode(
             "r", 0, None, 0, ids, text, NodeState.OPEN, None, None, None, None, 1, children, given, Usage(), "", {},
-            None, 0.0,
+            None, 0.0, text,
         )  # fmt: skip
     score = paid.scores(draft.id)
     return LoadedNode(
@@ -174,6 +175,7 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         request=_request(source, int(draft.id.rpartition(".")[2]) - source.first),
         logprob=step.logprob,
         at=source.at,
+        full_text=step.full_text,
     )
 
 

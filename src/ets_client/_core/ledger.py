@@ -1,0 +1,230 @@
+"""The ledger of a client: what its trees cost, told event by event."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from ..ledger import LedgerRow
+from .ledger_level import Level
+from .ledger_paths import Paths
+from .ledger_tree import TreeAccount
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..prefix import Prefix
+
+__all__ = ["Accounts", "Answer"]
+
+_OPEN_ROOTS = 1024  # trees without a scope; the one that was used least lately ends when there are more
+_ENDED = 1024  # trees that are still shown by themselves
+_GIVEN_TOKENS = 4_000_000  # of which 4 bytes each are kept, twice at most
+_SUMMED = [field.name for field in fields(LedgerRow) if field.type == "int" and not field.name.startswith("live")]
+_NAME_CHARACTERS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A sample or a prefill of which a reply came.
+
+    Attributes:
+        prefix: its prompt.
+        output_ids: what it generated; empty for a prefill, and for a sample that was aborted before its first token.
+        predicted: tokens that it should have found in the cache.
+        asked: prompt tokens as the server counted them; 0 when it did not, for it never ran.
+        reused: of these, tokens that were in the cache.
+        retractions: how often it lost its room.
+        is_prefill: whether no output was asked for.
+        is_wanted: False when its call had been pruned before it came.
+    """
+
+    prefix: Prefix
+    output_ids: Sequence[int]
+    predicted: int
+    asked: int
+    reused: int
+    retractions: int = 0
+    is_prefill: bool = False
+    is_wanted: bool = True
+
+
+class Accounts:
+    """All trees of a client. Times are seconds on one clock that never goes back; the caller reads it.
+
+    Attributes:
+        maker: what prefixes are marked with that this client's samples generated (:attr:`Prefix.made_by`).
+    """
+
+    def __init__(self, *, open_roots: int = _OPEN_ROOTS, given_tokens: int = _GIVEN_TOKENS) -> None:
+        """Begin without any tree.
+
+        Args:
+            open_roots: trees without a scope that are open at most.
+            given_tokens: of prompts that were not generated here, how many are remembered at least.
+        """
+        self.maker = Maker()
+        self._open_roots = open_roots
+        self._given_tokens = given_tokens
+        self._given, self._given_before = Paths(), Paths()
+        self._scopes: dict[TreeAccount, None] = {}
+        self._of_root: OrderedDict[tuple[str | None, int, int], TreeAccount] = OrderedDict()
+        self._ended: deque[TreeAccount] = deque()
+        self._sum = LedgerRow()
+        self._live = Level()
+        self._tokens = 0  # of all trees, each alone
+        self._root_tokens = 0  # of these, tokens of what is in _roots, each alone
+        self._roots = Paths()
+        self._last: tuple[Prefix, TreeAccount] | None = None
+
+    def open(self, name: str) -> TreeAccount:
+        """A tree with a scope begins."""
+        account = TreeAccount(name)
+        self._scopes[account] = None
+        return account
+
+    def close(self, account: TreeAccount, at: float) -> None:
+        """It has ended: nothing of it is in use any more."""
+        del self._scopes[account]
+        self._end(account, at)
+
+    def expand(self, account: TreeAccount | None, prefix: Prefix, at: float) -> None:
+        """A call asks for samples."""
+        self._account(account, prefix, at).expands += 1
+
+    def answer(self, account: TreeAccount | None, answer: Answer, at: float) -> None:
+        """A sample or a prefill has come back."""
+        prefix = answer.prefix
+        tree = self._account(account, prefix, at)
+        tree.asked += answer.asked
+        tree.retractions += answer.retractions
+        if answer.asked:
+            tree.predicted += answer.predicted
+            tree.reused += answer.reused
+        if answer.is_prefill:
+            tree.prefills += 1
+            return
+        generated = len(answer.output_ids)
+        tree.samples += 1
+        tree.generated += generated
+        if not answer.asked:
+            return  # it was aborted before it ran
+        before = tree.tokens
+        tree.least += 1 if prefix.made_by is self.maker else self._least_of_given(tree, prefix)
+        node = tree.sent(prefix) if answer.is_wanted else None
+        if node is None:
+            tree.generated_after_prune += generated
+            return
+        if prefix.parent is None and tree.tokens - before == len(prefix):
+            self._share_root(tree, prefix)
+        if generated:
+            tree.grow(node, answer.output_ids)
+        self._changed(tree, before, at)
+
+    def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int, at: float) -> None:
+        """Samples were lost: no reply came."""
+        self._account(account, prefix, at).unanswered += samples
+
+    def prune(self, account: TreeAccount | None, prefix: Prefix, at: float) -> bool:
+        """A path is not in use any more; see :meth:`TreeAccount.prune`."""
+        tree = self._account(account, prefix, at)
+        before = tree.tokens
+        is_gone = tree.prune(prefix)
+        if is_gone:
+            self._release_root(tree, prefix)
+        self._changed(tree, before, at)
+        return is_gone
+
+    def is_pruned(self, account: TreeAccount | None, prefix: Prefix) -> bool:
+        """Whether nobody wants what is asked of a path; see :meth:`TreeAccount.is_pruned`."""
+        tree = self._of_root.get(prefix.root.fingerprint) if account is None else account
+        return tree is not None and tree.is_pruned(prefix)
+
+    def total(self, at: float) -> LedgerRow:
+        """Of all trees."""
+        rows = self.rows(at)
+        counts = {name: sum(getattr(row, name) for row in (self._sum, *rows)) for name in _SUMMED}
+        area, seconds = self._live.area(at), self._live.seconds(at)
+        return replace(
+            self._sum,
+            **counts,
+            live=self._live.value,
+            live_peak=self._live.peak,
+            live_mean=area / seconds if seconds > 0 else float(self._live.value),
+            live_token_seconds=area,
+            seconds=seconds,
+        )
+
+    def rows(self, at: float) -> tuple[LedgerRow, ...]:
+        """Of each tree that is open, after those that ended last."""
+        return tuple(tree.row(at) for tree in (*self._ended, *self._scopes, *self._of_root.values()))
+
+    def _account(self, account: TreeAccount | None, prefix: Prefix, at: float) -> TreeAccount:
+        if account is not None:
+            return account
+        if self._last is not None and self._last[0] is prefix:  # of one request most often
+            return self._last[1]
+        root = prefix.root
+        name = root.fingerprint
+        tree = self._of_root.get(name)
+        if tree is None:
+            tree = self._of_root[name] = TreeAccount(root.text[-_NAME_CHARACTERS:])
+            if len(self._of_root) > self._open_roots:
+                _, oldest = self._of_root.popitem(last=False)
+                self._end(oldest, at)
+        else:
+            self._of_root.move_to_end(name)
+        self._last = prefix, tree
+        return tree
+
+    def _least_of_given(self, tree: TreeAccount, prefix: Prefix) -> int:
+        if not tree.is_open or not tree.is_new(prefix):
+            return 1
+        known = max(tree.computed(prefix), self._given.computed(prefix), self._given_before.computed(prefix))
+        if self._given.tokens > self._given_tokens:
+            self._given, self._given_before = Paths(), self._given
+        self._given.put(self._given.root(prefix.origin.namespace), prefix.token_ids).was_sent = True
+        return max(1, len(prefix) - known)
+
+    def _share_root(self, tree: TreeAccount, prefix: Prefix) -> None:
+        node = self._roots.put(self._roots.root(prefix.origin.namespace), prefix.token_ids)
+        node.ends += 1
+        tree.roots[prefix.fingerprint] = len(prefix), node
+        self._root_tokens += len(prefix)
+
+    def _release_root(self, tree: TreeAccount, prefix: Prefix) -> None:
+        held = tree.roots.pop(prefix.fingerprint, None)
+        if held is not None:
+            length, node = held
+            self._root_tokens -= length
+            self._roots.release(node)
+
+    def _changed(self, tree: TreeAccount, before: int, at: float) -> None:
+        self._tokens += tree.tokens - before
+        tree.live.set(tree.tokens, at)
+        self._live.set(self._tokens - self._root_tokens + self._roots.tokens, at)
+
+    def _end(self, tree: TreeAccount, at: float) -> None:
+        self._last = None
+        before = tree.tokens
+        for length, node in tree.roots.values():
+            self._root_tokens -= length
+            self._roots.release(node)
+        tree.end(at)
+        self._tokens -= before
+        self._live.set(self._tokens - self._root_tokens + self._roots.tokens, at)
+        self._ended.append(tree)
+        if len(self._ended) > _ENDED:
+            row = self._ended.popleft().row(at)
+            self._sum = replace(self._sum, **{name: getattr(self._sum, name) + getattr(row, name) for name in _SUMMED})
+
+    def __repr__(self) -> str:
+        return f"Accounts({len(self._scopes) + len(self._of_root)} open, {self._live.value} live tokens)"
+
+
+class Maker:
+    """The mark of one client on the prefixes that its samples generated."""
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()  # a prefix that is pickled, or kept in a journal, was generated by another run

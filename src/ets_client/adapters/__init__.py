@@ -1,0 +1,1 @@
+"""Other people's search libraries on this client, a module each: import the one that you use."""

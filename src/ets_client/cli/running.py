@@ -1,0 +1,181 @@
+"""A run from the command line: servers, folder, view, and an end that can be resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import shlex
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from ..errors import EtsClientError
+from ..search import (
+    Budget,
+    LogProb,
+    Question,
+    RewardServer,
+    RunFolder,
+    RunResult,
+    Scorer,
+    SearchEnded,
+    SearchEvent,
+    SearchResult,
+    SelfConsistency,
+    TreeSearch,
+    kv_bytes_per_token,
+    manifest_of,
+    search_all,
+)
+from .live import LiveView
+from .plain import PlainView, counted
+from .progress import ProgressView
+from .report import as_json, result_table
+from .servers import client_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from ..search import OpenRun
+    from .settings import Settings
+
+__all__ = ["Plan", "run"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the options ask for.
+
+    Attributes:
+        settings: of the search.
+        questions: what to answer.
+        resumes: whether the folder's run goes on.
+        cuts: whether it goes on from before a damaged line of its journal.
+        shows: what to show meanwhile.
+    """
+
+    settings: Settings
+    questions: Sequence[Question]
+    resumes: bool = field(kw_only=True)
+    cuts: bool = field(kw_only=True, default=False)
+    shows: Literal["bar", "trees", "lines"] = field(kw_only=True)
+
+
+def run(console: Console, plan: Plan) -> int:
+    """Search, show and keep.
+
+    Args:
+        console: where to show.
+        plan: what to do.
+
+    Returns:
+        The exit status: 0, 1 after an error, 128 and the signal's number after a signal.
+    """
+    done: dict[int, SearchResult] = {}
+    start, out = time.monotonic(), plan.settings.out
+    found: RunResult | None = None
+    said, status = "", 0
+    try:
+        found = asyncio.run(_run(console, plan, done))
+    except EtsClientError as error:
+        said, status = f"error: {error}", 1
+    except KeyboardInterrupt:
+        said, status = "stopped; nothing is left running on the server", 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        said, status = "told to stop; nothing is left running on the server", 128 + signal.SIGTERM
+    if found is None:
+        found = RunResult(dict(sorted(done.items())), 0, None, time.monotonic() - start)
+    elif found.failed:
+        first = next(result.error for result in found.results.values() if result.error is not None)
+        said, status = f"{counted(found.failed, 'question')} ended with an error, the first with: {first}", 1
+    if found.results or not status:
+        console.print(result_table(found))
+        if out is not None:
+            summary = out / "summary.json"
+            summary.write_text(json.dumps(as_json(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            typer.echo(f"everything is in {out}")
+    if said:
+        typer.echo(said, err=True)
+    if status and out is not None and RunFolder(out).has_run:
+        again = [Path(sys.argv[0]).name, *sys.argv[1:], *([] if plan.resumes else ["--resume"])]
+        typer.echo(f"go on with: {shlex.join(again)}", err=True)
+    return status
+
+
+async def _run(console: Console, plan: Plan, done: dict[int, SearchResult]) -> RunResult:
+    task = asyncio.current_task()
+    if task is not None:
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # a batch system's last warning
+    settings = plan.settings
+    budget = Budget(seconds=None if settings.seconds == math.inf else settings.seconds or 1e-9)
+    async with AsyncExitStack() as stack:
+        admission = None if settings.samples_at_once == "none" else settings.samples_at_once
+        client = await stack.enter_async_context(
+            client_of(settings.policy, settings.endpoint, settings.profile, admission=admission)
+        )
+        scorer = await _scorer(settings, stack)
+        options = settings.options(kv_bytes_per_token(client.capabilities.model_path))
+        search = TreeSearch(client, settings.make_method(), scorer, options)
+        _announce(console, search, plan)
+        kept: OpenRun | None = None
+        if settings.out is not None:
+            manifest = manifest_of(search, plan.questions, at_once=settings.at_once, budget=budget)
+            folder = RunFolder(settings.out)
+            opened = folder.resume(manifest, cut=plan.cuts) if plan.resumes else folder.begin(manifest)
+            kept = await stack.enter_async_context(opened)
+        view = _view(console, plan)
+
+        def observe(event: SearchEvent) -> None:
+            if isinstance(event, SearchEnded):
+                done[event.number] = event.result if kept is None else event.result.light()
+            view.observe(event)
+
+        with view:
+            return await search_all(
+                search, plan.questions, at_once=settings.at_once, budget=budget, observe=observe, run=kept
+            )
+
+
+async def _scorer(settings: Settings, stack: AsyncExitStack) -> Scorer:
+    if not settings.has_reward:
+        return SelfConsistency() if settings.scorer == "self-consistency" else LogProb()
+    reward = client_of(settings.reward, settings.reward_endpoint, settings.reward_profile, check_profile=False)
+    return RewardServer(await stack.enter_async_context(reward), settings.reward_format)
+
+
+def _announce(console: Console, search: TreeSearch, plan: Plan) -> None:
+    """Who serves, what was asked for, and what the variant implies."""
+    info, settings = search.client.capabilities, plan.settings
+    scorer = search.scorer
+    if isinstance(scorer, RewardServer):
+        told = f"scores by {Path(scorer.client.capabilities.model_path).name}, format {scorer.form.name}"
+    elif isinstance(scorer, LogProb):
+        told = "scores are mean log-probabilities and stand in for a reward model"
+    else:
+        told = "scores are the share of samples that agree"
+    about = (
+        f"SGLang {info.version} serves {Path(info.model_path).name}; profile {search.client.profile.name}; "
+        f"{counted(len(plan.questions), 'question')}, {settings.at_once} at once, width {settings.width}; {told}"
+    )
+    for line in [about, *settings.describe()]:
+        console.print(line, highlight=False, markup=False)
+
+
+def _view(console: Console, plan: Plan) -> PlainView | LiveView | ProgressView:
+    match plan.shows:
+        case "lines":
+            return PlainView(console)
+        case "trees":
+            return LiveView(console)
+        case "bar":
+            return ProgressView(console, len(plan.questions))

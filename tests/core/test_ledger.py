@@ -1,0 +1,270 @@
+"""The ledger beside brute force: sets of token paths."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ets_client._core.ledger import Accounts, Answer
+from ets_client._core.ledger_level import Level
+from ets_client._core.ledger_paths import Paths
+from tests.fakes import root
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from ets_client import Prefix
+    from ets_client._core.ledger_tree import TreeAccount
+
+IDS = st.lists(st.integers(0, 2), min_size=1, max_size=4)
+SPACES = st.sampled_from([None, None, "a"])
+# What to do, with which known prefix, and ids for it.
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["give", "continue", "copy", "sample", "sample", "sample"]), st.integers(0, 99), IDS),
+    max_size=30,
+)
+Path = tuple[object, ...]
+
+
+def path_of(prefix: Prefix, tail: Sequence[int] = ()) -> Path:
+    return (prefix.origin.namespace, *prefix.token_ids, *tail)
+
+
+def beginnings(path: Path, end: int | None = None) -> set[Path]:
+    return {path[:length] for length in range(2, (len(path) if end is None else end) + 1)}
+
+
+def generated(accounts: Accounts, prefix: Prefix, ids: Sequence[int]) -> Prefix:
+    child = prefix.child(ids, "")
+    child.made_by = accounts.maker
+    return child
+
+
+def sampled(
+    accounts: Accounts, tree: TreeAccount | None, prefix: Prefix, ids: Sequence[int], at: float = 0.0
+) -> Prefix:
+    accounts.answer(tree, Answer(prefix, ids, 0, len(prefix), 0), at)
+    return generated(accounts, prefix, ids)
+
+
+class Infinite:
+    """A cache that forgets nothing, as a set of every path that it holds."""
+
+    def __init__(self) -> None:
+        self.held: set[Path] = set()
+        self.computed = 0
+
+    def sample(self, prefix: Prefix, ids: Sequence[int]) -> None:
+        path = path_of(prefix)
+        missing = beginnings(path) - self.held
+        self.computed += max(1, len(missing))
+        self.held |= beginnings(path_of(prefix, ids[:-1]))
+
+
+@given(EVENTS, SPACES, st.booleans())
+@settings(max_examples=300)
+def test_least_is_what_a_cache_that_forgets_nothing_computes(
+    events: list[tuple[str, int, list[int]]], space: str | None, in_a_scope: bool
+) -> None:
+    accounts, cache = Accounts(), Infinite()
+    tree = accounts.open("one") if in_a_scope else None
+    first = root([1], namespace=space)
+    known = [first]
+    for what, place, ids in events:
+        prefix = known[place % len(known)]
+        if what == "give" and tree is not None:
+            known.append(root(ids, namespace=space))
+        elif what == "continue":
+            known.append(prefix.child(ids, ""))
+        elif what == "copy" and tree is not None:
+            known.append(root(prefix.token_ids, namespace=space))
+        elif what == "sample":
+            cache.sample(prefix, ids)
+            known.append(sampled(accounts, tree, prefix, ids))
+    assert accounts.total(0.0).least == cache.computed
+
+
+@given(EVENTS)
+@settings(max_examples=300)
+def test_live_tokens_are_the_union_of_the_paths_in_use(events: list[tuple[str, int, list[int]]]) -> None:
+    accounts = Accounts()
+    tree = accounts.open("one")
+    known = [root([1]), root([2, 1])]
+    uses: Counter[Path] = Counter()
+    after: dict[Path, list[Path]] = {}
+
+    def give_up(path: Path) -> None:
+        uses[path] -= 1
+        if not uses[path]:
+            for sample in after.pop(path, []):
+                give_up(sample)
+
+    for what, place, ids in events:
+        prefix = known[place % len(known)]
+        path = path_of(prefix)
+        if what == "sample" and not accounts.is_pruned(tree, prefix):
+            for step in prefix.path:  # the roots that were not sent before
+                if not uses[path_of(step)]:
+                    uses[path_of(step)] += 1
+            uses[path_of(prefix, ids)] += 1
+            after.setdefault(path, []).append(path_of(prefix, ids))
+            known.append(sampled(accounts, tree, prefix, ids))
+        elif what in {"give", "copy"} and uses[path]:
+            give_up(path)
+            assert accounts.prune(tree, prefix, 0.0) == (not uses[path])
+        assert accounts.total(0.0).live == tree.row(0.0).live == tree.live.value
+        assert tree.tokens == len(set[Path]().union(*(beginnings(used) for used in +uses)))
+
+
+def test_trees_count_what_their_roots_share_once_together_and_each_for_itself() -> None:
+    accounts = Accounts()
+    one, two = accounts.open("one"), accounts.open("two")
+    sampled(accounts, one, root([1, 2, 3, 4]), [5], at=0.0)
+    sampled(accounts, two, root([1, 2, 3, 9]), [5, 6], at=1.0)
+    assert (one.row(1.0).live, two.row(1.0).live, accounts.total(1.0).live) == (5, 6, 8)
+    assert (one.row(1.0).least, two.row(1.0).least, accounts.total(1.0).least) == (4, 1, 5)
+    accounts.close(one, 2.0)
+    assert (one.row(3.0).live, two.row(3.0).live, accounts.total(3.0).live) == (0, 6, 6)
+    accounts.close(two, 4.0)
+    total = accounts.total(5.0)
+    assert (total.live, total.live_peak, total.live_token_seconds, total.seconds) == (0, 8, 5 + 8 + 6 * 2, 5.0)
+    assert total.live_mean == total.live_token_seconds / 5
+    assert [row.name for row in accounts.rows(5.0)] == ["one", "two"]
+    assert (two.row(9.0).seconds, two.row(9.0).live_mean) == (3.0, 6.0)
+
+
+def test_of_two_equal_samples_each_is_pruned_by_itself() -> None:
+    accounts = Accounts()
+    tree, first = accounts.open("one"), root([1])
+    twins = [sampled(accounts, tree, first, [2, 3]) for _ in range(2)]
+    assert not accounts.prune(tree, twins[0], 0.0)
+    assert tree.live.value == 3
+    assert accounts.prune(tree, twins[1], 0.0)
+    assert accounts.prune(tree, twins[1], 0.0)  # gone already
+    assert tree.live.value == 1
+
+
+def test_what_comes_after_a_prune_is_counted_and_not_live() -> None:
+    accounts = Accounts()
+    tree, first = accounts.open("one"), root([1])
+    child = sampled(accounts, tree, first, [2, 3])
+    grandchild = sampled(accounts, tree, child, [4])
+    assert accounts.prune(tree, child, 0.0)
+    sampled(accounts, tree, child, [5, 6])
+    sampled(accounts, tree, grandchild, [7])
+    row = tree.row(0.0)
+    assert (row.generated, row.generated_after_prune, row.live) == (6, 3, 1)
+    assert accounts.is_pruned(tree, child)
+    assert accounts.is_pruned(tree, grandchild)
+    assert not accounts.is_pruned(tree, first)
+    assert not accounts.is_pruned(None, child)
+    again = sampled(accounts, tree, first, [2, 3])  # the same words, asked for anew
+    assert not accounts.is_pruned(tree, again)
+    sampled(accounts, tree, again, [8])
+    assert (tree.row(0.0).generated_after_prune, tree.live.value) == (3, 4)
+
+
+def test_pruning_the_root_leaves_nothing_of_it() -> None:
+    accounts = Accounts()
+    first, other = root([1, 2]), root([1, 2, 3])
+    sampled(accounts, None, first, [5])
+    sampled(accounts, None, other, [5])
+    assert accounts.total(0.0).live == 2 + 1 + 1 + 1
+    assert not accounts.is_pruned(None, first)
+    assert accounts.prune(None, first, 0.0)
+    assert accounts.is_pruned(None, first)
+    assert accounts.total(0.0).live == 4
+    assert accounts.prune(None, other, 0.0)
+    assert accounts.total(0.0).live == 0
+
+
+def test_trees_without_a_scope_are_known_by_their_roots_and_the_oldest_ends() -> None:
+    accounts = Accounts(open_roots=2)
+    roots = [root([number, 50]) for number in range(3)]
+    for each in (*roots[:2], roots[0], roots[2]):
+        accounts.expand(None, each, 0.0)
+        sampled(accounts, None, each, [7])
+    assert [row.samples for row in accounts.rows(0.0)] == [1, 2, 1]
+    assert [row.live for row in accounts.rows(0.0)] == [0, 3, 3]
+    total = accounts.total(0.0)
+    assert (total.expands, total.samples, total.least, total.live) == (4, 4, 7, 6)
+    assert accounts.rows(0.0)[1].name == roots[0].text
+    assert repr(accounts) == "Accounts(2 open, 6 live tokens)"
+
+
+def test_ended_trees_are_summed_up_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ets_client._core.ledger._ENDED", 2)
+    accounts = Accounts()
+    trees = [accounts.open(str(number)) for number in range(5)]
+    for tree in trees:
+        sampled(accounts, tree, root([1, 2]), [3])
+        accounts.close(tree, 0.0)
+        sampled(accounts, tree, root([1, 2]), [3])  # late: counted, held no more
+    total = accounts.total(0.0)
+    assert [row.name for row in accounts.rows(0.0)] == ["3", "4"]
+    assert (total.samples, total.generated_after_prune, total.live) == (10, 5, 0)
+    assert total.least == 2 + 4 + 5
+    assert not trees[0].is_open
+    assert accounts.prune(trees[0], root([1, 2]), 0.0)
+
+
+def test_given_prompts_are_remembered_within_bounds_and_the_latest_longest() -> None:
+    accounts = Accounts(given_tokens=3)
+    tree = accounts.open("one")
+    for number in range(3):
+        sampled(accounts, accounts.open(""), root([number, 1, 2, 3]), [7])
+    assert tree.row(0.0).least == 0
+    sampled(accounts, tree, root([2, 1, 2, 3]), [7])
+    assert tree.row(0.0).least == 1
+    sampled(accounts, tree, root([0, 1, 2, 3]), [7])
+    assert tree.row(0.0).least == 1 + 4
+
+
+def test_prefills_queue_aborts_and_losses_have_numbers_of_their_own() -> None:
+    accounts = Accounts()
+    tree, first = accounts.open("one"), root([1, 2, 3])
+    accounts.answer(tree, Answer(first, [], 2, 3, 1, is_prefill=True), 0.0)
+    accounts.answer(tree, Answer(first, [], 2, 0, 0), 0.0)
+    accounts.answer(tree, Answer(first, [], 0, 3, 0), 0.0)
+    accounts.answer(tree, Answer(first, [9], 2, 3, 2, retractions=1), 0.0)
+    accounts.unanswered(tree, first, 4, 0.0)
+    row = tree.row(0.0)
+    assert (row.samples, row.prefills, row.unanswered, row.retractions) == (3, 1, 4, 1)
+    assert (row.asked, row.predicted, row.reused, row.computed, row.least) == (9, 4, 3, 6, 4)
+    assert repr(tree) == "TreeAccount('one', 3 samples, 4 live tokens)"
+
+
+def test_a_mark_does_not_outlive_its_run() -> None:
+    accounts = Accounts()
+    child = generated(accounts, root([1]), [2])
+    assert pickle.loads(pickle.dumps(child)).made_by is None
+
+
+def test_a_level_without_changes_is_nothing() -> None:
+    level = Level()
+    assert (level.area(5.0), level.seconds(5.0), level.peak) == (0.0, 0.0, 0)
+    level.set(3, 5.0)
+    level.end(7.0)
+    assert (level.area(9.0), level.seconds(9.0), repr(level)) == (6.0, 2.0, "Level(0, peak 3)")
+
+
+def test_paths_find_only_what_ends_there() -> None:
+    paths = Paths()
+    top = paths.root(None)
+    assert paths.computed(root([1])) == 0
+    long = paths.add(top, [1, 2, 3])
+    assert paths.find(top, [1, 2]) is None
+    assert paths.find(top, [1, 2, 3]) is long
+    assert paths.find(top, [1, 2, 3, 4]) is None
+    assert [paths.computed(root(ids)) for ids in ([1], [1, 2, 3], [1, 2, 3, 4], [2])] == [1, 2, 2, 0]
+    short = paths.put(top, [1, 2])
+    assert paths.put(top, [1, 2]) is short
+    assert long.parent is short
+    paths.release(long)
+    assert (paths.tokens, repr(paths)) == (0, "Paths(0 tokens)")
