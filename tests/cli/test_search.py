@@ -189,15 +189,9 @@ def test_a_search_on_the_real_server_prints_lines_a_table_and_writes_json(live_e
 @pytest.mark.live
 def test_a_real_reward_server_scores_and_the_run_is_resumed(live_endpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = (
-        "--endpoint",
-        str(live_endpoint),
-        "--reward-endpoint",
-        str(live_endpoint),
-        "--reward-format",
-        "plus-minus",
-    )
-    options += ("--method", "ets", "--lambda-s", "1.0", "--width", "4", "--depth", "2", "--out", str(out))
+    servers = ("--endpoint", str(live_endpoint), "--reward-endpoint", str(live_endpoint))
+    method = ("--method", "ets", "--lambda-s", "1.0", "--width", "4", "--depth", "2", "--reward-format", "plus-minus")
+    options = (*servers, *method, "--out", str(out))
     status, text, err = run("search", str(QUESTIONS), *options, "--first", "2", "--seconds", "0")
     assert (status, err) == (0, "")
     assert "2 more questions did not fit into the time." in " ".join(text.split())
