@@ -76,6 +76,18 @@ def live_endpoint_smollm2_float32(tmp_path_factory: pytest.TempPathFactory) -> I
     yield from _serve(folder / "policy.json", "--profile", "smollm2", "--", "--dtype", "float32")
 
 
+@pytest.fixture(scope="module")
+def live_endpoint_small_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A real server whose cache holds 2,048 tokens, for as long as one module needs it."""
+    yield from _serve(tmp_path_factory.mktemp("live_small") / "policy.json", "--", "--max-total-tokens", "2048")
+
+
+@pytest.fixture(scope="module")
+def live_endpoint_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A real server with two data-parallel ranks, for as long as one module needs it."""
+    yield from _serve(tmp_path_factory.mktemp("live_ranks") / "policy.json", "--", "--dp-size", "2")
+
+
 @pytest.fixture(scope="session")
 def live_reward_endpoint(live_endpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A real server of a random reward model with one output."""

@@ -9,7 +9,7 @@ import pytest
 
 from ets_client import ConfigurationError, InvalidRequestError, PrunedError, SamplingParams, TreeClosedError
 from ets_client.testing import ScriptedModel
-from tests.fakes import eventually
+from tests.fakes import Clock, eventually
 from tests.test_streams import ENDLESS, Site, site
 
 SHORT = SamplingParams(max_new_tokens=4, ignore_eos=True, stop="never")
@@ -29,17 +29,20 @@ async def test_pruning_a_path_ends_what_runs_below_it_and_nothing_else() -> None
         stream = tree.expand_iter(deeper, 2, ENDLESS)
         await here.clock.run(stream.__aenter__())
         await eventually(lambda: running(here) == 10)
+        await here.clock.advance(3)  # six tokens each
         await tree.prune(given_up)
         for call in calls:
             with pytest.raises(PrunedError, match=r"\(\d+ tokens\) was pruned in the tree 'one'"):
-                await call
+                await here.clock.run(call)
         with pytest.raises(PrunedError):
             await anext(aiter(stream))
         await eventually(lambda: here.aborts == 8)
         await here.clock.advance(1)
         assert running(here) == 2
         assert not mine.done()
-        assert tree.ledger.unanswered == 8
+        row = tree.ledger
+        assert (row.samples, row.unanswered) == (3 + 6, 2)
+        assert 6 * 6 <= row.generated_after_prune <= 6 * 8
         assert tree.ledger.live == len(kept.prefix)
     with pytest.raises(TreeClosedError):
         await mine
@@ -87,7 +90,7 @@ async def test_a_call_that_waits_for_its_turn_is_pruned_too() -> None:
         assert here.client.stats.waiting_for_turn == 0
         await here.client.prune(root)
         with pytest.raises(PrunedError):
-            await first
+            await here.clock.run(first)
         await here.settled()
 
 
@@ -107,8 +110,47 @@ async def test_a_call_outside_of_trees_is_pruned_in_its_own_task_which_goes_on()
         task = asyncio.ensure_future(search())
         await eventually(lambda: running(here) > 0)
         await here.client.prune(root)
-        assert await task == "went on"
+        assert await here.clock.run(task) == "went on"
         assert task.cancelling() == 0
+
+
+async def test_a_server_that_does_not_answer_the_abort_is_waited_for_two_seconds() -> None:
+    async with site() as here:
+        root, clock = await here.client.prefix("q"), Clock()
+        await here.clock.run(here.client.warm(root))
+        task = asyncio.ensure_future(here.client.expand(root, 2, ENDLESS))
+        await eventually(lambda: running(here) == 2)
+        await here.client.prune(root)
+        await clock.jump(1.9, when=lambda: here.aborts >= 2)
+        assert not task.done()
+        await clock.jump(0.2, when=lambda: True)
+        with pytest.raises(PrunedError):
+            await task
+        assert here.client.ledger.total.unanswered == 2
+
+
+async def test_of_an_expand_whose_first_sample_is_pruned_the_others_are_never_sent() -> None:
+    async with site() as here:
+        root = await here.client.prefix("q" * 40)
+        task = asyncio.ensure_future(here.client.expand(root, 4, ENDLESS))
+        await eventually(lambda: running(here) == 1)
+        await here.client.prune(root)
+        with pytest.raises(PrunedError):
+            await here.clock.run(task)
+        assert here.server.count("/generate") == 1
+
+
+async def test_a_call_that_fails_though_it_was_pruned_is_pruned() -> None:
+    async with site() as here:
+        root = await here.client.prefix("q")
+        await here.clock.run(here.client.warm(root))
+        task = asyncio.ensure_future(here.client.expand(root, 2, ENDLESS))
+        await eventually(lambda: running(here) == 2)
+        await here.client.prune(root)
+        await here.server.kill()
+        with pytest.raises(PrunedError):
+            await task
+        await here.server.restart()
 
 
 async def test_a_call_that_is_cancelled_and_pruned_is_cancelled() -> None:
@@ -141,13 +183,13 @@ async def test_of_two_samples_alike_the_other_goes_on() -> None:
         await eventually(lambda: running(here) > 0)
         await tree.prune(one)
         with pytest.raises(PrunedError):
-            await calls[0]
+            await here.clock.run(calls[0])
         assert not calls[1].done()
         assert tree.ledger.live == len(two.prefix)
         restored = pickle.loads(pickle.dumps(two.prefix))
         await tree.prune(restored)  # an equal path, of which no other is left
         with pytest.raises(PrunedError):
-            await calls[1]
+            await here.clock.run(calls[1])
         assert tree.ledger.live == len(root)
 
 

@@ -191,3 +191,15 @@ async def test_an_iteration_that_breaks_carries_what_it_gave() -> None:
             with pytest.raises(DeadlineExceededError) as caught:
                 await rest
             assert caught.value.branches == (first,)
+
+
+async def test_a_call_that_is_cancelled_before_it_begins_leaves_nothing_behind() -> None:
+    async with site() as here, here.client.tree() as tree:
+        root = await tree.prefix("q")
+        for turns in range(3):
+            call = asyncio.ensure_future(tree.expand(root, 1, SHORT))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call

@@ -16,15 +16,16 @@ class LedgerRow:
         expands: calls that sample: ``expand``, ``expand_iter``, ``generate`` and ``stream``.
         samples: samples of which a reply came, aborted ones included.
         prefills: requests without output of which a reply came.
-        unanswered: samples and prefills of which no reply came: cancelled, pruned, refused, or the connection broke.
-            What the server computed for them is in none of the other numbers, since nobody was told.
+        unanswered: samples and prefills of which no reply came: cancelled, refused, left with their stream, or the
+            connection broke. What the server computed for them is in none of the other numbers: nobody was told.
         asked: prompt tokens sent.
         predicted: of these, tokens that the server should have found in its cache; frozen before each was sent.
         reused: tokens that it says it found there.
         least: the fewest that a cache which forgets nothing would have had to compute for the same samples: each token
             of their paths once, unless it was generated, and the last token of each sample's prompt.
         generated: tokens generated.
-        generated_after_prune: of these, tokens that came when their path had been pruned or their tree had ended.
+        generated_after_prune: of these, tokens of samples that came back when their path had been pruned or their tree
+            had ended.
         retractions: how often the server took a running sample's room and computed it again later. Neither ``asked``
             nor ``reused`` shows that, but the server's counter of prefilled tokens does.
         live: tokens on paths that are in use: roots and what was generated after them, unless it was pruned or its

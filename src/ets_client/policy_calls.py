@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial as partial_of
 from typing import TYPE_CHECKING, Literal
 
 from ._core.guard import check_flag, check_partial, check_path, check_paths
@@ -64,8 +65,9 @@ class PolicyCalls(ABC):
         """Give up paths and all that continues them.
 
         What this tree runs or waits for there ends with a :class:`PrunedError`, as does what it is asked there from now
-        on, and the samples are stopped on the server. The paths are no longer live in the ledger. Of a client, it is
-        what was called outside of its trees.
+        on, and the samples are stopped on the server. A call whose samples run ends when the server tells what they
+        had, within 2 s. The paths are no longer live in the ledger. Of a client, it is what was called outside of its
+        trees.
 
         When two samples of one parent came out alike, each is pruned by itself: what was asked of the other goes on.
 
@@ -214,13 +216,13 @@ class PolicyCalls(ABC):
         connection, deadline = self._ready(), self._deadline(timeout)
         run = expand_partly if check_partial(partial) == "return" else Expander.expand
         speculative = check_flag(speculative, "speculative")
-        preparing = connection.prepare.step(prefix, n, sampling, logprobs, deadline)
-        return await self._run(self._expand(preparing, run, speculative=speculative))
+        prepare = partial_of(connection.prepare.step, prefix, n, sampling, logprobs, deadline)
+        return await self._run(self._expand(prepare, run, speculative=speculative))
 
     async def _expand(
-        self, preparing: Coroutine[Any, Any, ExpandRequest], run: _Run, *, speculative: bool = False
+        self, prepare: Callable[[], Awaitable[ExpandRequest]], run: _Run, *, speculative: bool = False
     ) -> Expansion:
-        request = await preparing
+        request = await prepare()
         return await self._pending.run(request.prefix, self._in_turn(request, run, speculative=speculative))
 
     def expand_iter(
@@ -282,8 +284,8 @@ class PolicyCalls(ABC):
         Cancelling it stops the sample on the server in the background.
         """
         connection, deadline = self._ready(), self._deadline(timeout)
-        preparing = connection.prepare.path(prefix, sampling, logprobs, deadline)
-        return (await self._run(self._expand(preparing, Expander.expand)))[0]
+        prepare = partial_of(connection.prepare.path, prefix, sampling, logprobs, deadline)
+        return (await self._run(self._expand(prepare, Expander.expand)))[0]
 
     def stream(
         self,

@@ -258,6 +258,8 @@ async def test_a_step_that_met_its_length_is_gone_on_with_as_its_hub_joins_it() 
         counted = Counted(server)
         await model.agenerate([asked(first + STOP)] * 3, stop=STOP)
         assert counted["prefill_compute"] == 1 + 3  # the stop, once, and the last token of each
+        written = (await model.scored_path(asked(first + STOP))).branch
+        assert (written.text, len(written.token_ids), written.end) == (STOP, 1, EndReason.UNKNOWN)
         counted = Counted(server)
         by_tokens = StepGeneration(max_steps=3, tokens_per_step=4)
         algorithm = BeamSearch(by_tokens, ProcessReward(model, by_length), beam_width=2)
@@ -330,6 +332,22 @@ def test_generate_waits_in_its_thread(threaded: tuple[FakeServer, PolicyClient])
     one = model.generate(asked(f"{many[0]['content']}{STOP}"), stop=STOP)
     assert isinstance(one, dict)
     assert counted["finished"] == 5
+
+
+@pytest.mark.parametrize("call", ["generate", "agenerate"])
+def test_a_chat_and_a_begun_response_go_on_in_any_thread(call: str) -> None:
+    turn = Turn(before="", after="\n")
+    prompt = ChatPrompt(system=turn, user=turn, assistant=turn)
+    profile = tiny().model_copy(update={"prompt": prompt})
+    with (
+        FakeServer(model=ScriptedModel("It is 2 + 2\n\nis 4")) as server,
+        PolicyClient(server.base_url, profile, check_profile=False) as client,
+    ):
+        model = PolicyLanguageModel(client)
+        messages = [ChatMessage(role="system", content="Be short."), *asked("It is 2 ")]
+        given = getattr(model, call)(messages)
+        answer = given if isinstance(given, dict) else asyncio.run(given)
+    assert answer["content"] == "+ 2\n\nis 4"
 
 
 async def test_generate_works_where_a_loop_runs(threaded: tuple[FakeServer, PolicyClient]) -> None:

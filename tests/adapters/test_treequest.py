@@ -371,3 +371,14 @@ async def test_a_search_in_a_tree_ends_with_it(server: FakeServer) -> None:
     async with client_of(server) as client, client.tree("question 7") as tree:
         growth = await TreeQuestSearch(tree, by_length).grow(algorithm, algorithm.init_tree(), QUESTION, trials=4)
     assert growth.trials == 4
+
+
+async def test_an_algorithm_that_asks_for_nothing_ends_the_search() -> None:
+    class Idle(treequest.ABMCTSA[Any]):
+        def ask_batch(self, state: Any, batch_size: int, actions: list[str]) -> Any:
+            return state, []
+
+    algorithm: Any = Idle()
+    async with FakeServer() as server, client_of(server) as client:
+        growth = await TreeQuestSearch(client, by_length).grow(algorithm, algorithm.init_tree(), QUESTION, trials=5)
+    assert growth.trials == 0

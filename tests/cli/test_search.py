@@ -86,6 +86,19 @@ def test_a_folder_holds_one_run_and_another_search_does_not_go_on_with_it(
     assert search(fake_sglang, "--out", out, "--resume", "--at-once", "2")[0] == 0
 
 
+def test_a_run_with_a_damaged_line_goes_on_from_before_it_when_told_to(fake_sglang: FakeServer, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert search(fake_sglang, "--out", str(out))[0] == 0
+    journal = out / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:6], b"x" + lines[6], *lines[7:]]))
+    status, _, err = search(fake_sglang, "--out", str(out), "--resume")
+    assert status == 1
+    assert "line 7 is damaged although good lines follow it. `--cut`" in err
+    assert search(fake_sglang, "--out", str(out), "--resume", "--cut")[0] == 0
+    assert len(load_run(out).questions) == 3
+
+
 def test_what_failed_is_told_and_resumed(fake_sglang_factory: FakeServerFactory, tmp_path: Path) -> None:
     server = fake_sglang_factory(faults=FaultPlan(seed=1).on(ServerError(), nth=range(5, 9)))
     out = tmp_path / "run"
@@ -190,8 +203,8 @@ def test_a_search_on_the_real_server_prints_lines_a_table_and_writes_json(live_e
 def test_a_real_reward_server_scores_and_the_run_is_resumed(live_endpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     servers = ("--endpoint", str(live_endpoint), "--reward-endpoint", str(live_endpoint))
-    method = ("--method", "ets", "--lambda-s", "1.0", "--width", "4", "--depth", "2", "--reward-format", "plus-minus")
-    options = (*servers, *method, "--out", str(out))
+    how = ("--reward-format", "plus-minus", "--method", "ets", "--lambda-s", "1.0", "--width", "4", "--depth", "2")
+    options = (*servers, *how, "--out", str(out))
     status, text, err = run("search", str(QUESTIONS), *options, "--first", "2", "--seconds", "0")
     assert (status, err) == (0, "")
     assert "2 more questions did not fit into the time." in " ".join(text.split())

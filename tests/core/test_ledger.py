@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -95,27 +96,30 @@ def test_live_tokens_are_the_union_of_the_paths_in_use(events: list[tuple[str, i
     accounts = Accounts()
     tree = accounts.open("one")
     known = [root([1]), root([2, 1])]
-    in_use: list[Path] = []
-    pruned: set[Path] = set()
+    uses: Counter[Path] = Counter()
+    after: dict[Path, list[Path]] = {}
+
+    def give_up(path: Path) -> None:
+        uses[path] -= 1
+        if not uses[path]:
+            for sample in after.pop(path, []):
+                give_up(sample)
+
     for what, place, ids in events:
         prefix = known[place % len(known)]
-        if what == "sample" and not beginnings(path_of(prefix)) & pruned:
-            if path_of(prefix, ids) in pruned:
-                continue  # it came again: another test
-            sent, came = path_of(prefix), path_of(prefix, ids)
-            in_use += [path for path in (sent, came) if path != sent or path not in in_use]
+        path = path_of(prefix)
+        if what == "sample" and not accounts.is_pruned(tree, prefix):
+            for step in prefix.path:  # the roots that were not sent before
+                if not uses[path_of(step)]:
+                    uses[path_of(step)] += 1
+            uses[path_of(prefix, ids)] += 1
+            after.setdefault(path, []).append(path_of(prefix, ids))
             known.append(sampled(accounts, tree, prefix, ids))
-        elif what in {"give", "copy"}:
-            path = path_of(prefix)
-            is_gone = accounts.prune(tree, prefix, 0.0)
-            if path in in_use:
-                in_use.remove(path)
-            assert is_gone == (path not in in_use)
-            if is_gone:
-                pruned.add(path)
-                in_use = [other for other in in_use if other[: len(path)] != path]
+        elif what in {"give", "copy"} and uses[path]:
+            give_up(path)
+            assert accounts.prune(tree, prefix, 0.0) == (not uses[path])
         assert accounts.total(0.0).live == tree.row(0.0).live == tree.live.value
-        assert tree.tokens == len(set[Path]().union(*(beginnings(path) for path in in_use)))
+        assert tree.tokens == len(set[Path]().union(*(beginnings(used) for used in +uses)))
 
 
 def test_trees_count_what_their_roots_share_once_together_and_each_for_itself() -> None:
@@ -225,14 +229,15 @@ def test_given_prompts_are_remembered_within_bounds_and_the_latest_longest() -> 
 def test_prefills_queue_aborts_and_losses_have_numbers_of_their_own() -> None:
     accounts = Accounts()
     tree, first = accounts.open("one"), root([1, 2, 3])
-    accounts.answer(tree, Answer(first, [], 2, 3, 1), 0.0)
+    accounts.answer(tree, Answer(first, [], 2, 3, 1, is_prefill=True), 0.0)
     accounts.answer(tree, Answer(first, [], 2, 0, 0), 0.0)
+    accounts.answer(tree, Answer(first, [], 0, 3, 0), 0.0)
     accounts.answer(tree, Answer(first, [9], 2, 3, 2, retractions=1), 0.0)
     accounts.unanswered(tree, first, 4, 0.0)
     row = tree.row(0.0)
-    assert (row.samples, row.prefills, row.unanswered, row.retractions) == (1, 2, 4, 1)
-    assert (row.asked, row.predicted, row.reused, row.computed, row.least) == (6, 4, 3, 3, 3)
-    assert repr(tree) == "TreeAccount('one', 1 samples, 4 live tokens)"
+    assert (row.samples, row.prefills, row.unanswered, row.retractions) == (3, 1, 4, 1)
+    assert (row.asked, row.predicted, row.reused, row.computed, row.least) == (9, 4, 3, 6, 4)
+    assert repr(tree) == "TreeAccount('one', 3 samples, 4 live tokens)"
 
 
 def test_a_mark_does_not_outlive_its_run() -> None:
@@ -253,8 +258,7 @@ def test_paths_find_only_what_ends_there() -> None:
     paths = Paths()
     top = paths.root(None)
     assert paths.computed(root([1])) == 0
-    long = paths.put(top, [1, 2, 3])
-    long.ends += 1
+    long = paths.add(top, [1, 2, 3])
     assert paths.find(top, [1, 2]) is None
     assert paths.find(top, [1, 2, 3]) is long
     assert paths.find(top, [1, 2, 3, 4]) is None

@@ -407,3 +407,12 @@ def test_a_sample_that_is_forgone_is_not_waited_for_and_teaches_all_the_same() -
     other = shadow.begin(PROMPT)
     shadow.forgo(sample)  # of the cache before
     assert shadow.computing(PROMPT) == (other, 19)
+
+
+def test_what_a_reply_disproves_may_have_to_go_for_the_sample_itself() -> None:
+    shadow = Shadow(CacheRules(10))
+    first = shadow.begin(root([1, 2, 3, 4, 5, 6, 7, 8]))
+    shadow.finish(first, [9], 0)
+    again = shadow.begin(root([1, 2, 3, 4, 5, 6, 7, 8]))
+    assert shadow.finish(again, [9], 0).shortfall == 7
+    assert (shadow.stats.evicted, shadow.stats.tokens, shadow.stats.running_tokens) == (8, 8, 0)

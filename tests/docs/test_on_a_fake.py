@@ -17,6 +17,7 @@ PAGES = (
     "README.md:2",
     "docs/tutorial/",
     "examples/",
+    "docs/how-to/evaluate-and-show",
     "docs/how-to/write-a-search",
     "docs/how-to/plug-in",
     "docs/how-to/reproduce",

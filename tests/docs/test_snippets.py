@@ -69,6 +69,7 @@ def test_a_snippet_without_an_endpoint_file_runs_alone(
 
 MODULES = ["ets_client", "ets_client.events", "ets_client.prometheus", "ets_client.search", "ets_client.testing"]
 MODULES += ["ets_client.search.evaluate", "ets_client.search.pages"]
+MODULES += ["ets_client.adapters.its_hub", "ets_client.adapters.treequest"]
 PUBLIC = [(module, name) for module in MODULES for name in import_module(module).__all__]
 REFERENCE = "\n".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "reference").glob("*.md")))
 

@@ -1,37 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ets_client.search.children import TreeRules, merge
+from ets_client.search.children import TreeRules, identity
 from ets_client.search.methods import NodeState
 from tests.search.journal.lines import step
 
-SAMPLES = st.lists(st.tuples(st.sampled_from(["a", "b", "ab", ""]), st.booleans()))
 
-
-def made(samples: list[tuple[str, bool]]) -> list[object]:
-    return [step(text, failed="dropped" if failed else None) for text, failed in samples]
-
-
-@given(SAMPLES)
-def test_samples_with_the_same_tokens_become_one_node_where_the_first_stands(samples: list[tuple[str, bool]]) -> None:
-    merged = merge(made(samples))  # type: ignore[arg-type]
-    kept = [text for text, failed in samples if not failed]
-    assert [(samples[first][0], count) for first, count in merged] == [
-        (text, kept.count(text)) for text in dict.fromkeys(kept)
-    ]
-    assert all(samples.index((samples[first][0], False)) == first for first, _ in merged)
-
-
-@given(SAMPLES, SAMPLES)
-def test_later_samples_leave_nodes_where_they_are(
-    before: list[tuple[str, bool]], later: list[tuple[str, bool]]
-) -> None:
-    old, new = merge(made(before)), merge(made(before + later))  # type: ignore[arg-type]
-    assert [first for first, _ in new[: len(old)]] == [first for first, _ in old]
-    assert all(now >= then for (_, then), (_, now) in zip(old, new, strict=False))
+def test_samples_are_one_node_when_their_tokens_are_the_same() -> None:
+    assert identity(step("so")) == identity(step("so", rid="another", end="eos", logprob=-1.0))
+    assert identity(step("so")) != identity(step("so", ids=[7]))
 
 
 RULES = TreeRules(max_path_tokens=20, answer=r"answer is (\d+)", depth=3, window_tokens=100)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from ets_client import AsyncPolicyClient, load_profile
+from ets_client import AsyncPolicyClient, ConfigurationError, load_profile
 from ets_client.search import (
     Budget,
     JournalError,
@@ -29,6 +29,7 @@ from ets_client.search.methods import Beam, Rebase
 from ets_client.search.replay import RecordsEnd, ReplayedQuestion, replay
 from ets_client.search.scorers import CallableScorer, SelfConsistency
 from ets_client.testing import FakeServer, SeededModel
+from tests.search.journal.lines import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -222,6 +223,13 @@ async def test_the_weights_of_votes_can_be_another_scorers(tmp_path: Path) -> No
                 (node.answer or "", node.multiplicity * scorer.weight(node.step_scores()))
                 for node in each.tree.answered()
             )
+
+
+async def test_a_run_of_ones_own_search_needs_options(tmp_path: Path) -> None:
+    RunFolder(tmp_path).begin(manifest()).journal.shut().result(10)
+    with pytest.raises(ConfigurationError, match="does not tell its 'width': give `options`"):
+        await all_of(tmp_path, Rebase())
+    assert await all_of(tmp_path, Rebase(), options=SearchOptions()) == []
 
 
 async def test_a_question_that_is_not_there_is_told(tmp_path: Path) -> None:

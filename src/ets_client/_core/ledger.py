@@ -31,11 +31,13 @@ class Answer:
 
     Attributes:
         prefix: its prompt.
-        output_ids: what it generated; empty for a prefill.
+        output_ids: what it generated; empty for a prefill, and for a sample that was aborted before its first token.
         predicted: tokens that it should have found in the cache.
         asked: prompt tokens as the server counted them; 0 when it did not, for it never ran.
         reused: of these, tokens that were in the cache.
         retractions: how often it lost its room.
+        is_prefill: whether no output was asked for.
+        is_wanted: False when its call had been pruned before it came.
     """
 
     prefix: Prefix
@@ -44,6 +46,8 @@ class Answer:
     asked: int
     reused: int
     retractions: int = 0
+    is_prefill: bool = False
+    is_wanted: bool = True
 
 
 class Accounts:
@@ -98,21 +102,24 @@ class Accounts:
         if answer.asked:
             tree.predicted += answer.predicted
             tree.reused += answer.reused
-        generated = len(answer.output_ids)
-        if not generated:
+        if answer.is_prefill:
             tree.prefills += 1
             return
+        generated = len(answer.output_ids)
         tree.samples += 1
         tree.generated += generated
+        if not answer.asked:
+            return  # it was aborted before it ran
         before = tree.tokens
         tree.least += 1 if prefix.made_by is self.maker else self._least_of_given(tree, prefix)
-        node = tree.sent(prefix)
+        node = tree.sent(prefix) if answer.is_wanted else None
         if node is None:
             tree.generated_after_prune += generated
             return
         if prefix.parent is None and tree.tokens - before == len(prefix):
             self._share_root(tree, prefix)
-        tree.grow(node, answer.output_ids)
+        if generated:
+            tree.grow(node, answer.output_ids)
         self._changed(tree, before, at)
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int, at: float) -> None:
@@ -139,7 +146,8 @@ class Accounts:
         rows = self.rows(at)
         counts = {name: sum(getattr(row, name) for row in (self._sum, *rows)) for name in _SUMMED}
         area, seconds = self._live.area(at), self._live.seconds(at)
-        return LedgerRow(
+        return replace(
+            self._sum,
             **counts,
             live=self._live.value,
             live_peak=self._live.peak,

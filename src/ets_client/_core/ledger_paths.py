@@ -21,22 +21,22 @@ class PathNode:
 
     Attributes:
         key: the ids, four bytes each, so that comparing is one memcmp.
-        parent: the node above; None of a root and of a node that was dropped.
+        parent: the node above; None of a root.
         children: by the bytes of their first token.
-        ends: how many paths in use end here.
+        ends: how many paths in use end here; none of what was dropped.
+        samples: where the paths end that were sampled after this one, or made of it by hand; None without any.
         was_sent: whether a prompt ended here, so that its last token was computed too.
-        is_held: False once it was dropped.
     """
 
-    __slots__ = ("children", "ends", "is_held", "key", "parent", "was_sent")
+    __slots__ = ("children", "ends", "key", "parent", "samples", "was_sent")
 
     def __init__(self, key: bytes, parent: PathNode | None) -> None:
         self.key = key
         self.parent = parent
         self.children = _NO_CHILDREN
         self.ends = 0
+        self.samples: list[PathNode] | None = None
         self.was_sent = False
-        self.is_held = True
 
 
 class Paths:
@@ -76,6 +76,28 @@ class Paths:
         self.tokens += len(rest) // _ID_BYTES
         return leaf
 
+    def add(self, node: PathNode, ids: Sequence[int]) -> PathNode:
+        """A path that goes on from a node with these ids is in use.
+
+        Returns:
+            Where it ends.
+        """
+        leaf = self.put(node, ids)
+        leaf.ends += 1
+        if node.samples is None:
+            node.samples = []
+        node.samples.append(leaf)
+        return leaf
+
+    def prune(self, node: PathNode) -> None:
+        """One path that ends at a node is given up; when it was the last, so is all that was sampled after it."""
+        given_up = [node]
+        for each in given_up:
+            self.release(each)
+            if not each.ends and each.samples is not None:
+                given_up += each.samples
+                each.samples = None
+
     def find(self, node: PathNode, ids: Sequence[int]) -> PathNode | None:
         """The node that ends with these ids after ``node``, if a path in use does."""
         rest = pack(f"{len(ids)}i", *ids)
@@ -108,30 +130,14 @@ class Paths:
         is_computed = node.was_sent or bool(node.children) or not at
         return at // _ID_BYTES - (not is_computed)
 
-    def drop(self, node: PathNode) -> None:
-        """Drop what ends at a node or goes on from there, and what above leads nowhere else then."""
-        below = [node]
-        for each in below:
-            below.extend(each.children.values())
-            each.is_held = False
-            self.tokens -= len(each.key) // _ID_BYTES
-        above = self._cut(node)
-        while above.parent is not None and not above.children and not above.ends:
-            above.is_held = False
-            self.tokens -= len(above.key) // _ID_BYTES
-            above = self._cut(above)
-
     def release(self, node: PathNode) -> None:
-        """One path that ended at a node is not in use any more; the last one is dropped unless others go on from it."""
+        """One path that ended at a node is not in use any more: what was held for it alone is dropped."""
         node.ends -= 1
-        if not node.ends and not node.children:
-            self.drop(node)
-
-    def _cut(self, node: PathNode) -> PathNode:
-        above, node.parent = node.parent, None
-        assert above is not None  # noqa: S101 - no prefix is empty, so nothing ends at a root
-        del above.children[node.key[:_ID_BYTES]]
-        return above
+        above = node.parent
+        while above is not None and not node.ends and not node.children:
+            del above.children[node.key[:_ID_BYTES]]
+            self.tokens -= len(node.key) // _ID_BYTES
+            node, above = above, above.parent
 
     def _walk(self, node: PathNode, rest: bytes) -> tuple[PathNode, int]:
         """The node to which ``rest`` is held below ``node``, split for it where need be, and the bytes to there."""

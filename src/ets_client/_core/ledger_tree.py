@@ -95,21 +95,20 @@ class TreeAccount:
 
     def grow(self, node: PathNode, output_ids: Sequence[int]) -> None:
         """A sample has generated tokens after a prompt."""
-        self._paths.put(node, output_ids).ends += 1
+        self._paths.add(node, output_ids)
 
     def prune(self, prefix: Prefix) -> bool:
         """A path is not in use any more, nor anything after it.
 
         Returns:
-            Whether it is gone: not when another sample of the same parent generated the same, and was not pruned.
+            Whether it is gone: not when another sample, or a prompt, came out the same and was not pruned.
         """
         node = self._node_of(prefix) if self.is_open else None
         if node is None:
             return True
-        if node.ends > 1:
-            node.ends -= 1
+        self._paths.prune(node)
+        if node.ends:
             return False
-        self._paths.drop(node)
         self._pruned.add(prefix.fingerprint)
         return True
 
@@ -121,7 +120,7 @@ class TreeAccount:
         for step in prefix.path:
             if step.fingerprint in self._pruned:
                 node = self._nodes.get(above.fingerprint) if above is not None else None
-                if node is None or not node.is_held or self._paths.find(node, step.step_token_ids) is None:
+                if node is None or not node.ends or self._paths.find(node, step.step_token_ids) is None:
                     return True
             above = step
         return False
@@ -164,7 +163,7 @@ class TreeAccount:
         node: PathNode | None = None
         while at is not None:
             node = self._nodes.get(at.fingerprint)
-            if node is not None and node.is_held:
+            if node is not None and node.ends:
                 break
             steps.append(at)
             at = at.parent
@@ -175,8 +174,7 @@ class TreeAccount:
             if found is None:
                 if step.fingerprint in self._pruned:
                     return None
-                found = self._paths.put(node, step.step_token_ids)
-                found.ends += 1
+                found = self._paths.add(node, step.step_token_ids)
             self._pruned.discard(step.fingerprint)
             self._nodes[step.fingerprint] = node = found
         return node

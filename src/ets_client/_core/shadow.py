@@ -231,7 +231,7 @@ class Shadow:
         if not sample.is_prefilled and top.parent is not None:
             self._hold(sample, top.parent)
             self._occupy(sample, self.rules.ceil(len(sample.prefix)))
-        below = [top]
+        below = [top] if top.tree is not None else []  # to make room for the sample it may have gone just now
         for node in below:
             below.extend(node.children.values())
         before = self._tree.tokens

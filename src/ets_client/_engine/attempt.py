@@ -19,6 +19,7 @@ from ..errors import Attempt, FailureKind
 from ..events import AttemptFailed
 from .failure import AttemptFailedError
 from .open_call import OpenCall
+from .pending import CALL, check_wanted
 from .streamed_reply import streamed_reply
 from .watchdog import Watchdog
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .aborter import Live
     from .course import Course
     from .outgoing import Outgoing
+    from .pending import PendingCall
     from .server import Server
 
 __all__ = ["Attempter"]
@@ -39,7 +41,7 @@ _log = logging.getLogger("ets_client")
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Try:
     """One try.
 
@@ -50,6 +52,7 @@ class _Try:
         in_flight: samples that it runs beside, its own included.
         sent: when it got its connection and went out, or infinity.
         receiving: its streamed reply, while that is not there.
+        call: the call of a search that it is made for.
     """
 
     outgoing: Outgoing
@@ -58,6 +61,7 @@ class _Try:
     in_flight: int
     sent: float = math.inf
     receiving: list[asyncio.Task[Any]] = field(default_factory=list["asyncio.Task[Any]"])
+    call: PendingCall | None = field(default_factory=CALL.get)
 
     @property
     def live(self) -> Live:
@@ -138,6 +142,8 @@ class Attempter:
             raise
         if 200 <= stream.status < 300:
             self._server.gate.succeeded()
+            if one.call is not None:
+                del one.call.tries[one]
             return OpenCall(one.outgoing, one.samples, stream, self._limit(course, one))
         try:
             body = b"".join([chunk async for chunk in stream.chunks()])
@@ -168,12 +174,16 @@ class Attempter:
     def _begin(self, course: Course) -> _Try:
         server = self._server
         server.check_open()
+        check_wanted()
         outgoing = course.make()
         counters = server.counters
         counters.in_flight += 1
         counters.samples += len(outgoing.rids)
         live = server.live(outgoing.rids if outgoing.is_abortable else ())
-        return _Try(outgoing, live, self._now(), counters.samples)
+        one = _Try(outgoing, live, self._now(), counters.samples)
+        if one.call is not None:
+            one.call.tries[one] = partial(self._abort, one)
+        return one
 
     def _limit(self, course: Course, one: _Try) -> float:
         """Seconds after which a try is given up, by what is known now."""
@@ -185,6 +195,13 @@ class Attempter:
     def _end(self, one: _Try) -> None:
         self._server.counters.in_flight -= 1
         self._server.counters.samples -= len(one.outgoing.rids)
+        if one.call is not None:
+            del one.call.tries[one]
+
+    def _abort(self, one: _Try) -> bool:
+        live = one.live
+        self._server.aborter.stop_later(live)
+        return bool(live.rids)
 
     async def _exchange(self, course: Course, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
         server, outgoing, at = self._server, one.outgoing, course.deadline.at

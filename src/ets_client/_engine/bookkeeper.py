@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .._core.ledger import Accounts, Answer
 from ..ledger import Ledger
+from .pending import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,9 +73,20 @@ class Bookkeeper:
             predicted: tokens that it should have found in the cache.
             reply: what came.
         """
-        meta = reply.meta_info
+        meta, ids = reply.meta_info, reply.output_ids
+        is_prefill = not ids and (meta.finish_reason is None or meta.finish_reason.type != "abort")
         retractions = meta.num_retractions or 0
-        answer = Answer(prefix, reply.output_ids, predicted, meta.prompt_tokens, meta.cached_tokens, retractions)
+        call = CALL.get()
+        answer = Answer(
+            prefix,
+            ids,
+            predicted,
+            meta.prompt_tokens,
+            meta.cached_tokens,
+            retractions,
+            is_prefill,
+            call is None or call.pruned is None,
+        )
         self._note(partial(self._accounts.answer, account, answer, self._clock()))
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int) -> None:

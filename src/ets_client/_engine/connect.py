@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from .._core.limiter import Limits
+from .._core.ranks import Ranks
 from .._core.shadow import Shadow
 from .._core.shadow_rules import CacheRules
 from .._core.versions import untried
@@ -126,7 +127,9 @@ async def connect(
     info = await fetch_server_info(caller, timeout)
     if (warning := untried(info.version)) is not None:
         _log.warning("%s", warning)
-    requests = _requests(info, plan)
+    copies = (info.dp_size or 1) if info.frontend == "server" else 1
+    ranks = Ranks(copies) if copies > 1 else None
+    requests = _requests(info, plan, ranks)
     server, router_size = await _remote(caller, info, timeout)
     local = await find_local_tokenizer(info.tokenizer_path, server)
     if local is None and not server.adds_special_tokens:
@@ -159,7 +162,7 @@ async def connect(
     tokenizer = local or server
     prepare = Preparer(info, given, Prompts(given.prompt, tokenizer, server, size), sampling)
     admitter = None if admission is None else _admitter(caller, info, admission)
-    cache = _cache(caller, info, books)
+    cache = _cache(caller, info, books, ranks)
     expander = Expander(caller, tokenizer, cache, streams_increments=info.streams_increments, requests=requests)
     labels = Labels(caller, tokenizer, size, info.max_input_tokens, cache, expander.warm, requests)
     rewards = Rewards(caller, info.max_input_tokens)
@@ -168,22 +171,22 @@ async def connect(
     return Connection(info, given, tokenizer, prepare, cache, expander, labels, rewards, checker, admitter)
 
 
-def _cache(caller: Caller, info: ServerInfo, books: Bookkeeper | None) -> ServerCache:
-    """An empty cache of the server's size; behind a router or with data-parallel copies, of all of them together."""
-    copies = info.workers * (info.dp_size or 1)
+def _cache(caller: Caller, info: ServerInfo, books: Bookkeeper | None, ranks: Ranks | None) -> ServerCache:
+    """An empty cache of the server's size, or of each rank's; behind a router, of all servers together."""
+    copies = 1 if ranks is not None else info.workers * (info.dp_size or 1)
     rules = CacheRules(
         capacity_tokens=(info.max_total_tokens or _UNTOLD_TOKENS) * copies,
         page_size=info.page_size or 1,
         is_enabled=info.has_radix_cache is not False,
     )
     return ServerCache(
-        Shadow(rules), caller.counters, caller.seconds_of_prefill, is_predictable=copies == 1, books=books
+        Shadow(rules), caller.counters, caller.seconds_of_prefill, is_predictable=copies == 1, books=books, ranks=ranks
     )
 
 
-def _requests(info: ServerInfo, plan: Literal["batch", "server_n"]) -> Requests:
+def _requests(info: ServerInfo, plan: Literal["batch", "server_n"], ranks: Ranks | None) -> Requests:
     if info.frontend == "server":
-        return ServerNRequests() if plan == "server_n" else BatchRequests()
+        return ServerNRequests(ranks) if plan == "server_n" else BatchRequests(ranks)
     if plan == "server_n":
         # It takes no list of one id, and with a bare one SGLang before 0.5.23 leaks an entry for each sample.
         raise ConfigurationError(

@@ -3,59 +3,116 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import PrunedError
+from ..errors import EtsClientError, PrunedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
     from typing import Any
 
     from ..prefix import Prefix
     from .streaming import SampleStream
 
-__all__ = ["PendingCalls"]
+__all__ = ["CALL", "PendingCall", "PendingCalls", "check_wanted"]
 
 T = TypeVar("T")
 
+CALL: ContextVar[PendingCall | None] = ContextVar("ets_client_call", default=None)
+"""The call of a search that the present task works for."""
 
-class _Call:
-    """One call, and the task that waits for it."""
+_PATIENCE_SECONDS = 2.0  # for the replies to aborts, as long as the aborter waits for a server that takes none
 
-    __slots__ = ("cancelling", "prefix", "pruned", "task")
+
+class PendingCall:
+    """One call, and the task that waits for it.
+
+    Attributes:
+        prefix: what it expands.
+        task: whose end is the call's.
+        pruned: the error that it ends with, when its path was pruned.
+        tries: what it has at the server now, and how to stop it; that says False when nothing has gone out.
+    """
+
+    __slots__ = ("_cancelling", "_has_cancelled", "_timer", "prefix", "pruned", "task", "tries")
 
     def __init__(self, prefix: Prefix, task: asyncio.Task[Any]) -> None:
         self.prefix = prefix
         self.task = task
-        self.cancelling = task.cancelling()
         self.pruned: PrunedError | None = None
+        self.tries: dict[object, Callable[[], bool]] = {}
+        self._cancelling = task.cancelling()
+        self._has_cancelled = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def prune(self, error: PrunedError) -> None:
+        """End it: by aborts, whose replies tell what the samples had, or at once where nothing runs."""
+        self.pruned = error
+        stopped = [stop() for stop in self.tries.values()]
+        if stopped and all(stopped):
+            self._timer = self.task.get_loop().call_later(_PATIENCE_SECONDS, self._cancel)
+        else:
+            self._cancel()
+
+    def was_cancelled_by_us(self) -> bool:
+        """Whether a cancellation that arrived is that of :meth:`prune` alone, as asyncio.timeout finds out."""
+        return self._has_cancelled and self.task.uncancel() <= self._cancelling
+
+    def _cancel(self) -> None:
+        self._has_cancelled = True
+        self.task.cancel()
+
+    def close(self) -> None:
+        """It has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def check_wanted() -> None:
+    """Check that the call of the present task was not pruned; what it would send nobody wants.
+
+    Raises:
+        PrunedError: it was.
+    """
+    call = CALL.get()
+    if call is not None and call.pruned is not None:
+        raise call.pruned
 
 
 class PendingCalls:
     """The calls of a tree, or of a client outside of its trees."""
 
     def __init__(self) -> None:
-        self._calls: set[_Call] = set()
+        self._calls: set[PendingCall] = set()
         self._streams: list[tuple[Prefix, SampleStream]] = []
 
     async def run(self, prefix: Prefix, work: Coroutine[Any, Any, T]) -> T:
         """Await a call on ``prefix``, unless the path is pruned before it ends.
 
         Raises:
-            PrunedError: it was; the call has been cancelled.
+            PrunedError: it was; its samples have been stopped.
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine of ours runs in one
-        call = _Call(prefix, task)
+        call = PendingCall(prefix, task)
         self._calls.add(call)
+        token = CALL.set(call)
         try:
-            return await work
+            result = await work
         except asyncio.CancelledError:
-            # As asyncio.timeout does it: of two cancellations, only ours is turned into an error.
-            if call.pruned is not None and task.uncancel() <= call.cancelling:
+            if call.was_cancelled_by_us() and call.pruned is not None:
                 raise call.pruned from None
             raise
+        except EtsClientError:
+            check_wanted()
+            raise
+        else:
+            check_wanted()
+            return result
         finally:
+            CALL.reset(token)
+            call.close()
             self._calls.discard(call)
 
     def add(self, prefix: Prefix, stream: SampleStream) -> None:
@@ -63,7 +120,7 @@ class PendingCalls:
         self._streams = [*(known for known in self._streams if not known[1].is_over), (prefix, stream)]
 
     async def prune(self, tree: str, prefixes: Sequence[Prefix], gone: Collection[Prefix]) -> None:
-        """End what is under way on these paths and below; its samples are aborted in the background.
+        """End what is under way on these paths and below; its samples are aborted.
 
         Args:
             tree: how the errors call it.
@@ -80,11 +137,7 @@ class PendingCalls:
 
         for call in self._calls:
             if call.pruned is None and is_below(call.prefix):
-                call.pruned = PrunedError(tree, len(call.prefix))
-                call.task.cancel()
+                call.prune(PrunedError(tree, len(call.prefix)))
         for prefix, stream in self._streams:
             if not stream.is_over and is_below(prefix):
                 await stream.aclose(PrunedError(tree, len(prefix)))
-
-    def __repr__(self) -> str:
-        return f"PendingCalls({len(self._calls)} calls)"

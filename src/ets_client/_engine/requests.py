@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from .._core.plan import Shape
+    from .._core.ranks import Ranks
     from ..logprobs import LogprobOptions
     from ..prefix import Prefix
 
@@ -66,6 +67,18 @@ class BatchRequests:
 
     shape: Shape = "batch"
 
+    def __init__(self, ranks: Ranks | None = None) -> None:
+        """Make it.
+
+        Args:
+            ranks: homes of trees, where the server has several data-parallel ranks.
+        """
+        self._ranks = ranks
+
+    def rank(self, prefix: Prefix) -> int | None:
+        """The rank that shall compute a prefix; None for the only one."""
+        return None if self._ranks is None else self._ranks.of(prefix)
+
     def samples(
         self,
         prefix: Prefix,
@@ -77,25 +90,32 @@ class BatchRequests:
         """Samples of one prefix."""
         rids = new_rids(len(sampling))
         body = generate_body(
-            prefix.token_ids, rids, sampling, logprobs=logprobs, namespace=prefix.origin.namespace, stream=stream
+            prefix.token_ids,
+            rids,
+            sampling,
+            logprobs=logprobs,
+            namespace=prefix.origin.namespace,
+            stream=stream,
+            rank=self.rank(prefix),
         )
         return Outgoing("POST", "/generate", body, rids)
 
     def prefill(self, prefix: Prefix) -> Outgoing:
         """A request that only puts a prefix into the cache."""
         rid = new_rid()
-        return Outgoing("POST", "/generate", warm_body(prefix.token_ids, rid, prefix.origin.namespace), (rid,))
+        body = warm_body(prefix.token_ids, rid, prefix.origin.namespace, self.rank(prefix))
+        return Outgoing("POST", "/generate", body, (rid,))
 
     def together(self, prefix: Prefix) -> Hashable:
-        """A request gives all of its prompts a namespace or none."""
-        return prefix.origin.namespace is None
+        """A request gives all of its prompts a namespace or none, and goes to one rank."""
+        return prefix.origin.namespace is None, self.rank(prefix)
 
     def labels(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
         """The log-probabilities of labels after each prefix."""
         rids = new_rids(len(prefixes) * len(labels))
         prompts = [prefix.token_ids for prefix in prefixes]
         namespaces = [prefix.origin.namespace for prefix in prefixes if prefix.origin.namespace is not None]
-        body = label_body(prompts, rids, labels, namespaces or None)
+        body = label_body(prompts, rids, labels, namespaces or None, self.rank(prefixes[0]))
         return Outgoing("POST", "/generate", body, rids)
 
 
@@ -116,9 +136,16 @@ class ServerNRequests(BatchRequests):
         if len(sampling) == 1:
             return super().samples(prefix, sampling, logprobs=logprobs, stream=stream)
         _refuse_chosen(logprobs, "n=")
-        rid, namespace = new_rid(), prefix.origin.namespace
+        rid = new_rid()
         body = server_n_body(
-            prefix.token_ids, rid, len(sampling), sampling[0], logprobs=logprobs, namespace=namespace, stream=stream
+            prefix.token_ids,
+            rid,
+            len(sampling),
+            sampling[0],
+            logprobs=logprobs,
+            namespace=prefix.origin.namespace,
+            stream=stream,
+            rank=self.rank(prefix),
         )
         return Outgoing("POST", "/generate", body, _numbered(rid, len(sampling)), is_abortable=False)
 

@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING
 
+from .._core.shadow import Shadow
 from .._core.shortfall import describe_shortfall, is_large
 from ..stats import ReuseShortfallWarning
 from .bookkeeper import ACCOUNT, Bookkeeper
@@ -13,7 +14,8 @@ from .bookkeeper import ACCOUNT, Bookkeeper
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._core.shadow import Reuse, Shadow
+    from .._core.ranks import Ranks
+    from .._core.shadow import Reuse
     from .._core.shadow_sample import RunningSample
     from .._wire.generate import WireSample
     from ..prefix import Prefix
@@ -41,6 +43,7 @@ class ServerCache:
         *,
         is_predictable: bool = True,
         books: Bookkeeper | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         """Know the cache as ``shadow`` does.
 
@@ -50,9 +53,12 @@ class ServerCache:
             seconds_of_prefill: how long so many prompt tokens take.
             is_predictable: whether the server has one cache; of several, nobody knows which one is used.
             books: where what samples cost is written down.
+            ranks: homes of trees, where the server has several data-parallel ranks; each has such a cache.
         """
         self.books = books or Bookkeeper()
-        self._shadow = shadow
+        others = range(1, ranks.count if ranks is not None else 1)
+        self._shadows = [shadow, *(Shadow(shadow.rules) for _ in others)]
+        self._ranks = ranks
         self._counters = counters
         self._seconds_of_prefill = seconds_of_prefill
         self._is_predictable = is_predictable
@@ -62,15 +68,16 @@ class ServerCache:
     @property
     def tokens(self) -> int:
         """Tokens that should be in the cache now."""
-        return self._shadow.stats.tokens
+        return sum(shadow.stats.tokens for shadow in self._shadows)
 
     def cold(self, prefix: Prefix) -> int:
         """Tokens of a prefix that could be in the cache and should not be there now."""
-        return self._shadow.rules.reusable(len(prefix)) - self._shadow.warm_length(prefix)
+        shadow = self._of(prefix)
+        return shadow.rules.reusable(len(prefix)) - shadow.warm_length(prefix)
 
     def held(self, prefix: Prefix) -> int:
         """Tokens of a prefix that need not be computed ahead of several samples; all, when it is as warm as can be."""
-        return len(prefix) if self.cold(prefix) == 0 else self._shadow.warm_length(prefix)
+        return len(prefix) if self.cold(prefix) == 0 else self._of(prefix).warm_length(prefix)
 
     async def wait(self, prefix: Prefix, deadline: Deadline) -> int:
         """Wait while another sample computes a part of this prefix.
@@ -89,7 +96,8 @@ class ServerCache:
         Raises:
             DeadlineExceededError: it came first.
         """
-        shadow, most = self._shadow, self._shadow.rules.reusable(len(prefix))
+        shadow = self._of(prefix)
+        most = shadow.rules.reusable(len(prefix))
         while (cold := self.cold(prefix)) and (found := shadow.computing(prefix)) is not None:
             sample, length = found
             gained = length - (most - cold)
@@ -112,7 +120,8 @@ class ServerCache:
         Args:
             prefix: its prompt.
         """
-        return SentSamples(self, self._shadow, prefix, None, [self._shadow.begin(prefix)])
+        shadow = self._of(prefix)
+        return SentSamples(self, shadow, prefix, None, [shadow.begin(prefix)])
 
     def send_batch(self, prefix: Prefix, samples: int) -> SentSamples:
         """Samples go out together, of which nothing is told before their ends. Their reuse is predicted here.
@@ -121,20 +130,24 @@ class ServerCache:
             prefix: their prompt.
             samples: how many.
         """
-        return SentSamples(self, self._shadow, prefix, samples, self._shadow.begin_batch(prefix, samples))
+        shadow = self._of(prefix)
+        return SentSamples(self, shadow, prefix, samples, shadow.begin_batch(prefix, samples))
 
     def send_if_warm(self, prefix: Prefix, samples: int) -> SentSamples | None:
         """:meth:`send_batch`, if nothing of the prefix is cold; else None, and nothing goes out."""
-        running = self._shadow.begin_warm(prefix, samples)
-        return None if running is None else SentSamples(self, self._shadow, prefix, samples, running)
+        shadow = self._of(prefix)
+        running = shadow.begin_warm(prefix, samples)
+        return None if running is None else SentSamples(self, shadow, prefix, samples, running)
 
     def saw(self, prefix: Prefix) -> None:
         """The server has computed a prefix."""
-        self._shadow.finish(self._shadow.begin(prefix), ())
+        shadow = self._of(prefix)
+        shadow.finish(shadow.begin(prefix), ())
 
     def clear(self) -> None:
         """The cache is empty: the server was flushed or started again."""
-        self._shadow.clear()
+        for shadow in self._shadows:
+            shadow.clear()
         for landing in self._landings.values():
             landing.set()
         self._landings.clear()
@@ -159,8 +172,11 @@ class ServerCache:
             message = describe_shortfall(prefix, reuse, counters.predicted, counters.shortfall)
             warnings.warn(message, ReuseShortfallWarning, stacklevel=1)  # no line of the caller is at fault
 
+    def _of(self, prefix: Prefix) -> Shadow:
+        return self._shadows[0] if self._ranks is None else self._shadows[self._ranks.of(prefix)]
+
     def __repr__(self) -> str:
-        return f"ServerCache({self._shadow!r}, {len(self._landings)} waited for)"
+        return f"ServerCache({', '.join(map(repr, self._shadows))}, {len(self._landings)} waited for)"
 
 
 class SentSamples:

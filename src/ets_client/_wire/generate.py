@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "WireSample",
     "generate_body",
+    "on_rank",
     "read_samples",
     "router_body",
     "sampling_fields",
@@ -30,7 +31,7 @@ __all__ = [
 _RENAMED = {"seed": "sampling_seed"}
 
 
-class WireFinish(Struct, kw_only=True):
+class WireFinish(Struct, kw_only=True, gc=False):  # JSON has no cycles
     """``meta_info.finish_reason``. Kinds that are not known pass through."""
 
     type: str
@@ -39,7 +40,7 @@ class WireFinish(Struct, kw_only=True):
     status_code: int | None = None
 
 
-class WireMeta(Struct, kw_only=True):
+class WireMeta(Struct, kw_only=True, gc=False):
     """``meta_info``. A request aborted in the queue has hardly any of it, so only the id is required.
 
     Log-probabilities are left where they are: :mod:`.logprobs` reads them when somebody looks.
@@ -54,7 +55,7 @@ class WireMeta(Struct, kw_only=True):
     weight_version: str | None = None
 
 
-class WireSample(Struct, kw_only=True):
+class WireSample(Struct, kw_only=True, gc=False):
     """One element of a reply."""
 
     text: str = ""
@@ -81,6 +82,7 @@ def generate_body(
     logprobs: LogprobOptions | None,
     namespace: str | None,
     stream: bool = False,
+    rank: int | None = None,
 ) -> bytes:
     """A batch of samples of one prompt, each with its own request id so that it can be aborted alone.
 
@@ -91,6 +93,7 @@ def generate_body(
         logprobs: which log-probabilities the reply shall hold, or None.
         namespace: cache namespace, or None.
         stream: whether the reply shall come piece by piece.
+        rank: data-parallel rank that shall compute it, or None for the server's choice.
     """
     body: dict[str, Any] = {
         "input_ids": _repeated(token_ids, len(rids)),
@@ -102,7 +105,7 @@ def generate_body(
         body["stream"] = True
     if namespace is not None:
         body["extra_key"] = [namespace] * len(rids)
-    return to_json(body)
+    return to_json(body | on_rank(rank))
 
 
 def server_n_body(
@@ -114,6 +117,7 @@ def server_n_body(
     logprobs: LogprobOptions | None,
     namespace: str | None,
     stream: bool = False,
+    rank: int | None = None,
 ) -> bytes:
     """One prompt with SGLang's own ``n=``. The server computes it first, and gives each sample an id of its own.
 
@@ -125,10 +129,11 @@ def server_n_body(
         logprobs: which log-probabilities the reply shall hold, without chosen ids, or None.
         namespace: cache namespace, or None.
         stream: whether the reply shall come piece by piece.
+        rank: data-parallel rank that shall compute it, or None for the server's choice.
     """
     # One prompt as a batch of one: the sampling has to be a list too, or 0.5.14 refuses it.
     return generate_body(
-        token_ids, [rid], [{**sampling, "n": n}], logprobs=logprobs, namespace=namespace, stream=stream
+        token_ids, [rid], [{**sampling, "n": n}], logprobs=logprobs, namespace=namespace, stream=stream, rank=rank
     )
 
 
@@ -166,15 +171,21 @@ def router_body(
     return to_json(body)
 
 
-def warm_body(token_ids: Sequence[int], rid: str, namespace: str | None) -> bytes:
+def warm_body(token_ids: Sequence[int], rid: str, namespace: str | None, rank: int | None = None) -> bytes:
     """A request that only computes the prompt, so that those after it find it in the cache.
 
     Args:
         token_ids: the prompt.
         rid: request id.
         namespace: cache namespace, or None.
+        rank: data-parallel rank that shall compute it, or None for the server's choice.
     """
-    return generate_body(token_ids, [rid], [{"max_new_tokens": 0}], logprobs=None, namespace=namespace)
+    return generate_body(token_ids, [rid], [{"max_new_tokens": 0}], logprobs=None, namespace=namespace, rank=rank)
+
+
+def on_rank(rank: int | None) -> dict[str, int]:
+    """The field that sends all samples of a request to one data-parallel rank; every version since 0.5.10 has it."""
+    return {} if rank is None else {"routed_dp_rank": rank}
 
 
 def _repeated(token_ids: Sequence[int], samples: int) -> list[Raw]:

@@ -9,6 +9,7 @@ from msgspec.json import Decoder
 
 from .broken import BrokenReplyError
 from .codec import read_json, to_json
+from .generate import on_rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,11 @@ _SAMPLES = Decoder(list[_Sample])
 
 
 def label_body(
-    prompts: Sequence[Sequence[int]], rids: Sequence[str], labels: Sequence[int], namespaces: Sequence[str] | None
+    prompts: Sequence[Sequence[int]],
+    rids: Sequence[str],
+    labels: Sequence[int],
+    namespaces: Sequence[str] | None,
+    rank: int | None = None,
 ) -> bytes:
     """Ask what each label would have cost as the next token: a prompt with each label behind it, nothing generated.
 
@@ -41,6 +46,7 @@ def label_body(
         labels: token ids.
         namespaces: cache namespace of each prompt, or None when they have none. One request cannot hold both kinds:
             an empty name means none from 0.5.18 on, and is a namespace of its own in 0.5.14.
+        rank: data-parallel rank that shall compute it, or None for the server's choice.
     """
     body: dict[str, Any] = {
         "input_ids": [[*prompt, label] for prompt in prompts for label in labels],
@@ -52,7 +58,7 @@ def label_body(
     }
     if namespaces is not None:
         body["extra_key"] = [namespace for namespace in namespaces for _ in labels]
-    return to_json(body)
+    return to_json(body | on_rank(rank))
 
 
 def router_label_body(rows: Sequence[Sequence[int]], rid: str, *, namespace: str | None) -> bytes:

@@ -94,16 +94,16 @@ def evaluation_tables(evaluations: Sequence[Evaluation]) -> Group:
     """Accuracies with all answers, at 1, 2, 4, … of them, costs, and the published evaluator's, a column a run."""
     from ..search.evaluate import RULES, Aggregation, Grader, Rule, Vote
 
-    all_answers = _table("Accuracy, all answers", evaluations)
-    all_answers.add_row("as the run itself voted", *(_share(each.recorded) for each in evaluations))
+    head_all, all_answers = _table("Right answers in %, of all answers", evaluations)
+    all_answers.add_row("as the run voted", *(_share(each.recorded) for each in evaluations))
     for rule in RULES:
         all_answers.add_row(_said(rule), *(_share(each.accuracy(rule).share) for each in evaluations))
     sizes = sorted({each.answers for one in evaluations for each in one.accuracies if each.answers is not None})
-    some = _table("Accuracy with n answers, weighted vote by the last score", evaluations)
+    head_some, some = _table("Right in %, of n answers (weighted vote by the last score)", evaluations)
     last = Rule(Vote.WEIGHTED, Aggregation.LAST)
     for n in sizes:
         some.add_row(f"n = {n}", *(_at(each, last, n) for each in evaluations))
-    published = _table("As the published evaluator grades and votes", evaluations)
+    head_published, published = _table("Right in %, as the published evaluator grades and votes", evaluations)
     for rule in RULES:
         if rule.vote is not Vote.ANY and any(each.graded for each in evaluations):
             published.add_row(
@@ -113,34 +113,31 @@ def evaluation_tables(evaluations: Sequence[Evaluation]) -> Group:
                     for each in evaluations
                 ),
             )
-    tables = [all_answers, *_gains(evaluations, last), some, published, _costs(evaluations)]
-    return Group(*(part for table in tables for part in (table, Text())), *_notes(evaluations))
+    gap = Text()
+    return Group(
+        head_all, all_answers, gap, *_gains(evaluations, last), head_some, some, gap, head_published, published, gap,
+        *_costs(evaluations), gap, *_notes(evaluations),
+    )  # fmt: skip
 
 
-def _table(title: str, evaluations: Sequence[Evaluation]) -> Table:
-    table = Table(
-        title=title,
-        box=None,
-        padding=(0, 2, 0, 0),
-        title_justify="left",
-        header_style="bold underline",
-        title_style="bold",
-    )
+def _table(title: str, evaluations: Sequence[Evaluation]) -> tuple[Text, Table]:
+    """A title, which may be wider than its table, and the table."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="underline")
     table.add_column("", no_wrap=True)
     for each in evaluations:
         table.add_column(Text(each.name), justify="right")
-    return table
+    return Text(title, style="bold"), table
 
 
 def _said(rule: Rule) -> str:
-    said = {"best": "best path", "vote": "vote", "weighted": "weighted vote", "any": "right one among them"}[rule.vote]
+    said = {"best": "best path", "vote": "vote", "weighted": "weighted vote", "any": "right one is there"}[rule.vote]
     return said if rule.aggregation is None else f"{said}, {rule.aggregation}"
 
 
 def _share(share: Interval) -> str:
     if math.isnan(share.value):
         return "-"
-    return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    return f"{100 * share.value:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
 def _at(evaluation: Evaluation, rule: Rule, n: int) -> str:
@@ -152,11 +149,11 @@ def _at(evaluation: Evaluation, rule: Rule, n: int) -> str:
     return _share(found.share) + (f" ({lacking} have fewer)" if lacking else "")
 
 
-def _gains(evaluations: Sequence[Evaluation], rule: Rule) -> list[Table]:
+def _gains(evaluations: Sequence[Evaluation], rule: Rule) -> tuple[Text | Table, ...]:
     if len(evaluations) < 2:
-        return []
+        return ()
     first, *others = evaluations
-    table = _table(f"Gain over {first.name}, question by question", others)
+    title, table = _table(f"Gain over {first.name} in % of the questions", others)
     gains = [each.gain_over(first, rule) for each in others]
     table.add_row(
         _said(rule),
@@ -167,11 +164,11 @@ def _gains(evaluations: Sequence[Evaluation], rule: Rule) -> list[Table]:
             for each in gains
         ),
     )
-    return [table]
+    return title, table, Text()
 
 
-def _costs(evaluations: Sequence[Evaluation]) -> Table:
-    table = _table("Cost of a question, mean", evaluations)
+def _costs(evaluations: Sequence[Evaluation]) -> tuple[Text, Table]:
+    title, table = _table("Cost of a question, mean", evaluations)
     costs = [each.mean_costs() for each in evaluations]
     names = {
         "samples": "samples", "generated_tokens": "generated tokens", "prompt_tokens": "prompt tokens sent",
@@ -181,7 +178,7 @@ def _costs(evaluations: Sequence[Evaluation]) -> Table:
     }  # fmt: skip
     for cost, name in names.items():
         table.add_row(name, *(f"{each[cost]:,.1f}" for each in costs))
-    return table
+    return title, table
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> list[Text]:

@@ -59,12 +59,14 @@ class Plan:
         settings: of the search.
         questions: what to answer.
         resumes: whether the folder's run goes on.
+        cuts: whether it goes on from before a damaged line of its journal.
         shows: what to show meanwhile.
     """
 
     settings: Settings
     questions: Sequence[Question]
     resumes: bool = field(kw_only=True)
+    cuts: bool = field(kw_only=True, default=False)
     shows: Literal["bar", "trees", "lines"] = field(kw_only=True)
 
 
@@ -129,7 +131,8 @@ async def _run(console: Console, plan: Plan, done: dict[int, SearchResult]) -> R
         if settings.out is not None:
             manifest = manifest_of(search, plan.questions, at_once=settings.at_once, budget=budget)
             folder = RunFolder(settings.out)
-            kept = await stack.enter_async_context(folder.resume(manifest) if plan.resumes else folder.begin(manifest))
+            opened = folder.resume(manifest, cut=plan.cuts) if plan.resumes else folder.begin(manifest)
+            kept = await stack.enter_async_context(opened)
         view = _view(console, plan)
 
         def observe(event: SearchEvent) -> None:

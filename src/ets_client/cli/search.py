@@ -16,7 +16,7 @@ from .settings import Settings, read_parameters
 
 __all__ = ["search"]
 
-_NO_SETTINGS = {"questions", "params", "resume", "live", "plain", "mend"}
+_NO_SETTINGS = {"questions", "params", "resume", "cut", "live", "plain", "mend"}
 
 
 def _option(help: str, *names: str, shown: str | bool = False, **more: Any) -> Any:  # noqa: A002 - as typer calls it
@@ -78,6 +78,9 @@ def search(
     params: Annotated[Path | None, _option("TOML or YAML file of these; also ETS's hype-parameters/*.yaml.")] = None,
     out: Annotated[Path | None, _option("Folder of the run: its journal, manifest and summary.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="With --resume: go on from before a damaged line, though good ones follow.")
+    ] = False,
     live: Annotated[bool, typer.Option("--live", help="Show growing trees instead of a bar.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Print lines, as without a terminal.")] = False,
 ) -> None:
@@ -106,7 +109,7 @@ def search(
     shows: Literal["bar", "trees", "lines"] = "trees" if live else "bar"
     if plain or not console.is_terminal:
         shows = "lines"
-    status = run(console, Plan(settings, asked, resumes=resume, shows=shows))
+    status = run(console, Plan(settings, asked, resumes=resume, cuts=cut, shows=shows))
     if status:
         raise typer.Exit(status)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .children import identity
+
 if TYPE_CHECKING:
     from ..branch import Branch
     from .journal import StepEntry
@@ -41,4 +43,4 @@ class Arrival:
     @property
     def same(self) -> tuple[int, tuple[int, ...]]:
         """Equal for samples of one parent that came out as the same step."""
-        return self.parent.number, tuple(self.step.ids)
+        return self.parent.number, identity(self.step)

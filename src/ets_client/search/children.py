@@ -11,33 +11,16 @@ from .answers import find_answer
 from .methods.view import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .journal.entries import StepEntry
 
-__all__ = ["TreeRules", "merge"]
+__all__ = ["TreeRules", "identity"]
 
 _OPEN = {EndReason.DELIMITER, EndReason.STOP_TOKEN, EndReason.STOP_REGEX, EndReason.STEP_LENGTH}  # as Branch.is_open
 
 
-def merge(steps: Iterable[StepEntry]) -> list[tuple[int, int]]:
-    """Which samples of one parent become nodes: those with the same token ids become one.
-
-    The rule holds step by step: with more samples at the end, nodes stay where they are and only grow in multiplicity.
-
-    Args:
-        steps: all samples of the parent so far, in the order in which they count: of places, or of arrival.
-
-    Returns:
-        For each node the index of its first sample among ``steps``, and its multiplicity. Failed samples are left out.
-    """
-    firsts: dict[tuple[int, ...], int] = {}
-    counts: dict[int, int] = {}
-    for index, step in enumerate(steps):
-        if step.failed is None:
-            first = firsts.setdefault(tuple(step.ids), index)
-            counts[first] = counts.get(first, 0) + 1
-    return list(counts.items())
+def identity(step: StepEntry) -> tuple[int, ...]:
+    """Equal for samples of one parent that are one node, wherever and whenever they were drawn: their token ids."""
+    return tuple(step.ids)
 
 
 class TreeRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

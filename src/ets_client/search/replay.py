@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from ..errors import ConfigurationError
 from ..prefix import Origin
 from ..sampling import SamplingParams
 from .answers import weighted_vote
@@ -132,6 +133,7 @@ async def replay(
 
     Raises:
         JournalError: the run cannot be read, or has no such question.
+        ConfigurationError: the run was not made by :class:`TreeSearch`, and no ``options`` are given.
     """
     file = await asyncio.to_thread(JournalFile, RunFolder(path).journal, cut=cut)
     manifest, paid = file.manifest(), Paid(file)
@@ -241,7 +243,10 @@ class _PaidScoring(Scoring):
 
 def _options_of(manifest: Manifest) -> SearchOptions:
     search, depth = manifest.search, manifest.rules.depth
-    options = SearchOptions(width=search["width"], barrier=search["barrier"], on_length=search["on_length"])
+    try:
+        options = SearchOptions(width=search["width"], barrier=search["barrier"], on_length=search["on_length"])
+    except KeyError as missing:
+        raise ConfigurationError(f"the run's manifest does not tell its {missing}: give `options`") from None
     return options if depth is None else replace(options, depth=depth)
 
 

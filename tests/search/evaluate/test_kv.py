@@ -41,8 +41,8 @@ def test_ets_leaves_out_answers_steps_without_a_score_and_levels_that_were_not_d
     assert published_kv(by_hand(nodes, [{"r": 3}, {"r.0": 1}])) == 2 + (2 + 40)
 
 
-def test_ets_has_a_candidate_for_each_sample() -> None:
-    assert published_kv(by_hand([ROOT, step("r.0", multiplicity=3)], [{"r": 3}, {"r.0": 3}])) == 2 + (2 + 3 * 40)
+def test_a_step_that_was_sampled_several_times_is_one_candidate() -> None:
+    assert published_kv(by_hand([ROOT, step("r.0", multiplicity=3)], [{"r": 3}, {"r.0": 3}])) == 2 + (2 + 40)
 
 
 def test_pruned_nodes_are_gone_when_the_next_level_is_there() -> None:
@@ -52,6 +52,12 @@ def test_pruned_nodes_are_gone_when_the_next_level_is_there() -> None:
     assert resident_kv(question).by_turn == (first, second, 30 + 40 + 30)
     assert resident_kv(question).peak == second
     assert resident_kv(question).mean == (first + second + 100) / 3
+
+
+def test_a_decision_that_ends_the_search_holds_nothing_and_counts_in_no_mean() -> None:
+    held = resident_kv(by_hand(TREE_A, [{"r": 8}, {}]))
+    assert held.by_turn == (30 + 8 * 40, 0)
+    assert held.mean == held.peak == 30 + 8 * 40
 
 
 def test_without_levels_a_node_lives_until_its_last_children_are_asked_for() -> None:

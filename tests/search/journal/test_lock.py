@@ -51,12 +51,23 @@ def test_a_pid_that_another_process_has_by_now_is_of_one_that_is_gone(path: Path
     JournalLock(path)
 
 
-def test_before_a_boot_all_processes_are_gone(path: Path) -> None:
-    left_by(path, boot="another")
-    JournalLock(path)
+@pytest.mark.parametrize("machine", ["its own", ""])
+def test_before_a_boot_all_processes_are_gone_if_it_is_the_same_machine(
+    path: Path, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = msgspec.structs.replace(Owner.me(), machine=machine)
+    monkeypatch.setattr(Owner, "me", lambda: me)
+    left_by(path, boot="another", pid=1)
+    if machine:
+        JournalLock(path)
+    else:
+        with pytest.raises(JournalLockedError, match="writes into"):
+            JournalLock(path)
 
 
-@pytest.mark.parametrize("fields", [{"host": "node17", "boot": "its own"}, {"pids": "pid:[1]", "began": 1}])
+@pytest.mark.parametrize(
+    "fields", [{"host": "node17", "boot": "its own"}, {"machine": "another"}, {"pids": "pid:[1]", "began": 1}]
+)
 def test_of_another_host_or_container_nobody_knows_and_the_file_to_delete_is_named(
     path: Path, fields: dict[str, object]
 ) -> None:

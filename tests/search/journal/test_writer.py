@@ -158,6 +158,19 @@ async def test_a_failed_fsync_stops_the_run_with_advice(tmp_path: Path, monkeypa
         await journal.close()
 
 
+async def test_whatever_goes_wrong_no_append_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: AppendedFile, batch: list[bytes]) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(AppendedFile, "write", fail)
+    journal = Journal(tmp_path / "journal.jsonl")
+    for _ in range(2):
+        with pytest.raises(JournalWriteError, match=r"MemoryError\(\)"):
+            await asyncio.wait_for(journal.append(question()), 10)
+    with pytest.raises(JournalWriteError):
+        await journal.close()
+
+
 async def test_a_folder_that_is_missing_or_read_only_is_told_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

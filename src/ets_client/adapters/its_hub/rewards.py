@@ -26,14 +26,7 @@ __all__ = ["OutcomeReward", "ProcessReward"]
 
 
 class _Reward:
-    """Scores responses that a language model wrote, each different one once.
-
-    Args:
-        model: the language model that wrote them; it knows their tokens and steps.
-        score: scores paths, as :meth:`ets_client.search.scorers.Scorer.score` does.
-        scale: makes of a score what its_hub gets, such as a sigmoid: particle filters want 0 to 1. None leaves it.
-        missing: the score of a path that could not be scored; None raises.
-    """
+    """Scores responses that a language model wrote, each different one once."""
 
     def __init__(
         self,
@@ -119,7 +112,7 @@ class OutcomeReward(_Reward, AbstractOutcomeRewardModel):
             orchestrator: not used: a scorer knows how many paths it sends at once.
         """
         given = messages.to_chat_messages() if isinstance(messages, ChatMessages) else messages
-        is_batch = isinstance(given[0], list)
+        is_batch = isinstance(given[0], list | tuple)
         scores = await self._scores(cast("Sequence[Messages]", given if is_batch else [given]))
         return scores if is_batch else scores[0]
 

@@ -1,15 +1,16 @@
 """How good a run is, and what it cost."""
 
-try:
-    import numpy as np  # noqa: F401 - nothing here works without it
-except ModuleNotFoundError:
+from importlib.util import find_spec
+
+if find_spec("numpy") is None:
     _MISSING = 'ets_client.search.evaluate needs numpy: pip install "ets-client[search]"'
-    raise ModuleNotFoundError(_MISSING, name="numpy") from None
+    raise ModuleNotFoundError(_MISSING, name="numpy")
 
 from .candidates import Aggregation, Scale
 from .costs import Costs
-from .evaluation import Accuracy, Evaluation, Grader, QuestionEvaluation, evaluate_run
+from .evaluation import Accuracy, Evaluation, Grader, QuestionEvaluation
 from .export import export_answers
+from .grade import evaluate_run
 from .plot import plot_evaluations
 from .rules import RULES, Rule
 from .tables import write_tables

@@ -21,15 +21,17 @@ class ResidentKV:
 
     Attributes:
         by_turn: at the end of each decision's samples: the paths that got children and these children, and what a later
-            decision still goes on from. What was pruned is gone; answers go when the next decision is made.
+            decision still goes on from. What was pruned is gone; answers go when the next decision is made. 0 when the
+            search is over.
     """
 
     by_turn: tuple[int, ...]
 
     @property
     def mean(self) -> float:
-        """Mean over the decisions."""
-        return sum(self.by_turn) / len(self.by_turn) if self.by_turn else 0.0
+        """Mean over the decisions; those that end the search do not count."""
+        held = [tokens for tokens in self.by_turn if tokens]
+        return sum(held) / len(held) if held else 0.0
 
     @property
     def peak(self) -> int:
@@ -72,8 +74,8 @@ def resident_kv(question: LoadedQuestion) -> ResidentKV:
 def published_kv(question: LoadedQuestion) -> int:
     """ETS's own figure, :func:`~..methods.published_kv_tokens`, summed over the levels as its ``stats.log`` has it.
 
-    Steps without a score are no candidates, as published. A step that was sampled twice counts twice; the published
-    code had two nodes.
+    Steps without a score are no candidates, as published. A step that was sampled twice counts once, as in the notes of
+    the decisions; the published search loses the second (its reward server scores only what is not cached).
     """
     places = {name: place for place, name in enumerate(question.nodes)}
     views = [
@@ -84,5 +86,5 @@ def published_kv(question: LoadedQuestion) -> int:
     for place, node in enumerate(question.nodes.values()):
         is_candidate = node.state is NodeState.OPEN and (node.score is not None or node.parent is None)
         if node.depth in levels and is_candidate:
-            levels[node.depth] += [place] * node.multiplicity
+            levels[node.depth].append(place)
     return sum(published_kv_tokens(views, candidates) for candidates in levels.values())

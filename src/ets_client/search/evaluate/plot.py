@@ -58,7 +58,7 @@ def plot_evaluations(evaluations: Sequence[Evaluation], path: str | os.PathLike[
     """
     try:
         from matplotlib.figure import Figure
-        from matplotlib.ticker import ScalarFormatter
+        from matplotlib.ticker import StrMethodFormatter
     except ModuleNotFoundError:
         raise ConfigurationError('a plot needs matplotlib: pip install "ets-client[search]"') from None
     figure = Figure(figsize=(12, 6.4), layout="constrained")
@@ -77,7 +77,7 @@ def plot_evaluations(evaluations: Sequence[Evaluation], path: str | os.PathLike[
         for axes, cost in zip(others, _COSTS, strict=True):
             _draw_costs(axes, runs, rule, cost, colour)
     first.set_xscale("log", base=2)
-    first.xaxis.set_major_formatter(ScalarFormatter())
+    first.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     first.set_xlabel("answers of each question")
     for axes, label in zip(others, _COSTS.values(), strict=True):
         axes.set_xlabel(label)

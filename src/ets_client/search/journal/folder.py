@@ -131,7 +131,7 @@ class RunFolder:
             begun = file.manifest()
             self._refuse_another(begun, manifest, allow)
             self._cut_off(file)
-            self._append(manifest)
+            _append(self.journal, _line_of(manifest))
             return OpenRun(Journal(self.journal, lock=lock), Paid(file), begun, file.index.cut)
 
     @contextmanager
@@ -156,7 +156,7 @@ class RunFolder:
 
     def _begin(self, manifest: Manifest, lock: JournalLock, cut: int = 0) -> OpenRun:
         self._write_manifest(manifest)
-        self._append(manifest)
+        _append(self.journal, _line_of(manifest))
         return OpenRun(Journal(self.journal, lock=lock), Paid({}), manifest, cut)
 
     def _begin_again(self, file: JournalFile, manifest: Manifest, lock: JournalLock) -> OpenRun:
@@ -165,16 +165,6 @@ class RunFolder:
             raise JournalError(f"{self.journal} does not tell what ran: it was not made by RunFolder.begin")
         self._cut_off(file)
         return self._begin(manifest, lock, file.index.cut)
-
-    def _append(self, manifest: Manifest) -> None:
-        file = AppendedFile(self.journal)
-        try:
-            _, error = file.write([encode_line(RunEntry(FORMAT, manifest.as_json()))])
-            if error is not None:
-                raise error
-            file.sync()
-        finally:
-            file.close()
 
     def _write_manifest(self, manifest: Manifest) -> None:
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
@@ -204,8 +194,31 @@ class RunFolder:
             with self.journal.open("r+b") as journal:
                 if index.damaged is not None:
                     journal.seek(index.size)
-                    self.journal.with_name(f"journal.cut-at-{index.size}").write_bytes(journal.read())
+                    _append(self.path / f"journal.cut-at-{index.size}", journal.read())
                 journal.truncate(index.size)
                 os.fsync(journal.fileno())
         except OSError as error:
             raise JournalWriteError(f"cannot cut {self.journal}: {advice(error)}") from error
+
+
+def _line_of(manifest: Manifest) -> bytes:
+    return encode_line(RunEntry(FORMAT, manifest.as_json()))
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Append to a file and bring it to disk, its name too."""
+    file = AppendedFile(path)
+    try:
+        _, failure = file.write([data])
+        if failure is not None:
+            raise failure
+        file.sync()
+    finally:
+        file.close()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        raise JournalWriteError(f"cannot bring {path.parent} to disk: {advice(error)}") from error
+    finally:
+        os.close(folder)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...branch import Usage
+from ..children import identity
 from ..loaded import LoadedDecision, LoadedNode, LoadedQuestion
 from ..methods.view import NodeState
 from .entries import AFTER, DecisionEntry, ScoresEntry, StepEntry, StepsEntry
@@ -69,7 +70,7 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
         if sample.step.failed is not None:
             unused += _usage(sample.step)
             continue
-        step = sample.parent, tuple(sample.step.ids)
+        step = sample.parent, identity(sample.step)
         if step in same:
             unused += _usage(sample.step)
         else:

@@ -31,6 +31,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     Attributes:
         host: its name.
+        machine: its id; "" where there is none.
         pid: process id there.
         began: when the process began, in clock ticks since the host's boot: a pid is given again, this is not.
         boot: which boot of the host.
@@ -40,6 +41,7 @@ class Owner(msgspec.Struct, frozen=True):
     """
 
     host: str
+    machine: str
     pid: int
     began: int
     boot: str
@@ -50,17 +52,18 @@ class Owner(msgspec.Struct, frozen=True):
     @classmethod
     def me(cls) -> Self:
         """This process."""
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(socket.gethostname(), os.getpid(), _began(os.getpid()), boot, _namespace(), now, uuid.uuid4().hex)
+        pid, now = os.getpid(), datetime.now(UTC).isoformat(timespec="seconds")
+        boot, namespace = _line("/proc/sys/kernel/random/boot_id"), str(Path("/proc/self/ns/pid").readlink())
+        machine = _line("/etc/machine-id")
+        return cls(socket.gethostname(), machine, pid, _began(pid), boot, namespace, now, uuid.uuid4().hex)
 
     def is_gone(self) -> bool:
         """Whether it ran here and does not any more. Of other hosts and containers nobody knows."""
         me = Owner.me()
-        if self.host != me.host:
+        if (self.host, self.machine) != (me.host, me.machine):
             return False
         if self.boot != me.boot:
-            return True
+            return bool(me.machine)  # without an id it may be another machine of that name
         return self.pids == me.pids and _is_gone(self.pid, self.began)
 
 
@@ -85,8 +88,11 @@ def _began(pid: int) -> int:
     return 0 if state in b"ZX" else int(fields[18])  # proc(5): field 22 is starttime
 
 
-def _namespace() -> str:
-    return str(Path("/proc/self/ns/pid").readlink())
+def _line(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 class JournalLock:

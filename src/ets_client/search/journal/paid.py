@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..children import identity
 from .entries import DecisionEntry, EndEntry, QuestionEntry, RunEntry, ScoresEntry, StepsEntry
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class PaidQuestion:
         """Equal for samples that came out alike; None for what was never sampled."""
         parent, _, place = node.rpartition(".")
         entry = self._by_place.get((parent, int(place))) if parent else None
-        return None if entry is None else (parent, tuple(entry.steps[int(place) - entry.first].ids))
+        return None if entry is None else (parent, identity(entry.steps[int(place) - entry.first]))
 
 
 def _part(entry: StepsEntry, begin: int, end: int) -> StepsEntry:

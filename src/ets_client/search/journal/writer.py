@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .appended import AppendedFile
 from .codec import encode_line
 from .entries import EndEntry
-from .errors import JournalError
+from .errors import JournalError, JournalWriteError
 
 if TYPE_CHECKING:
     import os
@@ -155,7 +155,10 @@ class Journal:
         return batch, False
 
     def _write(self, batch: list[_Appended]) -> None:
-        whole, self._error = self._file.write([each.line for each in batch])
+        try:
+            whole, self._error = self._file.write([each.line for each in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is: an append that never returns would be worse
+            whole, self._error = 0, JournalWriteError(f"cannot append to {self._file.path}: {error!r}")
         _settle(batch[:whole], None)
         _settle(batch[whole:], self._error)
 

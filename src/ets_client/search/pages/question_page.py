@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page_name", "question_page"]
 
-_SCRIPTS = ("theme.js", "tree.js", "layout.js", "draw.js", "details.js", "export.js", "page.js")
+_SCRIPTS = ("theme.js", "tree.js", "layout.js", "draw.js", "details.js", "levels.js", "export.js", "page.js")
 
 
 def page_name(number: int) -> str:

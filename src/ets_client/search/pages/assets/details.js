@@ -52,8 +52,12 @@ function scoreBars(tree, node, select) {
   const bars = html("div", { class: "scores" });
   const [low, high] = tree.range;
   for (const each of pathTo(node).slice(1)) {
-    const bar = html("button", { type: "button", "aria-label": `step ${each.depth}: score ${figure(each.score)}`, title: `step ${each.depth}: ${figure(each.score)}` });
-    bar.style.height = `${each.score === null ? 3 : 4 + 36 * (each.score - low) / (high - low || 1)}px`;
+    const bar = html("button", {
+      type: "button",
+      "aria-label": `step ${each.depth}: score ${figure(each.score)}`,
+      title: `step ${each.depth}: ${figure(each.score)}`,
+    });
+    bar.style.height = `${each.score === null ? 3 : 4 + (36 * (each.score - low)) / (high - low || 1)}px`;
     bar.style.background = scoreColour(each.score, tree.range);
     bar.addEventListener("click", () => select(each));
     bars.append(bar);
@@ -67,35 +71,55 @@ function nodeDetails(tree, node, select) {
   const found = tree.data.classes[node.class];
   const chips = html("p", {});
   const chip = (text, kind = "") => chips.append(html("span", { class: `chip ${kind}` }, text), " ");
-  if (found) chip(`answer ${columns.answer[at]}${found.right === null ? "" : found.right ? " ✓ right" : " ✗ wrong"}`, node.kind);
-  if (found) chip(`${found.votes} ${found.votes === 1 ? "vote" : "votes"} for it`);
+  if (found)
+    chip(`answer ${columns.answer[at]}${found.right === null ? "" : found.right ? " ✓ right" : " ✗ wrong"}`, node.kind);
+  if (found) chip(`${counted(found.votes, "vote")} for it`);
   if (node.kept) chip(`kept, given ${node.given}`, "kept");
-  else if (node.pruned) chip(node.state === 2 ? "no tokens left" : node.state === 1 ? "ended without an answer" : "pruned");
+  else if (node.pruned)
+    chip(node.state === 2 ? "no tokens left" : node.state === 1 ? "ended without an answer" : "pruned");
   if (node.multiplicity > 1) chip(`sampled ${node.multiplicity} times`);
   if (node.parent === null) {
     return [
-      html("h2", {}, "The prompt ", html("code", {}, "r")), chips, html("pre", {}, columns.text[0]),
-      html("h3", {}, "As data"), html("pre", {}, `run.questions[${tree.data.number}].nodes["r"]`),
+      html("h2", {}, "The prompt ", html("code", {}, "r")),
+      chips,
+      html("pre", {}, columns.text[0]),
+      html("h3", {}, "As data"),
+      html("pre", {}, `run.questions[${tree.data.number}].nodes["r"]`),
     ];
   }
   const path = pathTo(node).slice(1);
-  const sent = columns.prompt[at], cached = columns.cached[at];
+  const sent = columns.prompt[at],
+    cached = columns.cached[at];
   const request = requestOf(tree, node);
   const figures = html("dl", { class: "plain" });
   const row = (name, value) => figures.append(html("dt", {}, name), html("dd", {}, value));
   row("score", columns.failure[at] ? `none: ${columns.failure[at]}` : figure(node.score));
   if (columns.logprob[at] !== null) row("mean log-probability", String(columns.logprob[at]));
   row("generated", `${columns.generated[at]} tokens, ended by ${tree.data.ends[columns.end[at]] || "?"}`);
-  row("prompt", `${sent} tokens, ${sent ? (100 * cached / sent).toFixed(1) : 0} % reused, ${sent - cached} computed`);
+  row("prompt", `${sent} tokens, ${sent ? ((100 * cached) / sent).toFixed(1) : 0} % reused, ${sent - cached} computed`);
   row("arrived", `${columns.at[at].toFixed(2)} s after the run began`);
   return [
-    html("h2", {}, `Step ${node.depth} `, html("code", {}, node.id)), chips,
+    html("h2", {}, `Step ${node.depth} `, html("code", {}, node.id)),
+    chips,
     html("pre", {}, columns.text[at], html("span", { class: "stop" }, visibleStop(columns.stop[at]))),
-    html("h3", {}, "Scores of the path"), scoreBars(tree, node, select), figures,
-    html("details", {}, html("summary", {}, `The path, ${path.length} ${path.length === 1 ? "step" : "steps"}`),
-      html("pre", {}, path.map((each) => columns.text[each.number] + columns.stop[each.number]).join(""))),
-    html("h3", {}, "The request ", copyButton(() => JSON.stringify(request))), html("pre", { class: "request" }, requestText(request)),
-    html("h3", {}, "As data"), html("pre", {}, `run.questions[${tree.data.number}].nodes["${node.id}"]`),
+    html("h3", {}, "Scores of the path"),
+    scoreBars(tree, node, select),
+    figures,
+    html(
+      "details",
+      {},
+      html("summary", {}, `The path, ${counted(path.length, "step")}`),
+      html("pre", {}, path.map((each) => columns.text[each.number] + columns.stop[each.number]).join("")),
+    ),
+    html(
+      "h3",
+      {},
+      "The request ",
+      copyButton(() => JSON.stringify(request)),
+    ),
+    html("pre", { class: "request" }, requestText(request)),
+    html("h3", {}, "As data"),
+    html("pre", {}, `run.questions[${tree.data.number}].nodes["${node.id}"]`),
   ];
 }
 
@@ -109,15 +133,40 @@ function decisionDetails(tree, depth, select) {
   if (!decisions.length) parts.push(html("p", {}, "Nothing was decided here."));
   for (const decision of decisions) {
     const total = decision.children.reduce((sum, [, n]) => sum + n, 0);
-    parts.push(html("h3", {}, `Decision ${decision.turn + 1}: ${total} samples of ${decision.children.length} nodes; then ${decision.kv.toLocaleString("en")} tokens were held`));
-    const table = html("table", {}, html("tr", {}, html("th", {}, "node"), html("th", {}, "score"), html("th", {}, "samples")));
+    const said = total
+      ? `${counted(total, "sample")} of ${counted(decision.children.length, "node")}; then ${counted(decision.kv, "token")} held`
+      : "no samples";
+    parts.push(html("h3", {}, `Decision ${decision.turn + 1}: ${said}`));
+    if (Object.keys(decision.notes).length) parts.push(plain(decision.notes));
+    const table = html(
+      "table",
+      {},
+      html("tr", {}, html("th", {}, "node"), html("th", {}, "score"), html("th", {}, "samples")),
+    );
     for (const [number, n] of [...decision.children].sort((one, two) => two[1] - one[1])) {
       const node = tree.nodes[number];
-      const link = html("a", { href: `#${node.id}`, onclick: (event) => { event.preventDefault(); select(node); } }, node.id);
-      table.append(html("tr", {}, html("td", {}, link), html("td", {}, node.parent ? figure(node.score) : ""), html("td", {}, String(n))));
+      const link = html(
+        "a",
+        {
+          href: `#${node.id}`,
+          onclick: (event) => {
+            event.preventDefault();
+            select(node);
+          },
+        },
+        node.id,
+      );
+      table.append(
+        html(
+          "tr",
+          {},
+          html("td", {}, link),
+          html("td", {}, node.parent ? figure(node.score) : ""),
+          html("td", {}, String(n)),
+        ),
+      );
     }
-    parts.push(table);
-    if (Object.keys(decision.notes).length) parts.push(html("h3", {}, "Notes"), plain(decision.notes));
+    if (total) parts.push(table);
   }
   return parts;
 }

@@ -13,14 +13,22 @@ function cut(text, length) {
   return line.length <= length ? line : `${line.slice(0, length - 1)}…`;
 }
 
+function counted(number, noun) {
+  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 function figure(score) {
-  return score === null ? "no score" : Math.abs(score) < 10 ? score.toFixed(2) : score.toFixed(1);
+  if (score === null) return "no score";
+  if (score !== 0 && Math.abs(score) < 0.005) return score.toPrecision(1);
+  return Math.abs(score) < 10 ? score.toFixed(2) : score.toFixed(1);
 }
 
 function labelOf(tree, node) {
   if (node.parent === null) return "The question";
   const found = tree.data.classes[node.class];
-  const answer = found ? `, answers ${tree.data.nodes.answer[node.number]}${found.right === null ? "" : found.right ? ", right" : ", wrong"}` : "";
+  const answer = found
+    ? `, answers ${tree.data.nodes.answer[node.number]}${found.right === null ? "" : found.right ? ", right" : ", wrong"}`
+    : "";
   const fate = node.kept ? `, given ${node.given}` : node.pruned ? ", pruned" : "";
   const score = node.score === null ? "no score" : `score ${figure(node.score)}`;
   return `${tree.data.nodes.text[node.number] || "empty step"}; ${score}${answer}${fate}`;
@@ -29,8 +37,10 @@ function labelOf(tree, node) {
 function drawEdge(tree, item, layout, chosen) {
   const { size } = layout;
   const from = item.parent;
-  const x1 = from.x + size.width, x2 = item.x;
-  const y1 = from.y + size.height / 2, y2 = item.y + size.height / 2;
+  const x1 = from.x + size.width,
+    x2 = item.x;
+  const y1 = from.y + size.height / 2,
+    y2 = item.y + size.height / 2;
   const middle = (x1 + x2) / 2;
   const faded = item.fold || (item.node.pruned && !item.node.children.length);
   const share = item.fold ? item.fold : item.node.below;
@@ -45,11 +55,24 @@ function drawEdge(tree, item, layout, chosen) {
 
 function drawFold(item, layout) {
   const { size } = layout;
-  const group = element("g", { class: "node fold", role: "button", tabindex: "-1", transform: `translate(${item.x} ${item.y.toFixed(1)})` });
+  const group = element("g", {
+    class: "node fold",
+    role: "button",
+    tabindex: "-1",
+    transform: `translate(${item.x} ${item.y.toFixed(1)})`,
+  });
   group.dataset.fold = item.node.number;
   group.setAttribute("aria-label", `show ${item.fold} pruned`);
   const small = size.height < 20;
-  group.append(element("rect", { class: "box", width: small ? size.width : 110, height: small ? size.height : 22, y: small ? 0 : 9, rx: small ? 3 : 11 }));
+  group.append(
+    element("rect", {
+      class: "box",
+      width: small ? size.width : 110,
+      height: small ? size.height : 22,
+      y: small ? 0 : 9,
+      rx: small ? 3 : 11,
+    }),
+  );
   if (!small) group.append(element("text", { x: 12, y: 24 }, `${item.fold} pruned`));
   group.append(element("title", {}, `${item.fold} pruned; click to show them`));
   return group;
@@ -61,7 +84,11 @@ function drawNode(tree, item, layout, view) {
   const columns = tree.data.nodes;
   const kind = `${node.kind}${node.pruned && !node.children.length ? " pruned" : ""}`;
   const group = element("g", {
-    class: `node ${kind}`, role: "treeitem", tabindex: "-1", "aria-level": node.depth + 1, "aria-label": labelOf(tree, node),
+    class: `node ${kind}`,
+    role: "treeitem",
+    tabindex: "-1",
+    "aria-level": node.depth + 1,
+    "aria-label": labelOf(tree, node),
     transform: `translate(${item.x} ${item.y.toFixed(1)})`,
   });
   group.dataset.node = node.number;
@@ -70,17 +97,26 @@ function drawNode(tree, item, layout, view) {
   if (view.mode === "compact") {
     group.append(element("rect", { class: "box", width: size.width, height: size.height, rx: 2.5 }));
     group.append(element("rect", { x: 1, y: 1, width: size.width - 2, height: size.height - 2, rx: 2, fill: colour }));
-    if (node.kind !== "step") group.append(element("text", { class: "sign", x: size.width + 3, y: size.height + 0.5 }, SIGNS[node.kind]));
+    if (node.kind !== "step")
+      group.append(element("text", { class: "sign", x: size.width + 3, y: size.height + 0.5 }, SIGNS[node.kind]));
     group.append(element("title", {}, labelOf(tree, node)));
     return group;
   }
   group.append(element("rect", { class: "box", width: size.width, height: size.height, rx: 6 }));
   group.append(element("rect", { width: 6, height: size.height - 8, x: 4, y: 4, rx: 3, fill: colour }));
   const sign = SIGNS[node.kind];
-  const text = node.parent === null ? "the prompt" : node.kind === "step" ? columns.text[node.number] : `= ${columns.answer[node.number]}`;
+  const text =
+    node.parent === null
+      ? "the prompt"
+      : node.kind === "step"
+        ? columns.text[node.number]
+        : `= ${columns.answer[node.number]}`;
   group.append(element("text", { class: "line", x: 17, y: 17 }, cut(text, sign ? 26 : 29) || "(empty)"));
   if (sign) group.append(element("text", { class: "sign", x: size.width - 18, y: 18 }, sign));
-  const figures = node.parent === null ? [`${unpackIds(columns.ids[0]).length} tokens`] : [figure(node.score), `${columns.generated[node.number]} tok`];
+  const figures =
+    node.parent === null
+      ? [`${unpackIds(columns.ids[0]).length} tokens`]
+      : [figure(node.score), `${columns.generated[node.number]} tok`];
   if (node.multiplicity > 1) figures.push(`×${node.multiplicity}`);
   if (node.kept) figures.push(`→ ${node.given}`);
   if (node.state === 2) figures.push("no room left");
@@ -102,13 +138,23 @@ function chosenPaths(tree, answer) {
 // window: {left, top, right, bottom} in the drawing's own pixels, or null for all of it. What is drawn is found in
 // `shapes` and `edges` by the node's number.
 function drawTree(tree, layout, view, chosen, window) {
-  const seen = (item) => !window || (item.x + layout.size.column > window.left && item.x < window.right && item.y + layout.size.height > window.top && item.y < window.bottom);
-  const edges = element("g"), nodes = element("g");
+  const seen = (item) =>
+    !window ||
+    (item.x + layout.size.column > window.left &&
+      item.x < window.right &&
+      item.y + layout.size.height > window.top &&
+      item.y < window.bottom);
+  const edges = element("g"),
+    nodes = element("g");
   const drawn = { parts: [edges, nodes], shapes: new Map(), edges: new Map() };
   for (const item of layout.items) {
     if (item.parent) {
-      const isNear = !window || (item.x > window.left && item.parent.x < window.right
-        && Math.max(item.y, item.parent.y) + layout.size.height > window.top && Math.min(item.y, item.parent.y) < window.bottom);
+      const isNear =
+        !window ||
+        (item.x > window.left &&
+          item.parent.x < window.right &&
+          Math.max(item.y, item.parent.y) + layout.size.height > window.top &&
+          Math.min(item.y, item.parent.y) < window.bottom);
       if (isNear) {
         const edge = drawEdge(tree, item, layout, chosen);
         edges.append(edge);

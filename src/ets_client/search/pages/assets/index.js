@@ -13,13 +13,15 @@ function compare(one, two) {
   return String(one).localeCompare(String(two));
 }
 
-heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
-  const descending = head.getAttribute("aria-sort") === "ascending";
-  for (const each of heads) each.setAttribute("aria-sort", "none");
-  head.setAttribute("aria-sort", descending ? "descending" : "ascending");
-  const sign = descending ? -1 : 1;
-  body.append(...rows.sort((one, two) => sign * compare(valueOf(one, column), valueOf(two, column))));
-}));
+heads.forEach((head, column) =>
+  head.firstElementChild.addEventListener("click", () => {
+    const descending = head.getAttribute("aria-sort") === "ascending";
+    for (const each of heads) each.setAttribute("aria-sort", "none");
+    head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    const sign = descending ? -1 : 1;
+    body.append(...rows.sort((one, two) => sign * compare(valueOf(one, column), valueOf(two, column))));
+  }),
+);
 
 const filter = document.getElementById("filter");
 const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));

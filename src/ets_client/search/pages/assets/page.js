@@ -24,11 +24,19 @@ const levels = html("div", { class: "levels" });
 const scroller = html("div", { class: "view", tabindex: "-1" }, levels, canvas);
 const side = html("aside", { class: "side", "aria-label": "Details", "aria-live": "polite" });
 const found = html("output", {});
-const help = html("dialog", { "aria-label": "Keys" }, keyList(), html("form", { method: "dialog" }, html("button", {}, "close")));
+const help = html(
+  "dialog",
+  { "aria-label": "Keys" },
+  keyList(),
+  html("form", { method: "dialog" }, html("button", {}, "close")),
+);
 
 function toggle(label, isOn, flip) {
   const button = html("button", { type: "button", "aria-pressed": String(isOn()) }, label);
-  button.addEventListener("click", () => { flip(); refresh(); });
+  button.addEventListener("click", () => {
+    flip();
+    refresh();
+  });
   toggles.push(() => button.setAttribute("aria-pressed", String(isOn())));
   return button;
 }
@@ -37,24 +45,71 @@ const toggles = [];
 const search = html("input", { type: "search", placeholder: "find text or id", "aria-label": "Find a node" });
 const legend = html("span", { class: "legend" });
 app.replaceChildren(
-  html("section", { class: "forest", "aria-label": "The tree" },
-    html("div", { class: "tools" },
-      toggle("cards", () => view.mode === "cards", () => { view.mode = "cards"; view.stretch = 1; }),
-      toggle("compact", () => view.mode === "compact", () => { view.mode = "compact"; }),
-      toggle("pruned", () => view.pruned, () => { view.pruned = !view.pruned; view.opened.clear(); }),
-      html("button", { type: "button", "aria-label": "smaller", title: "smaller (-)", onclick: () => zoom(view.scale / 1.25) }, "−"),
-      html("button", { type: "button", "aria-label": "larger", title: "larger (+)", onclick: () => zoom(view.scale * 1.25) }, "+"),
+  html(
+    "section",
+    { class: "forest", "aria-label": "The tree" },
+    html(
+      "div",
+      { class: "tools" },
+      toggle(
+        "cards",
+        () => view.mode === "cards",
+        () => {
+          view.mode = "cards";
+          view.stretch = 1;
+        },
+      ),
+      toggle(
+        "compact",
+        () => view.mode === "compact",
+        () => {
+          view.mode = "compact";
+        },
+      ),
+      toggle(
+        "pruned",
+        () => view.pruned,
+        () => {
+          view.pruned = !view.pruned;
+          view.opened.clear();
+        },
+      ),
+      html(
+        "button",
+        { type: "button", "aria-label": "smaller", title: "smaller (-)", onclick: () => zoom(view.scale / 1.25) },
+        "−",
+      ),
+      html(
+        "button",
+        { type: "button", "aria-label": "larger", title: "larger (+)", onclick: () => zoom(view.scale * 1.25) },
+        "+",
+      ),
       html("button", { type: "button", title: "all of it (0)", onclick: fit }, "fit"),
-      search, found, html("span", { class: "gap" }), legend,
+      search,
+      found,
+      html("span", { class: "gap" }),
+      legend,
       html("button", { type: "button", onclick: saveTree }, "save SVG"),
-      html("button", { type: "button", class: "quiet", "aria-label": "keys", onclick: () => help.showModal() }, "?")),
-    scroller),
-  side, help);
+      html("button", { type: "button", class: "quiet", "aria-label": "keys", onclick: () => help.showModal() }, "?"),
+    ),
+    scroller,
+  ),
+  side,
+  help,
+);
 
 function keyList() {
   const keys = [
-    ["←  →", "to the parent, to the best child"], ["↑  ↓", "up and down in the column"], ["Enter", "fold or unfold what is below"],
-    ["n", "next answer"], ["p", "pruned nodes on or off"], ["c", "cards or compact"], ["+  −  0", "larger, smaller, all of it"], ["/", "find"], ["Home", "to the root"], ["?", "this list"],
+    ["←  →", "to the parent, to the best child"],
+    ["↑  ↓", "up and down in the column"],
+    ["Enter", "fold or unfold what is below"],
+    ["n", "next answer"],
+    ["p", "pruned nodes on or off"],
+    ["c", "cards or compact"],
+    ["+  −  0", "larger, smaller, all of it"],
+    ["/", "find"],
+    ["Home", "to the root"],
+    ["?", "this list"],
   ];
   return html("dl", {}, ...keys.flatMap(([key, what]) => [html("dt", {}, html("kbd", {}, key)), html("dd", {}, what)]));
 }
@@ -64,10 +119,15 @@ function drawLegend() {
   const brush = ramp.getContext("2d");
   const [low, high] = tree.range;
   for (let x = 0; x < 90; x += 1) {
-    brush.fillStyle = scoreColour(low + (high - low) * x / 89, tree.range);
+    brush.fillStyle = scoreColour(low + ((high - low) * x) / 89, tree.range);
     brush.fillRect(x, 0, 1, 1);
   }
-  legend.replaceChildren(html("span", {}, "score"), html("span", {}, figure(low)), ramp, html("span", {}, figure(high)));
+  legend.replaceChildren(
+    html("span", {}, "score"),
+    html("span", {}, figure(low)),
+    ramp,
+    html("span", {}, figure(high)),
+  );
 }
 
 function refresh() {
@@ -76,7 +136,11 @@ function refresh() {
   canvas.setAttribute("width", layout.width * view.scale);
   canvas.setAttribute("height", layout.height * view.scale);
   levels.style.width = `${layout.width * view.scale}px`;
-  levels.replaceChildren(...layout.columns.map((column, depth) => levelHead(depth)));
+  levels.replaceChildren(
+    ...layout.columns.map((column, depth) =>
+      levelHead(tree, depth, layout.size.column * view.scale, view.scale, () => showDecision(depth)),
+    ),
+  );
   for (const each of toggles) each();
   if (!layout.of.has(view.focus)) view.focus = tree.root;
   paint();
@@ -86,8 +150,10 @@ function paint() {
   const { scrollLeft, scrollTop, clientWidth, clientHeight } = scroller;
   const margin = 300;
   const window = {
-    left: (scrollLeft - margin) / view.scale, right: (scrollLeft + clientWidth + margin) / view.scale,
-    top: (scrollTop - margin) / view.scale, bottom: (scrollTop + clientHeight + margin) / view.scale,
+    left: (scrollLeft - margin) / view.scale,
+    right: (scrollLeft + clientWidth + margin) / view.scale,
+    top: (scrollTop - margin) / view.scale,
+    bottom: (scrollTop + clientHeight + margin) / view.scale,
   };
   const hadFocus = canvas.contains(document.activeElement);
   drawn = drawTree(tree, layout, view, chosen, window);
@@ -132,7 +198,8 @@ function fit() {
 // What is in the middle stays there.
 function zoom(scale, stretch = view.stretch) {
   const old = view.scale;
-  const x = (scroller.scrollLeft + scroller.clientWidth / 2) / old, y = (scroller.scrollTop + scroller.clientHeight / 2) / old;
+  const x = (scroller.scrollLeft + scroller.clientWidth / 2) / old,
+    y = (scroller.scrollTop + scroller.clientHeight / 2) / old;
   view.scale = Math.min(3, Math.max(0.05, scale));
   view.stretch = stretch;
   refresh();
@@ -141,47 +208,8 @@ function zoom(scale, stretch = view.stretch) {
   paint();
 }
 
-function levelHead(depth) {
-  const all = tree.nodes.filter((node) => node.depth === depth);
-  const columns = tree.data.nodes;
-  const count = (test) => all.filter(test).reduce((sum, node) => sum + node.multiplicity, 0);
-  const parts = [["kept", count((node) => node.kept)], ...["right", "wrong", "open"].map((kind) => [kind, count((node) => node.kind === kind && !node.kept)]), ["pruned", count((node) => node.kind === "step" && !node.kept)]];
-  const sum = (column) => all.reduce((total, node) => total + columns[column][node.number], 0);
-  const tokens = sum("generated"), prompt = sum("prompt"), cached = sum("cached");
-  const answers = count((node) => node.kind !== "step");
-  const told = depth === 0 ? `${tree.data.decisions.length} decisions` : `${count(() => true)} samples, ${parts[0][1]} kept${answers ? `, ${answers} answer${answers === 1 ? "" : "s"}` : ""}`;
-  const reuse = prompt ? `, ${(100 * cached / prompt).toFixed(0)} % reused` : "";
-  const room = layout.size.column * view.scale;
-  const isSmall = room < 160;
-  const head = html("button", { type: "button", class: "level", title: `level ${depth}: ${told}; ${tokens.toLocaleString("en")} tokens generated${reuse}. Click for the decision.` },
-    html("b", {}, isSmall ? `${depth}` : `level ${depth}`), room < 70 ? null : isSmall ? ` ${count(() => true)}` : html("small", {}, ` ${told}`),
-    html("br"), html("small", {}, !depth || room < 50 ? "\u00a0" : isSmall ? `${tokens.toLocaleString("en")} tok` : `${tokens.toLocaleString("en")} tokens${reuse}`),
-    bar(parts), depth ? bar([["tokens", tokens], ["rest", mostTokens() - tokens]]) : null);
-  head.style.left = `${12 * view.scale + depth * room}px`;
-  head.style.width = `${room - Math.min(10, room / 5)}px`;
-  head.addEventListener("click", () => side.replaceChildren(...decisionDetails(tree, depth, select)));
-  return head;
-}
-
-let most = 0;
-function mostTokens() {
-  if (!most) {
-    const sums = new Map();
-    for (const node of tree.nodes) sums.set(node.depth, (sums.get(node.depth) ?? 0) + tree.data.nodes.generated[node.number]);
-    most = Math.max(1, ...sums.values());
-  }
-  return most;
-}
-
-function bar(parts) {
-  const total = parts.reduce((sum, [, value]) => sum + value, 0) || 1;
-  const drawing = element("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
-  let left = 0;
-  for (const [kind, value] of parts) {
-    if (value > 0) drawing.append(element("rect", { class: kind, x: left, width: 100 * value / total, height: 10 }));
-    left += 100 * value / total;
-  }
-  return drawing;
+function showDecision(depth) {
+  side.replaceChildren(...decisionDetails(tree, depth, select));
 }
 
 function show(node) {
@@ -194,7 +222,10 @@ function reveal(node) {
   let changed = false;
   for (const above of pathTo(node).slice(0, -1)) {
     changed = view.closed.delete(above) || changed;
-    if (!view.pruned && !layout.of.has(node) && !view.opened.has(above)) { view.opened.add(above); changed = true; }
+    if (!view.pruned && !layout.of.has(node) && !view.opened.has(above)) {
+      view.opened.add(above);
+      changed = true;
+    }
   }
   if (changed) refresh();
   const item = layout.of.get(node);
@@ -256,7 +287,8 @@ function nextAnswer() {
 
 const KEYS = {
   ArrowLeft: () => view.focus.parent,
-  ArrowRight: () => layout.columns[view.focus.depth + 1]?.find((item) => !item.fold && item.node.parent === view.focus)?.node,
+  ArrowRight: () =>
+    layout.columns[view.focus.depth + 1]?.find((item) => !item.fold && item.node.parent === view.focus)?.node,
   ArrowUp: () => neighbour(view.focus, -1),
   ArrowDown: () => neighbour(view.focus, 1),
   Home: () => tree.root,
@@ -264,7 +296,14 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || help.open || event.target.closest("input, aside, .tools, header")) return;
+  if (
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    help.open ||
+    event.target.closest("input, aside, .tools, header")
+  )
+    return;
   if (event.key in KEYS) {
     const node = KEYS[event.key]();
     if (node) select(node);
@@ -289,7 +328,13 @@ document.addEventListener("keydown", (event) => {
 
 search.addEventListener("input", () => {
   const wanted = search.value.trim().toLowerCase();
-  hits = new Set(wanted ? tree.nodes.filter((node) => node.id === wanted || tree.data.nodes.text[node.number].toLowerCase().includes(wanted)) : []);
+  hits = new Set(
+    wanted
+      ? tree.nodes.filter(
+          (node) => node.id === wanted || tree.data.nodes.text[node.number].toLowerCase().includes(wanted),
+        )
+      : [],
+  );
   found.textContent = wanted ? `${hits.size} found` : "";
   light();
 });
@@ -308,7 +353,10 @@ let isWaiting = false;
 function repaint() {
   if (isWaiting) return;
   isWaiting = true;
-  requestAnimationFrame(() => { isWaiting = false; paint(); });
+  requestAnimationFrame(() => {
+    isWaiting = false;
+    paint();
+  });
 }
 scroller.addEventListener("scroll", repaint, { passive: true });
 new ResizeObserver(repaint).observe(scroller);

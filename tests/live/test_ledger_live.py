@@ -1,0 +1,98 @@
+"""The ledger beside a real server's counters, in a cache that is too small for the search."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ets_client import AsyncPolicyClient, LedgerRow
+from tests.schedules import Schedule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from random import Random
+
+pytestmark = pytest.mark.live
+
+VOCABULARY = range(300, 2000)
+LONGEST = 24
+COUNTERS = ("prompt_tokens_total", "cached_tokens_total", "generation_tokens_total", "num_requests_total")
+
+
+def counted(endpoint: Path) -> Counter[str]:
+    """What the server counts when a request ends."""
+    base = AsyncPolicyClient.from_endpoint(endpoint)._address.base_url
+    found: Counter[str] = Counter()
+    with urlopen(f"{base}/metrics/") as reply:
+        for family in text_string_to_metric_families(reply.read().decode()):
+            for sample in family.samples:
+                if sample.name.removeprefix("sglang:") in COUNTERS:
+                    found[sample.name.removeprefix("sglang:")] += round(sample.value)
+    return found
+
+
+async def settled(endpoint: Path, client: AsyncPolicyClient) -> Counter[str]:
+    """The counters when nothing runs there any more and they stand still."""
+    before: Counter[str] | None = None
+    while True:
+        loads = await client.loads()
+        now = await asyncio.to_thread(counted, endpoint)
+        if before == now and not any(load.running_requests or load.waiting_requests for load in loads):
+            return now
+        before = now
+
+
+async def run(seed: int, endpoint: Path, *, cuts: bool) -> tuple[Counter[str], LedgerRow]:
+    schedule = Schedule(seed, workers=4, calls=4, cuts=cuts, vocabulary=VOCABULARY, lengths=(100, 400), longest=LONGEST)
+    async with AsyncPolicyClient.from_endpoint(endpoint) as client:
+        before = await settled(endpoint, client)
+
+        async def disturb(random: Random) -> None:
+            await client.warm(await client.prefix(random.choices(VOCABULARY, k=random.randint(100, 800))))
+
+        async def pause(random: Random) -> None:
+            for _ in range(random.randrange(8)):
+                await client.model_info()
+
+        await schedule.run(client, disturb, pause)
+        server = await settled(endpoint, client)
+        server.subtract(before)
+        return server, client.ledger.total
+
+
+def told(row: LedgerRow) -> dict[str, Any]:
+    values = (row.asked, row.reused, row.generated, row.samples + row.prefills)
+    return dict(zip(COUNTERS, values, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore::ets_client.ReuseShortfallWarning")
+async def test_the_ledger_of_10_searches_equals_the_servers_counters(live_endpoint_small_cache: Path) -> None:
+    rows: list[LedgerRow] = []
+    for seed in range(10):
+        server, row = await run(seed, live_endpoint_small_cache, cuts=False)
+        assert dict(server) == told(row), seed
+        assert row.unanswered == 0
+        rows.append(row)
+    assert sum(row.computed for row in rows) > 1.2 * sum(row.least for row in rows)  # it did not fit
+
+
+@pytest.mark.filterwarnings("ignore::ets_client.ReuseShortfallWarning")
+async def test_the_ledger_of_10_searches_that_are_cut_lacks_what_nobody_was_told(
+    live_endpoint_small_cache: Path,
+) -> None:
+    lost = 0
+    for seed in range(10, 20):
+        server, row = await run(seed, live_endpoint_small_cache, cuts=True)
+        ledger = told(row)
+        untold = {name: server[name] - ledger[name] for name in COUNTERS}
+        samples = untold["num_requests_total"]
+        assert 0 <= samples <= row.unanswered, (seed, untold)
+        assert 0 <= untold["cached_tokens_total"] <= untold["prompt_tokens_total"] <= samples * 2048, (seed, untold)
+        assert 0 <= untold["generation_tokens_total"] <= samples * LONGEST, (seed, untold)
+        lost += row.unanswered
+    assert lost > 0
