@@ -32,7 +32,10 @@ from ets_client.search import (
     WidthAllocated,
     search_all,
 )
+from ets_client.search.journal import EndEntry, QuestionEntry
+from ets_client.search.record import Record
 from tests.fakes import FakeServer, eventually, sample
+from tests.search.trees import MemoryJournal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -188,9 +191,17 @@ async def test_a_failing_expand_ends_its_question_alone(client: AsyncPolicyClien
 
 async def test_a_question_that_is_too_long_ends_with_that(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.answer = Script(last_depth=1)
-    run = await search_all(rebase(client, width=2), [Question(problem="x" * 3000), QUESTION])
+    events: list[SearchEvent] = []
+    questions = [Question(problem="x" * 3000), QUESTION]
+    run = await search_all(rebase(client, width=2), questions, at_once=1, observe=events.append)
     assert "3001" in run.results[0].why
+    assert [type(event) for event in events[:2]] == [SearchStarted, SearchEnded]
     assert run.results[1].why == "done"
+    journal = MemoryJournal()
+    await rebase(client).run(questions[0], 0, record=Record(0, journal))
+    again = await rebase(client).run(questions[0], 0, record=Record(0, journal, journal.paid.question(0)))
+    assert "3001" in again.why
+    assert [type(entry) for entry in journal.entries] == [QuestionEntry, EndEntry, EndEntry]
 
 
 async def test_a_server_that_is_gone_ends_the_run(client: AsyncPolicyClient, server: FakeServer) -> None:
