@@ -32,6 +32,7 @@ from ets_client.search import (
     WidthAllocated,
     search_all,
 )
+from ets_client.search.driver import is_final
 from ets_client.search.journal import EndEntry, QuestionEntry
 from ets_client.search.record import Record
 from tests.fakes import FakeServer, eventually, sample
@@ -283,6 +284,29 @@ async def test_a_profile_without_an_answer_pattern_is_refused(server: FakeServer
 def test_settings_out_of_range_are_refused(bad: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         SearchOptions(**bad)
+
+
+@pytest.mark.parametrize(
+    ("budget", "why"),
+    [
+        ({"expands": 1}, "run expands"),
+        ({"tokens": 1}, "run tokens"),
+        ({"kv_byte_seconds": 1e-9}, "run kv_byte_seconds"),
+    ],
+)
+async def test_a_run_whose_budget_is_used_up_ends_and_starts_nothing_more(
+    client: AsyncPolicyClient, server: FakeServer, budget: dict[str, Any], why: str
+) -> None:
+    server.answer = Script(last_depth=9)
+    searching = rebase(client, width=2, kv_bytes_per_token=10.0)
+    run = await search_all(searching, [QUESTION] * 3, at_once=1, budget=Budget(**budget))
+    assert ([result.why for result in run.results.values()], run.not_started) == ([why], 2)
+    assert not is_final(why)
+
+
+async def test_a_run_cannot_count_bytes_that_nobody_knows(client: AsyncPolicyClient) -> None:
+    with pytest.raises(ConfigurationError, match="needs SearchOptions"):
+        await search_all(rebase(client), [QUESTION], budget=Budget(kv_byte_seconds=1.0))
 
 
 async def test_no_questions_at_once_are_refused(client: AsyncPolicyClient) -> None:
