@@ -32,7 +32,11 @@ from ets_client.search import (
     WidthAllocated,
     search_all,
 )
+from ets_client.search.driver import is_final
+from ets_client.search.journal import EndEntry, QuestionEntry
+from ets_client.search.record import Record
 from tests.fakes import FakeServer, eventually, sample
+from tests.search.trees import MemoryJournal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -188,9 +192,17 @@ async def test_a_failing_expand_ends_its_question_alone(client: AsyncPolicyClien
 
 async def test_a_question_that_is_too_long_ends_with_that(client: AsyncPolicyClient, server: FakeServer) -> None:
     server.answer = Script(last_depth=1)
-    run = await search_all(rebase(client, width=2), [Question(problem="x" * 3000), QUESTION])
+    events: list[SearchEvent] = []
+    questions = [Question(problem="x" * 3000), QUESTION]
+    run = await search_all(rebase(client, width=2), questions, at_once=1, observe=events.append)
     assert "3001" in run.results[0].why
+    assert [type(event) for event in events[:2]] == [SearchStarted, SearchEnded]
     assert run.results[1].why == "done"
+    journal = MemoryJournal()
+    await rebase(client).run(questions[0], 0, record=Record(0, journal))
+    again = await rebase(client).run(questions[0], 0, record=Record(0, journal, journal.paid.question(0)))
+    assert "3001" in again.why
+    assert [type(entry) for entry in journal.entries] == [QuestionEntry, EndEntry, EndEntry]
 
 
 async def test_a_server_that_is_gone_ends_the_run(client: AsyncPolicyClient, server: FakeServer) -> None:
@@ -272,6 +284,29 @@ async def test_a_profile_without_an_answer_pattern_is_refused(server: FakeServer
 def test_settings_out_of_range_are_refused(bad: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         SearchOptions(**bad)
+
+
+@pytest.mark.parametrize(
+    ("budget", "why"),
+    [
+        ({"expands": 1}, "run expands"),
+        ({"tokens": 1}, "run tokens"),
+        ({"kv_byte_seconds": 1e-9}, "run kv_byte_seconds"),
+    ],
+)
+async def test_a_run_whose_budget_is_used_up_ends_and_starts_nothing_more(
+    client: AsyncPolicyClient, server: FakeServer, budget: dict[str, Any], why: str
+) -> None:
+    server.answer = Script(last_depth=9)
+    searching = rebase(client, width=2, kv_bytes_per_token=10.0)
+    run = await search_all(searching, [QUESTION] * 3, at_once=1, budget=Budget(**budget))
+    assert ([result.why for result in run.results.values()], run.not_started) == ([why], 2)
+    assert not is_final(why)
+
+
+async def test_a_run_cannot_count_bytes_that_nobody_knows(client: AsyncPolicyClient) -> None:
+    with pytest.raises(ConfigurationError, match="needs SearchOptions"):
+        await search_all(rebase(client), [QUESTION], budget=Budget(kv_byte_seconds=1.0))
 
 
 async def test_no_questions_at_once_are_refused(client: AsyncPolicyClient) -> None:

@@ -24,13 +24,13 @@ from ets_client.search import (
 from ets_client.search.journal import DecisionEntry, EndEntry, ScoresEntry, StepsEntry
 from ets_client.search.methods import Beam, Decision, Method, TreeView
 from ets_client.search.record import Record
-from ets_client.search.scorers import CallableScorer, LogProb, ScoredPath, SelfConsistency
+from ets_client.search.scorers import CallableScorer, LogProb, PathScore, ScoredPath, Scorer, SelfConsistency
 from ets_client.testing import Costs, FakeOptions, FakeServer, Reset, ScriptedModel, SeededModel
 from tests.fakes import eventually
 from tests.search.trees import KilledError, MemoryJournal, arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 QUESTION = Question(problem="How many are 5 and 7?", answer="12")
 SEEDED = FakeOptions(enable_deterministic_inference=True, schedule_policy="lpm")
@@ -159,17 +159,63 @@ class Patient:
         return Decision({best.number: view.width} if best is not None and view.width else {})
 
 
+class Gated(Scorer):
+    """Lets a score go when a condition holds, so that tests decide what arrives when."""
+
+    is_local = True  # each step is scored by itself
+
+    def __init__(self, may_go: Callable[[str], bool]) -> None:
+        self._may_go = may_go
+
+    @property
+    def name(self) -> str:
+        return "gated"
+
+    async def score(self, paths: Sequence[ScoredPath]) -> list[PathScore]:
+        (path,) = paths
+        await eventually(lambda: self._may_go(path.branch.text))
+        return [PathScore(0.5)]
+
+
+WORDS = ("a", "bb", "ccc", "dddd")
+
+
 async def test_without_a_barrier_the_width_grows_with_what_has_arrived() -> None:
+    method = Patient()
+
+    def in_turn(text: str) -> bool:
+        decided = sum(depth == 1 for depth, _, _ in method.seen)
+        return text not in WORDS or WORDS.index(text) <= decided
+
     async with (
-        FakeServer(model=ScriptedModel([f"{word}\n\n" for word in ("a", "bb", "ccc", "dddd")])) as running,
+        FakeServer(model=ScriptedModel([f"{word}\n\n" for word in WORDS])) as running,
         AsyncPolicyClient(running.base_url, "tiny") as client,
     ):
-        method = Patient()
-        result = await search(client, method, barrier="none", width=4, depth=2, seed=None).run(QUESTION)
-        assert method.seen[:5] == [(0, 4, 1), (1, 1, 1), (1, 2, 2), (1, 3, 3), (1, 4, 4)]
+        options: dict[str, Any] = {"barrier": "none", "width": 4, "depth": 2, "seed": None}
+        result = await search(client, method, Gated(in_turn), **options).run(QUESTION)
+        assert [seen for seen in method.seen if seen[0] < 2] == [(0, 4, 1), (1, 1, 1), (1, 2, 2), (1, 3, 3), (1, 4, 4)]
         first_level = result.tree.level(1)
         assert sum(node.width for node in first_level) == 4
-        assert len(result.tree.level(2)) + sum(node.multiplicity - 1 for node in result.tree.level(2)) == 4
+        assert sum(node.multiplicity for node in result.tree.level(2)) == 4
+
+
+async def test_what_arrives_while_a_decision_is_made_is_considered_together() -> None:
+    method, journal, waiting = Patient(), MemoryJournal(), list[str]()
+
+    def all_there(text: str) -> bool:
+        waiting.append(text)
+        return len(set(waiting)) == 4
+
+    async with (
+        FakeServer(model=ScriptedModel([f"{word}\n\n" for word in WORDS])) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as client,
+    ):
+        options: dict[str, Any] = {"barrier": "none", "width": 4, "depth": 1, "seed": None}
+        await search(client, method, Gated(all_there), **options).run(QUESTION, record=Record(0, journal))
+        decisions = [entry for entry in journal.entries if isinstance(entry, DecisionEntry)]
+        considered = [entry.notes["after"].split() for entry in decisions[1:]]
+        assert sorted(name for names in considered for name in names) == ["r.0", "r.1", "r.2", "r.3"]
+        assert len(considered) < 4
 
 
 @pytest.mark.parametrize("method", [Rebase(), Beam(), BestOfN()], ids=lambda method: method.name)
@@ -182,18 +228,38 @@ async def test_without_a_barrier_no_level_gets_more_than_its_width(client: Async
     assert (result.why, result.lost) == ("depth", 0)
 
 
-async def test_without_a_barrier_a_child_is_expanded_while_its_sibling_decodes() -> None:
-    model = ScriptedModel({"Take": "more\n\n", "": ["Take\n\n", "Wait " * 24 + "\n\n"]})
-    costs = Costs(decode_step=0.005)
-    async with FakeServer(model=model, costs=costs) as running, AsyncPolicyClient(running.base_url, "tiny") as client:
-        order: list[str] = []
+async def test_without_a_barrier_a_child_is_expanded_before_its_sibling_is_there() -> None:
+    order: list[str] = []
 
-        def watch(event: SearchEvent) -> None:
-            if isinstance(event, NodeAdded):
-                order.append(event.node.id)
+    def watch(event: SearchEvent) -> None:
+        if isinstance(event, NodeAdded):
+            order.append(event.node.id)
 
-        await search(client, BestOfN(), barrier="none", width=2, depth=2, seed=None).run(QUESTION, observe=watch)
-        assert order[:2] == ["r.0", "r.0.0"]
+    def after_the_child(text: str) -> bool:
+        return text != "Wait" or "r.0.0" in order
+
+    model = ScriptedModel({"Take": "more\n\n", "": ["Take\n\n", "Wait\n\n"]})
+    async with FakeServer(model=model) as running, AsyncPolicyClient(running.base_url, "tiny") as client:
+        options: dict[str, Any] = {"barrier": "none", "width": 2, "depth": 2, "seed": None}
+        await search(client, BestOfN(), Gated(after_the_child), **options).run(QUESTION, observe=watch)
+        assert order == ["r.0", "r.0.0", "r.1", "r.1.0"]
+
+
+async def test_steps_are_scored_while_their_siblings_decode() -> None:
+    in_flight: list[int] = []
+
+    async def note(paths: Sequence[ScoredPath]) -> list[float]:
+        in_flight.append(policy.stats.samples_in_flight)
+        return [0.5] * len(paths)
+
+    model = ScriptedModel(["Take\n\n", "people " * 24 + "\n\n"])
+    async with (
+        FakeServer(model=model, costs=Costs(decode_step=0.02)) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as policy,
+    ):
+        await search(policy, BestOfN(), CallableScorer(note), width=2, depth=1, seed=None).run(QUESTION)
+        assert in_flight[0] > 0
+        assert len(in_flight) == 2
 
 
 async def test_self_consistency_needs_a_barrier(client: AsyncPolicyClient) -> None:

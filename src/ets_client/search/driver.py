@@ -6,10 +6,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..branch import Usage
 from ..errors import (
     AuthenticationError,
     ConfigurationError,
     DeadlineExceededError,
+    InvalidRequestError,
     ServerUnreachableError,
     UnsupportedError,
 )
@@ -35,7 +37,6 @@ from .tree import SearchTree
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..branch import Usage
     from ..client import AsyncPolicyClient
     from ..policy_calls import PolicyCalls
     from .events import SearchEvent
@@ -195,6 +196,8 @@ class TreeSearch:
             if self._is_fatal(failure):
                 raise
             why, error = f"error: {failure}", failure
+        if not len(growth.tree.root.prefix):
+            return await self._no_root(question, number, growth, record, error, observe)
         answer = self._vote(growth.tree)
         is_correct = None if question.answer is None else answer is not None and is_same_answer(answer, question.answer)
         seconds = time.monotonic() - spent.began
@@ -203,6 +206,26 @@ class TreeSearch:
             question, answer, is_correct, growth.tree, spent.expands, growth.samples, sum(growth.lost.values()),
             spent.usage, spent.scoring, seconds, why, error,
         )  # fmt: skip
+        observe(SearchEnded(number, result))
+        return result
+
+    async def _no_root(
+        self,
+        question: Question,
+        number: int,
+        growth: Growth,
+        record: Record,
+        error: Exception | None,
+        observe: Callable[[SearchEvent], None],
+    ) -> SearchResult:
+        """The prompt could not be made: it is too long, or the server failed to tokenise it."""
+        why = f"error: {error}"
+        if isinstance(error, InvalidRequestError):  # else it may be made when the run is resumed
+            await record.begin(question, growth.tree.root.prefix, self.options.seed)
+            await record.ended(None, why, 0.0)
+        is_correct = None if question.answer is None else False
+        result = SearchResult(question, None, is_correct, growth.tree, 0, 0, 0, Usage(), Usage(), 0.0, why, error)
+        observe(SearchStarted(number, question, growth.tree))
         observe(SearchEnded(number, result))
         return result
 

@@ -1,12 +1,13 @@
 """A tree grown without a barrier: each child is considered as soon as it is scored.
 
-On each arrival the method is asked about the nodes of its level that are there, with the level's width scaled by their
+On an arrival the method is asked about the nodes of its level that are there, with the level's width scaled by their
 share of those that are expected. What it gives them beyond what they have is given; children once given are not taken
 back, and a level never gets more than its width. When the last of a level has arrived, the method has seen what it
 would have seen behind a barrier; only what was given too early may differ. A method that knows no levels
 (``knows_levels = False``) is asked for as many samples as the width has free.
 
-Decisions name the arrival that they followed, so that a resumed search takes the arrivals in the same order.
+What arrives while a decision is made is considered together: a method that takes its time is asked less often.
+Decisions name the arrivals that they followed, so that a resumed search takes them in the same order.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class _Free:
         self._course = course
         self._group = group
         self._queue = asyncio.Queue["Arrival"]()
-        self._held: dict[str, Arrival] = {}  # arrived, but another one comes first in the journal
+        self._held: dict[str, Arrival] = {}  # arrived and not yet considered
         self._scored: dict[tuple[int, tuple[int, ...]], asyncio.Task[Arrival]] = {}
         self._missing = Counter[int]()  # of each depth, samples that have not arrived
         self._arrived = Counter[int]()
@@ -67,32 +68,38 @@ class _Free:
         if over is None:
             self._launch(await course.decide(0))
         while self._missing.total():
-            arrival = await self._next()
-            depth = arrival.parent.depth + 1
-            self._missing[depth] -= 1
-            self._arrived[depth] += 1
-            self._growing[arrival.parent] -= 1
-            node = growth.settle(arrival)
-            if node is not None:
-                course.tell(NodeAdded(course.number, node))
+            arrivals = await self._next()
+            depth = arrivals[0].parent.depth + 1
+            for arrival in arrivals:
+                self._missing[depth] -= 1
+                self._arrived[depth] += 1
+                self._growing[arrival.parent] -= 1
+                node = growth.settle(arrival)
+                if node is not None:
+                    course.tell(NodeAdded(course.number, node))
             over = over or course.used_up()
             if over is None:  # else what is under way is waited for, and nothing new begins
-                self._launch(await course.decide(depth, partial(self._ask, depth), {AFTER: arrival.id}))
+                after = " ".join(arrival.id for arrival in arrivals)
+                self._launch(await course.decide(depth, partial(self._ask, depth), {AFTER: after}))
             course.hold(parent for parent, missing in self._growing.items() if missing)
         return over or ("depth" if growth.met_depth else "done")
 
-    async def _next(self) -> Arrival:
-        """The next arrival: the journal's, as long as it tells one."""
+    async def _next(self) -> list[Arrival]:
+        """The next arrivals, all of one level: those that the journal tells, else what is there."""
         after = self._course.record.after(self._course.growth.turn)
-        if after is None and self._held:
-            return self._held.pop(next(iter(self._held)))
-        while True:
-            if after is not None and after in self._held:
-                return self._held.pop(after)
-            arrival = await self._queue.get()
-            if after is None:
-                return arrival
-            self._held[arrival.id] = arrival
+        wanted = set[str]() if after is None else set(after.split())
+        while not self._held or not wanted <= self._held.keys():
+            self._hold(await self._queue.get())
+        while not self._queue.empty():
+            self._hold(self._queue.get_nowait())
+        if after is not None:
+            return [self._held.pop(name) for name in after.split()]
+        depth = next(iter(self._held.values())).parent.depth
+        level = [arrival for arrival in self._held.values() if arrival.parent.depth == depth]
+        return [self._held.pop(arrival.id) for arrival in level]
+
+    def _hold(self, arrival: Arrival) -> None:
+        self._held[arrival.id] = arrival
 
     def _launch(self, asked: Sequence[tuple[Node, int, int]]) -> None:
         for node, first, n in asked:

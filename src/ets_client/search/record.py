@@ -82,7 +82,7 @@ class Record:
         return None if self._paid is None else self._paid.decision(turn)
 
     def after(self, turn: int) -> str | None:
-        """The sample that a decision of an earlier session followed, where decisions do not wait for a level."""
+        """Ids of the samples that a recorded decision followed, where decisions do not wait for a level."""
         entry = None if self._paid is None else self._paid.decision(turn)
         after = None if entry is None else entry.notes.get(AFTER)
         return after if isinstance(after, str) else None

@@ -85,7 +85,9 @@ async def search_all(
     """
     if at_once < 1:
         raise ConfigurationError(f"at_once = {at_once}: above 0")
-    budget = budget or Budget()
+    budget, per_token = budget or Budget(), search.options.kv_bytes_per_token
+    if budget.kv_byte_seconds is not None and per_token is None:
+        raise ConfigurationError("budget.kv_byte_seconds needs SearchOptions(kv_bytes_per_token=…)")
     servers = [search.client, *([search.scorer.client] if isinstance(search.scorer, RewardServer) else [])]
     before = [await _metrics(each) for each in servers]
     whole = Spending(time.monotonic())
@@ -95,7 +97,7 @@ async def search_all(
     ended_before: dict[int, EndEntry] = {}
 
     async def work() -> None:
-        while waiting and _fits(budget, whole, results):
+        while waiting and _fits(budget, whole, results, per_token):
             number, question = waiting.pop()
             known = None if run is None else run.paid.question(number)
             if known is not None and known.ended is not None and is_final(known.ended.why):
@@ -123,10 +125,12 @@ def _age(run: OpenRun) -> float:
     return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(run.manifest.machine.began)).total_seconds())
 
 
-def _fits(budget: Budget, whole: Spending, results: Mapping[int, SearchResult]) -> bool:
+def _fits(
+    budget: Budget, whole: Spending, results: Mapping[int, SearchResult], kv_bytes_per_token: float | None
+) -> bool:
     """Whether another question would probably be done within the budget, judged in time by those that are."""
     typical = sum(result.seconds for result in results.values()) / len(results) if results else 0.0
     now = time.monotonic()
     if budget.seconds is not None and now + typical - whole.began > budget.seconds:
         return False
-    return whole.used_up(budget, now, None) is None
+    return whole.used_up(budget, now, kv_bytes_per_token) is None
