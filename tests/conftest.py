@@ -78,14 +78,14 @@ def live_endpoint_smollm2_float32(tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def live_endpoint_small_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A real server whose cache holds 2,048 tokens, for as long as one module needs it."""
-    yield from _serve(tmp_path_factory.mktemp("live_small") / "policy.json", "--", "--max-total-tokens", "2048")
+    """A real server whose cache holds 1,024 tokens, for as long as one module needs it."""
+    yield from _serve(tmp_path_factory.mktemp("live_small") / "policy.json", "--", "--max-total-tokens", "1024")
 
 
 @pytest.fixture(scope="module")
 def live_endpoint_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A real server with two data-parallel ranks, for as long as one module needs it."""
-    yield from _serve(tmp_path_factory.mktemp("live_ranks") / "policy.json", "--", "--dp-size", "2")
+    yield from _serve(tmp_path_factory.mktemp("live_ranks") / "policy.json", "--dp", "2")
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ets_client import AsyncPolicyClient, ConfigurationError, SamplingParams
+from ets_client import AsyncPolicyClient, ConfigurationError, PrunedError, SamplingParams
 from ets_client.testing import Costs, FakeServer
 from tests.fakes import eventually
+from tests.test_streams import site as stream_site
+
+if TYPE_CHECKING:
+    from ets_client import Prefix
 
 STEP = SamplingParams(max_new_tokens=8, ignore_eos=True)
 ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True)
@@ -71,3 +76,28 @@ class TestLimit:
 def test_an_impossible_limit_is_refused(admission: object) -> None:
     with pytest.raises(ConfigurationError, match="admission"):
         AsyncPolicyClient(admission=admission)  # type: ignore[arg-type]
+
+
+async def test_a_speculative_expand_waits_until_no_other_does_and_ends_when_its_path_is_pruned() -> None:
+    async with stream_site(admission=1) as here:
+        root, maybe, wanted = [await here.client.prefix(text) for text in ("q", "r", "s")]
+        short = SamplingParams(max_new_tokens=2, ignore_eos=True, stop="never")
+        endless = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")
+        ended: list[str] = []
+
+        async def expand(name: str, prefix: Prefix, sampling: SamplingParams, *, speculative: bool = False) -> None:
+            await here.client.expand(prefix, 1, sampling, speculative=speculative)
+            ended.append(name)
+
+        first = asyncio.ensure_future(expand("first", root, short))
+        early = asyncio.ensure_future(expand("maybe", maybe, endless, speculative=True))
+        late = asyncio.ensure_future(expand("wanted", wanted, short))
+        await eventually(lambda: here.client.stats.waiting_for_turn == 2)
+        await here.clock.run(first)
+        await here.clock.run(late)
+        assert ended == ["first", "wanted"]
+        await eventually(lambda: here.client.stats.waiting_for_turn == 0 and len(here.server.registered_rids) == 1)
+        await here.client.prune(maybe)
+        with pytest.raises(PrunedError):
+            await here.clock.run(early)
+        await here.settled()

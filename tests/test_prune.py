@@ -7,8 +7,15 @@ import pickle
 
 import pytest
 
-from ets_client import ConfigurationError, InvalidRequestError, PrunedError, SamplingParams, TreeClosedError
-from ets_client.testing import ScriptedModel
+from ets_client import (
+    AsyncPolicyClient,
+    ConfigurationError,
+    InvalidRequestError,
+    PrunedError,
+    SamplingParams,
+    TreeClosedError,
+)
+from ets_client.testing import Costs, FakeServer, ScriptedModel
 from tests.fakes import Clock, eventually
 from tests.test_streams import ENDLESS, Site, site
 
@@ -225,3 +232,23 @@ async def test_only_paths_can_be_pruned() -> None:
 def test_its_error_can_be_pickled() -> None:
     error = pickle.loads(pickle.dumps(PrunedError("one", 12)))
     assert (error.tree, error.tokens, str(error)) == ("one", 12, str(PrunedError("one", 12)))
+
+
+async def test_looking_at_the_servers_load_goes_on_when_the_call_that_began_it_is_pruned() -> None:
+    async with (
+        FakeServer(costs=Costs(decode_step=0.001)) as server,
+        AsyncPolicyClient(server.base_url, "tiny", admission="adaptive") as client,
+    ):
+        root, clock = await client.prefix("q"), Clock()
+        first = asyncio.ensure_future(client.expand(root, 2, ENDLESS))
+        await eventually(lambda: server.count("/generate") > 0)
+        other = asyncio.ensure_future(client.expand(await client.prefix("r"), 2, ENDLESS))
+        await client.prune(root)
+        with pytest.raises(PrunedError):
+            await first
+        seen = server.count("/v1/loads")
+        await clock.jump(1, when=lambda: True)
+        await eventually(lambda: server.count("/v1/loads") > seen)
+        await client.prune(other_root := await client.prefix("r"))
+        with pytest.raises(PrunedError, match=f"{len(other_root)} tokens"):
+            await other

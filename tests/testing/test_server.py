@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -100,6 +102,18 @@ async def test_an_endpoint_file_tells_one_start_from_the_next(tmp_path: Path) ->
             await client.root("1 + 1?")
         await server.restart()
         assert server.endpoint(path).start_id != written.start_id
+
+
+@pytest.mark.parametrize("turns", [3, 4])  # after less asyncio makes no connection of what it has accepted
+async def test_a_connection_that_was_accepted_just_before_a_kill_is_closed_too(turns: int) -> None:
+    async with FakeServer() as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.kill()
+            client.setblocking(False)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 10) == b""
 
 
 def test_a_server_in_a_thread_serves_blocking_callers() -> None:

@@ -131,8 +131,8 @@ def make_plan(
         ServerToolError: the CPU engine cannot do what is asked.
     """
     engine = engine_kind(machine)
-    if engine == "cpu" and ((options.tp or 1) > 1 or options.dp > 1 or options.gpus is not None):
-        raise ServerToolError("this process sees no GPU, and the CPU engine serves with --tp 1 --dp 1 and no --gpus")
+    if engine == "cpu" and ((options.tp or 1) > 1 or options.gpus is not None):
+        raise ServerToolError("this process sees no GPU, and the CPU engine serves with --tp 1 and no --gpus")
     flags = _flags(options, engine, profile, model, gpus)
     if random_seed is not None:
         flags["random-seed"] = random_seed
@@ -178,6 +178,8 @@ def _flags(
     flags: dict[str, FlagValue] = {"schedule-policy": "lpm", "enable-metrics": True, "enable-cache-report": True}
     if engine == "cpu":
         flags |= _CPU_FLAGS
+        if options.dp > 1:
+            flags["dp-size"] = options.dp
     if gpus is not None:
         flags |= {"tp-size": gpus.tp, "dp-size": gpus.dp}
     flags["dtype"] = model.spec.dtype

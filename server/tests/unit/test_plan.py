@@ -147,10 +147,15 @@ def test_an_embedding_model_is_not_asked_for_a_token() -> None:
     assert not plan(extra=("--is-embedding",)).generates
 
 
-@pytest.mark.parametrize("options", [{"tp": 2}, {"dp": 2}, {"gpus": "0"}])
+@pytest.mark.parametrize("options", [{"tp": 2}, {"gpus": "0"}])
 def test_the_cpu_engine_is_one_process_group(options: dict[str, Any]) -> None:
     with pytest.raises(ServerToolError, match="sees no GPU"):
         plan(**options)
+
+
+def test_the_cpu_engine_can_have_several_ranks() -> None:
+    assert value(plan(dp=2).argv, "--dp-size") == "2"
+    assert "--dp-size" not in plan().argv
 
 
 def test_shell_text_can_be_pasted() -> None:

@@ -19,7 +19,7 @@ from ..errors import Attempt, FailureKind
 from ..events import AttemptFailed
 from .failure import AttemptFailedError
 from .open_call import OpenCall
-from .pending import CALL, check_wanted
+from .pending import CALL
 from .streamed_reply import streamed_reply
 from .watchdog import Watchdog
 
@@ -50,18 +50,18 @@ class _Try:
         samples: what runs on the server once it has.
         start: when it began, on the loop's clock.
         in_flight: samples that it runs beside, its own included.
+        call: the call of a search whose samples they are.
         sent: when it got its connection and went out, or infinity.
         receiving: its streamed reply, while that is not there.
-        call: the call of a search that it is made for.
     """
 
     outgoing: Outgoing
     samples: Live
     start: float
     in_flight: int
+    call: PendingCall | None
     sent: float = math.inf
     receiving: list[asyncio.Task[Any]] = field(default_factory=list["asyncio.Task[Any]"])
-    call: PendingCall | None = field(default_factory=CALL.get)
 
     @property
     def live(self) -> Live:
@@ -174,15 +174,17 @@ class Attempter:
     def _begin(self, course: Course) -> _Try:
         server = self._server
         server.check_open()
-        check_wanted()
         outgoing = course.make()
+        call = CALL.get() if outgoing.rids else None  # what asks for no samples may serve several calls
+        if call is not None:
+            call.check_wanted()
         counters = server.counters
         counters.in_flight += 1
         counters.samples += len(outgoing.rids)
         live = server.live(outgoing.rids if outgoing.is_abortable else ())
-        one = _Try(outgoing, live, self._now(), counters.samples)
-        if one.call is not None:
-            one.call.tries[one] = partial(self._abort, one)
+        one = _Try(outgoing, live, self._now(), counters.samples, call)
+        if call is not None:
+            call.tries[one] = partial(self._abort, one)
         return one
 
     def _limit(self, course: Course, one: _Try) -> float:

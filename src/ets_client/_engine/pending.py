@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
     from .streaming import SampleStream
 
-__all__ = ["CALL", "PendingCall", "PendingCalls", "check_wanted"]
+__all__ = ["CALL", "PendingCall", "PendingCalls"]
 
 T = TypeVar("T")
 
@@ -55,6 +55,15 @@ class PendingCall:
         else:
             self._cancel()
 
+    def check_wanted(self) -> None:
+        """Check that it was not pruned: what it would send then nobody wants.
+
+        Raises:
+            PrunedError: it was.
+        """
+        if self.pruned is not None:
+            raise self.pruned
+
     def was_cancelled_by_us(self) -> bool:
         """Whether a cancellation that arrived is that of :meth:`prune` alone, as asyncio.timeout finds out."""
         return self._has_cancelled and self.task.uncancel() <= self._cancelling
@@ -67,17 +76,6 @@ class PendingCall:
         """It has ended."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def check_wanted() -> None:
-    """Check that the call of the present task was not pruned; what it would send nobody wants.
-
-    Raises:
-        PrunedError: it was.
-    """
-    call = CALL.get()
-    if call is not None and call.pruned is not None:
-        raise call.pruned
 
 
 class PendingCalls:
@@ -101,14 +99,14 @@ class PendingCalls:
         try:
             result = await work
         except asyncio.CancelledError:
-            if call.was_cancelled_by_us() and call.pruned is not None:
-                raise call.pruned from None
+            if call.was_cancelled_by_us():
+                call.check_wanted()
             raise
         except EtsClientError:
-            check_wanted()
+            call.check_wanted()
             raise
         else:
-            check_wanted()
+            call.check_wanted()
             return result
         finally:
             CALL.reset(token)

@@ -99,7 +99,7 @@ def evaluation_tables(evaluations: Sequence[Evaluation]) -> Group:
     for rule in RULES:
         all_answers.add_row(_said(rule), *(_share(each.accuracy(rule).share) for each in evaluations))
     sizes = sorted({each.answers for one in evaluations for each in one.accuracies if each.answers is not None})
-    head_some, some = _table("Right in %, of n answers (weighted vote by the last score)", evaluations)
+    head_some, some = _table("Right in %, of n answers, weighted vote, last; (k): k questions have fewer", evaluations)
     last = Rule(Vote.WEIGHTED, Aggregation.LAST)
     for n in sizes:
         some.add_row(f"n = {n}", *(_at(each, last, n) for each in evaluations))
@@ -146,7 +146,7 @@ def _at(evaluation: Evaluation, rule: Rule, n: int) -> str:
     except KeyError:
         return "-"
     lacking = evaluation.graded - found.questions
-    return _share(found.share) + (f" ({lacking} have fewer)" if lacking else "")
+    return _share(found.share) + (f" ({lacking})" if lacking else "")
 
 
 def _gains(evaluations: Sequence[Evaluation], rule: Rule) -> tuple[Text | Table, ...]:

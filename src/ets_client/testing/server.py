@@ -102,6 +102,7 @@ class FakeServer:
         self._open: set[Connection] = set()
         self._responses: Counter[tuple[str, str, int]] = Counter()
         self._listener: asyncio.Server | None = None
+        self._is_refusing = True
         self._thread: _Thread | None = None
         self._reset()
 
@@ -130,6 +131,7 @@ class FakeServer:
             raise
         self._port = listening.getsockname()[1]
         loop = asyncio.get_running_loop()
+        self._is_refusing = False
         self._listener = await loop.create_server(lambda: Connection(self), sock=listening, backlog=4096)
         self._starts += 1
 
@@ -248,6 +250,8 @@ class FakeServer:
         """A client connected; for connections to call."""
         self.connections += 1
         self._open.add(connection)
+        if self._is_refusing:  # it was accepted in the last turns of the loop before the listener was closed
+            connection.drop()
 
     def closed(self, connection: Connection) -> None:
         """It is gone; for connections to call."""
@@ -340,6 +344,7 @@ class FakeServer:
             connection.drop()
 
     def _close_listener(self) -> None:
+        self._is_refusing = True
         if self._listener is not None:
             self._listener.close()
             self._listener = None
