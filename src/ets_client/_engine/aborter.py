@@ -140,7 +140,8 @@ class Aborter:
         """Wait for what was detached and for all aborts, 4 s at most, and take no more."""
         self._is_closing = True
         for fence in self._fences:
-            fence.reschedule(asyncio.get_running_loop().time() + ABORT_SECONDS)
+            if not fence.expired():
+                fence.reschedule(asyncio.get_running_loop().time() + ABORT_SECONDS)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 while self._running or self._repeats:

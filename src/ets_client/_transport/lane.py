@@ -181,7 +181,8 @@ class Lane:
         for connection in list(self.connections):
             connection.close(TransportError("the pool was closed", was_sent=True))
         for timeout in self._dials:
-            timeout.reschedule(self._loop.time())
+            if not timeout.expired():
+                timeout.reschedule(self._loop.time())
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(_closed())
