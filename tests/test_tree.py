@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from ets_client import (
     ConfigurationError,
     DeadlineExceededError,
     InvalidRequestError,
+    PrunedError,
     SamplingParams,
     TreeClosedError,
 )
@@ -203,3 +205,25 @@ async def test_a_call_that_is_cancelled_before_it_begins_leaves_nothing_behind()
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
+
+
+@pytest.mark.parametrize("prunes", [True, False])
+async def test_a_stream_that_opens_just_when_nobody_wants_it_is_stopped(prunes: bool) -> None:
+    async with site() as here, here.client.tree() as tree:
+        root = await warm_root(here)
+        for turns in range(60):
+            child = root.child([97, turns], "")
+            opening = asyncio.ensure_future(tree.expand_iter(child, 1, ENDLESS).__aenter__())
+            await eventually(lambda: bool(here.server.registered_rids))
+            generating = asyncio.ensure_future(here.clock.advance(1))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if prunes:
+                await tree.prune(child)
+            else:
+                opening.cancel()
+            with contextlib.suppress(PrunedError, asyncio.CancelledError):
+                await (await opening).__aexit__(None, None, None)
+            await generating
+            await here.clock.advance(1)
+            await eventually(lambda: here.server.registered_rids == frozenset())

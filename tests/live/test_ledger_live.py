@@ -90,9 +90,12 @@ async def test_the_ledger_of_10_searches_that_are_cut_lacks_what_nobody_was_told
         server, row = await run(seed, live_endpoint_small_cache, cuts=True)
         ledger = told(row)
         untold = {name: server[name] - ledger[name] for name in COUNTERS}
-        samples = untold["num_requests_total"]
-        assert 0 <= samples <= row.unanswered, (seed, untold)
-        assert 0 <= untold["cached_tokens_total"] <= untold["prompt_tokens_total"] <= samples * 512, (seed, untold)
-        assert 0 <= untold["generation_tokens_total"] <= samples * LONGEST, (seed, untold)
+        # A sample that was aborted in the queue has a reply, and is no request to the server's counters.
+        assert untold["num_requests_total"] <= row.unanswered, (seed, untold)
+        assert 0 <= untold["cached_tokens_total"] <= untold["prompt_tokens_total"] <= row.unanswered * 512, (
+            seed,
+            untold,
+        )
+        assert 0 <= untold["generation_tokens_total"] <= row.unanswered * LONGEST, (seed, untold)
         lost += row.unanswered
     assert lost > 0
