@@ -13,12 +13,15 @@ from ets_client import (
     SamplingParams,
     TreeClosedError,
 )
+from ets_client._engine.expander import Expander
 from ets_client.testing import FaultPlan, Reset
 from tests.fakes import Clock, eventually
 from tests.test_streams import ENDLESS, Site, all_of, site
 
 if TYPE_CHECKING:
     from ets_client import Expansion, Prefix
+    from ets_client._engine.expander import ExpandRequest
+    from ets_client._engine.streaming import SampleStream
 
 SHORT = SamplingParams(max_new_tokens=4, ignore_eos=True)
 
@@ -40,6 +43,24 @@ async def test_a_tree_has_the_calls_of_its_client() -> None:
         assert len(await here.clock.run(tree.label_probs([root], [97, 98]))) == 1
         assert await tree.prefix("text") == await here.client.prefix("text")
         assert repr(tree) == "Tree('one', 0 calls)"
+
+
+async def test_a_stream_whose_caller_is_cancelled_as_it_opens_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = Expander.open
+
+    async def open_it(self: Expander, request: ExpandRequest, *, every_token: bool) -> SampleStream:
+        stream = await begin(self, request, every_token=every_token)
+        asyncio.get_running_loop().call_soon(opening.cancel)  # before the caller hears of its stream
+        return stream
+
+    monkeypatch.setattr(Expander, "open", open_it)
+    async with site() as here, here.client.tree("one") as tree:
+        root = await warm_root(here)
+        opening = asyncio.ensure_future(tree.expand_iter(root, 2, ENDLESS).__aenter__())
+        await here.clock.run(asyncio.wait([opening]))
+        assert opening.cancelled()
+        await eventually(lambda: here.aborts == 2)
+        assert here.client.stats.samples_in_flight == 0
 
 
 async def test_leaving_a_tree_stops_all_that_runs_in_it_and_nothing_else() -> None:

@@ -114,10 +114,16 @@ class Tree(PolicyCalls):
         return self
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return await self._result(self._start(work))
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         context = copy_context()
         context.run(ACCOUNT.set, self._account)
         task = asyncio.get_running_loop().create_task(work, context=context)
         self._running.add(task)
+        return task
+
+    async def _result(self, task: asyncio.Task[T]) -> T:
         try:
             return await task
         except asyncio.CancelledError:
@@ -131,6 +137,12 @@ class Tree(PolicyCalls):
     async def _begin(
         self, opening: Coroutine[Any, Any, tuple[ExpandRequest, SampleStream]]
     ) -> tuple[ExpandRequest, SampleStream]:
-        request, stream = await self._run(opening)
+        task = self._start(opening)
+        try:
+            request, stream = await self._result(task)
+        except BaseException:
+            if task.done() and not task.cancelled() and task.exception() is None:
+                await task.result()[1].aclose()  # it was open when its caller was cancelled, and nobody else has it
+            raise
         self._streams = [*(other for other in self._streams if not other.is_over), stream]
         return request, stream
