@@ -78,8 +78,8 @@ def live_endpoint_smollm2_float32(tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def live_endpoint_small_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A real server whose cache holds 1,024 tokens, for as long as one module needs it."""
-    yield from _serve(tmp_path_factory.mktemp("live_small") / "policy.json", "--", "--max-total-tokens", "1024")
+    """A real server whose cache holds 512 tokens, for as long as one module needs it."""
+    yield from _serve(tmp_path_factory.mktemp("live_small") / "policy.json", "--", "--max-total-tokens", "512")
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,11 @@ def test_the_same_merge_gives_the_same_object() -> None:
     assert call.over(client) == merged
     assert merged.changed({"max_new_tokens": 4}) is merged.changed({"max_new_tokens": 4})
     assert merged.changed({"max_new_tokens": 5}).max_new_tokens == 5
-    assert call.over(SamplingParams(top_p=0.1)) is call
+    idle = SamplingParams(top_p=0.1)
+    for _ in range(2):  # as the client's, which has nothing to add, and the profile's come by turns
+        assert call.over(idle) is call
+        assert call.over(client) is call.over(client)
+    assert call.over(call) is call
 
 
 def test_what_was_merged_before_is_no_part_of_the_parameters() -> None:

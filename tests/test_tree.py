@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 from typing import TYPE_CHECKING
 
@@ -10,18 +11,16 @@ from ets_client import (
     ConfigurationError,
     DeadlineExceededError,
     InvalidRequestError,
+    PrunedError,
     SamplingParams,
     TreeClosedError,
 )
-from ets_client._engine.expander import Expander
 from ets_client.testing import FaultPlan, Reset
 from tests.fakes import Clock, eventually
 from tests.test_streams import ENDLESS, Site, all_of, site
 
 if TYPE_CHECKING:
     from ets_client import Expansion, Prefix
-    from ets_client._engine.expander import ExpandRequest
-    from ets_client._engine.streaming import SampleStream
 
 SHORT = SamplingParams(max_new_tokens=4, ignore_eos=True)
 
@@ -43,24 +42,6 @@ async def test_a_tree_has_the_calls_of_its_client() -> None:
         assert len(await here.clock.run(tree.label_probs([root], [97, 98]))) == 1
         assert await tree.prefix("text") == await here.client.prefix("text")
         assert repr(tree) == "Tree('one', 0 calls)"
-
-
-async def test_a_stream_whose_caller_is_cancelled_as_it_opens_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin = Expander.open
-
-    async def open_it(self: Expander, request: ExpandRequest, *, every_token: bool) -> SampleStream:
-        stream = await begin(self, request, every_token=every_token)
-        asyncio.get_running_loop().call_soon(opening.cancel)  # before the caller hears of its stream
-        return stream
-
-    monkeypatch.setattr(Expander, "open", open_it)
-    async with site() as here, here.client.tree("one") as tree:
-        root = await warm_root(here)
-        opening = asyncio.ensure_future(tree.expand_iter(root, 2, ENDLESS).__aenter__())
-        await here.clock.run(asyncio.wait([opening]))
-        assert opening.cancelled()
-        await eventually(lambda: here.aborts == 2)
-        assert here.client.stats.samples_in_flight == 0
 
 
 async def test_leaving_a_tree_stops_all_that_runs_in_it_and_nothing_else() -> None:
@@ -224,3 +205,25 @@ async def test_a_call_that_is_cancelled_before_it_begins_leaves_nothing_behind()
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
+
+
+@pytest.mark.parametrize("prunes", [True, False])
+async def test_a_stream_that_opens_just_when_nobody_wants_it_is_stopped(prunes: bool) -> None:
+    async with site() as here, here.client.tree() as tree:
+        root = await warm_root(here)
+        for turns in range(60):
+            child = root.child([97, turns], "")
+            opening = asyncio.ensure_future(tree.expand_iter(child, 1, ENDLESS).__aenter__())
+            await eventually(lambda: bool(here.server.registered_rids))
+            generating = asyncio.ensure_future(here.clock.advance(1))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if prunes:
+                await tree.prune(child)
+            else:
+                opening.cancel()
+            with contextlib.suppress(PrunedError, asyncio.CancelledError):
+                await (await opening).__aexit__(None, None, None)
+            await generating
+            await here.clock.advance(1)
+            await eventually(lambda: here.server.registered_rids == frozenset())

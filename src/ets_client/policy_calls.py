@@ -107,7 +107,7 @@ class PolicyCalls(ABC):
         self, request: ExpandRequest, *, every_token: bool, speculative: bool = False
     ) -> SampleStream:
         opening = self._open_in_turn(request, every_token=every_token, speculative=speculative)
-        stream = await self._pending.run(request.prefix, opening)
+        stream = await self._pending.run(request.prefix, opening, lambda opened: opened.aclose())
         self._pending.add(request.prefix, stream)
         return stream
 

@@ -13,7 +13,7 @@ from .errors import ConfigurationError, TreeClosedError
 from .policy_calls import PolicyCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Hashable
+    from collections.abc import Awaitable, Callable, Coroutine, Hashable
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
@@ -113,20 +113,16 @@ class Tree(PolicyCalls):
     def _tree_of(self, prefix: Prefix) -> Hashable:  # noqa: ARG002 - all of them
         return self
 
-    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return await self._result(self._start(work))
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    async def _run(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]] | None = None) -> T:
         context = copy_context()
         context.run(ACCOUNT.set, self._account)
         task = asyncio.get_running_loop().create_task(work, context=context)
         self._running.add(task)
-        return task
-
-    async def _result(self, task: asyncio.Task[T]) -> T:
         try:
             return await task
         except asyncio.CancelledError:
+            if undo is not None and task.done() and not task.cancelled() and task.exception() is None:
+                await undo(task.result())  # it had just ended when its caller was cancelled, who cannot undo it
             current = asyncio.current_task()
             if self._is_left and current is not None and not current.cancelling():
                 raise TreeClosedError(self.name) from None
@@ -137,12 +133,6 @@ class Tree(PolicyCalls):
     async def _begin(
         self, opening: Coroutine[Any, Any, tuple[ExpandRequest, SampleStream]]
     ) -> tuple[ExpandRequest, SampleStream]:
-        task = self._start(opening)
-        try:
-            request, stream = await self._result(task)
-        except BaseException:
-            if task.done() and not task.cancelled() and task.exception() is None:
-                await task.result()[1].aclose()  # it was open when its caller was cancelled, and nobody else has it
-            raise
+        request, stream = await self._run(opening, lambda opened: opened[1].aclose())
         self._streams = [*(other for other in self._streams if not other.is_over), stream]
         return request, stream

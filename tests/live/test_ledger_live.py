@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.live
 
 VOCABULARY = range(300, 2000)
-LONGEST = 12
+LONGEST = 8
 COUNTERS = ("prompt_tokens_total", "cached_tokens_total", "generation_tokens_total", "num_requests_total")
 
 
@@ -48,12 +48,12 @@ async def settled(endpoint: Path, client: AsyncPolicyClient) -> Counter[str]:
 
 
 async def run(seed: int, endpoint: Path, *, cuts: bool) -> tuple[Counter[str], LedgerRow]:
-    schedule = Schedule(seed, workers=3, calls=3, cuts=cuts, vocabulary=VOCABULARY, lengths=(60, 250), longest=LONGEST)
+    schedule = Schedule(seed, workers=2, calls=3, cuts=cuts, vocabulary=VOCABULARY, lengths=(60, 200), longest=LONGEST)
     async with AsyncPolicyClient.from_endpoint(endpoint) as client:
         before = await settled(endpoint, client)
 
         async def disturb(random: Random) -> None:
-            await client.warm(await client.prefix(random.choices(VOCABULARY, k=random.randint(100, 500))))
+            await client.warm(await client.prefix(random.choices(VOCABULARY, k=random.randint(100, 400))))
 
         async def pause(random: Random) -> None:
             for _ in range(random.randrange(4)):
@@ -78,7 +78,7 @@ async def test_the_ledger_of_10_searches_equals_the_servers_counters(live_endpoi
         assert dict(server) == told(row), seed
         assert row.unanswered == 0
         rows.append(row)
-    assert sum(row.computed for row in rows) > 1.2 * sum(row.least for row in rows)  # it did not fit
+    assert sum(row.computed for row in rows) > sum(row.least for row in rows)  # it did not fit
 
 
 @pytest.mark.filterwarnings("ignore::ets_client.ReuseShortfallWarning")
@@ -90,9 +90,12 @@ async def test_the_ledger_of_10_searches_that_are_cut_lacks_what_nobody_was_told
         server, row = await run(seed, live_endpoint_small_cache, cuts=True)
         ledger = told(row)
         untold = {name: server[name] - ledger[name] for name in COUNTERS}
-        samples = untold["num_requests_total"]
-        assert 0 <= samples <= row.unanswered, (seed, untold)
-        assert 0 <= untold["cached_tokens_total"] <= untold["prompt_tokens_total"] <= samples * 1024, (seed, untold)
-        assert 0 <= untold["generation_tokens_total"] <= samples * LONGEST, (seed, untold)
+        # A sample that was aborted in the queue has a reply, and is no request to the server's counters.
+        assert untold["num_requests_total"] <= row.unanswered, (seed, untold)
+        assert 0 <= untold["cached_tokens_total"] <= untold["prompt_tokens_total"] <= row.unanswered * 512, (
+            seed,
+            untold,
+        )
+        assert 0 <= untold["generation_tokens_total"] <= row.unanswered * LONGEST, (seed, untold)
         lost += row.unanswered
     assert lost > 0

@@ -46,8 +46,8 @@ async def test_expands_cancelled_at_random_moments_leave_nothing_running(live_en
                 assert task.cancelled()
 
         await asyncio.gather(*(worker() for _ in range(20)))
-        # How long it takes is the machine's: two CPU cores that also run the server may need many seconds.
-        async with asyncio.timeout(120):
+        # 0.7 to 1.1 s on two CPU cores that also run the server and much else; more than that is the machine's.
+        async with asyncio.timeout(30):
             while await load(client):  # noqa: ASYNC110 - only the server knows
                 await asyncio.sleep(0.2)
         assert client.stats.in_flight == client.stats.samples_in_flight == 0

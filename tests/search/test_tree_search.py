@@ -263,8 +263,9 @@ async def test_steps_are_scored_while_their_siblings_decode() -> None:
 
 
 async def test_self_consistency_needs_a_barrier(client: AsyncPolicyClient) -> None:
-    with pytest.raises(ConfigurationError, match="take barrier='level'"):
-        search(client, scorer=SelfConsistency(), barrier="none")
+    for options in ({"barrier": "none"}, {"watch": lambda node, text: True}):
+        with pytest.raises(ConfigurationError, match="take barrier='level' and no watch"):
+            search(client, scorer=SelfConsistency(), **options)
 
 
 async def test_doubles_are_one_node_scored_once_with_all_their_votes() -> None:

@@ -215,7 +215,9 @@ class Attempter:
         def sent() -> None:
             one.sent = self._now()
 
-        request = HttpRequest(outgoing.method, url, headers, outgoing.body, outgoing.lane, sent)
+        request = HttpRequest(
+            outgoing.method, url, headers, outgoing.body, outgoing.lane, sent, has_abort=bool(one.samples.rids)
+        )
         try:
             async with asyncio.timeout_at(at) as scope:
                 self._watchdog.watch(scope, lambda: one.sent + self._limit(course, one))

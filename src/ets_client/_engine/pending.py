@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import EtsClientError, PrunedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
     from typing import Any
 
     from ..prefix import Prefix
@@ -85,8 +85,15 @@ class PendingCalls:
         self._calls: set[PendingCall] = set()
         self._streams: list[tuple[Prefix, SampleStream]] = []
 
-    async def run(self, prefix: Prefix, work: Coroutine[Any, Any, T]) -> T:
+    async def run(
+        self, prefix: Prefix, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]] | None = None
+    ) -> T:
         """Await a call on ``prefix``, unless the path is pruned before it ends.
+
+        Args:
+            prefix: what it expands.
+            work: the call.
+            undo: ends what it has begun, when its result is not wanted any more.
 
         Raises:
             PrunedError: it was; its samples have been stopped.
@@ -106,6 +113,8 @@ class PendingCalls:
             call.check_wanted()
             raise
         else:
+            if call.pruned is not None and undo is not None:
+                await undo(result)
             call.check_wanted()
             return result
         finally:

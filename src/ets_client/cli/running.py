@@ -100,8 +100,7 @@ def run(console: Console, plan: Plan) -> int:
     if found.results or not status:
         console.print(result_table(found))
         if out is not None:
-            summary = out / "summary.json"
-            summary.write_text(json.dumps(as_json(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            _summarise(out / "summary.json", found, adds=plan.resumes)
             typer.echo(f"everything is in {out}")
     if said:
         typer.echo(said, err=True)
@@ -109,6 +108,16 @@ def run(console: Console, plan: Plan) -> int:
         again = [Path(sys.argv[0]).name, *sys.argv[1:], *([] if plan.resumes else ["--resume"])]
         typer.echo(f"go on with: {shlex.join(again)}", err=True)
     return status
+
+
+def _summarise(path: Path, run: RunResult, *, adds: bool) -> None:
+    """Write what was found; questions of earlier sessions stay."""
+    written = as_json(run)
+    if adds and path.is_file():
+        earlier = json.loads(path.read_bytes())["questions"]
+        known = {entry["number"]: entry for entry in [*earlier, *written["questions"]]}
+        written["questions"] = [known[number] for number in sorted(known)]
+    path.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 async def _run(console: Console, plan: Plan, done: dict[int, SearchResult]) -> RunResult:

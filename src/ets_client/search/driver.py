@@ -128,8 +128,11 @@ class TreeSearch:
                 f"profile {profile.name!r} has no answer pattern, so no path could ever answer: choose a "
                 "profile with answer.pattern (--profile NAME), or an endpoint file that names one (--endpoint FILE)"
             )
-        if isinstance(self.scorer, SelfConsistency) and self.options.barrier == "none":
-            raise ConfigurationError("SelfConsistency compares the samples of a level: take barrier='level'")
+        if isinstance(self.scorer, SelfConsistency) and (self.options.barrier == "none" or self.options.watch):
+            raise ConfigurationError(
+                "SelfConsistency compares the samples of a level, which come one by one with barrier='none' and with "
+                "watch: take barrier='level' and no watch"
+            )
         self._step = SamplingParams(
             max_new_tokens=sampling.max_new_tokens or profile.steps.max_step_tokens,
             stop=sampling.stop or profile.steps.delimiters,

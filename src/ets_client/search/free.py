@@ -87,13 +87,14 @@ class _Free:
     async def _next(self) -> list[Arrival]:
         """The next arrivals, all of one level: those that the journal tells, else what is there."""
         after = self._course.record.after(self._course.growth.turn)
-        wanted = set[str]() if after is None else set(after.split())
-        while not self._held or not wanted <= self._held.keys():
+        if after is not None:
+            while not self._held.keys() >= set(after.split()):
+                self._hold(await self._queue.get())
+            return [self._held.pop(name) for name in after.split()]
+        if not self._held:
             self._hold(await self._queue.get())
         while not self._queue.empty():
             self._hold(self._queue.get_nowait())
-        if after is not None:
-            return [self._held.pop(name) for name in after.split()]
         depth = next(iter(self._held.values())).parent.depth
         level = [arrival for arrival in self._held.values() if arrival.parent.depth == depth]
         return [self._held.pop(arrival.id) for arrival in level]

@@ -12,7 +12,7 @@ __all__ = [
 ]  # fmt: skip
 
 AFTER = "after"
-"""In a decision's notes: the sample that it followed, where decisions do not wait for a level."""
+"""In a decision's notes: ids of the samples that it followed, spaces between, where decisions wait for no level."""
 
 
 class _Entry(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True, gc=False):

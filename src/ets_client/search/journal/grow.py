@@ -119,7 +119,7 @@ def _by_arrival(paid: PaidQuestion) -> Iterator[_Sample]:
         elif isinstance(entry, ScoresEntry):
             scored.update(dict.fromkeys(entry.nodes))
         elif isinstance(entry, DecisionEntry):
-            followed[str(entry.notes.get(AFTER))] = None
+            followed.update(dict.fromkeys(str(entry.notes.get(AFTER, "")).split()))
     yield from (samples.pop(node) for node in (*followed, *scored) if node in samples)
     yield from samples.values()
 
