@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["FakeServer"]
 
 _PLAIN = "text/plain; charset=utf-8"
+_ACCEPTING_TURNS = 3  # of the loop, from a place in the kernel's queue to a connection
 
 
 class FakeServer:
@@ -137,18 +138,20 @@ class FakeServer:
 
     async def stop(self) -> None:
         """Close everything; called at the end of ``async with``."""
-        self._close_listener()
         self._engine.stop()
+        await self._stop_accepting()
+        self._close_listener()
         for connection in list(self._open):
             connection.close()
         await asyncio.sleep(0)
 
     async def kill(self) -> None:
         """End as after ``kill -9``: connections are closed, new ones refused, the cache is lost."""
-        self._close_listener()
         self._engine.stop()
         for connection in list(self._open):
             connection.drop()
+        await self._stop_accepting()
+        self._close_listener()
         self._reset()
         await asyncio.sleep(0)
 
@@ -342,6 +345,15 @@ class FakeServer:
         self._engine.stop()
         for connection in list(self._open):
             connection.drop()
+
+    async def _stop_accepting(self) -> None:
+        """Let what was accepted become connections, which can be closed; asyncio loses them without a listener."""
+        self._is_refusing = True
+        if self._listener is not None:
+            for listening in self._listener.sockets:
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            for _ in range(_ACCEPTING_TURNS):
+                await asyncio.sleep(0)
 
     def _close_listener(self) -> None:
         self._is_refusing = True
