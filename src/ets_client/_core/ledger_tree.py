@@ -107,6 +107,9 @@ class TreeAccount:
         if node is None:
             return True
         self._paths.prune(node)
+        above = self._nodes.get(prefix.parent.fingerprint) if prefix.parent is not None else None
+        if above is not None and above.samples is not None and node in above.samples:
+            above.samples.remove(node)  # what ended here was given up; giving up its parent must not do so again
         if node.ends:
             return False
         self._pruned.add(prefix.fingerprint)
