@@ -4,7 +4,7 @@ A cache of 10^6 tokens is filled by the workload of docs/explanation/prefix-shar
 16 ways, then 4 levels in which 4 nodes get 4 children each, 48 tokens a step. Then single calls are timed: the median
 over rounds of the mean of many calls, in CPU time of the process. `full` is the same workload in a cache of half the
 room, where each sample evicts as much as it brings. `warm path` is all that the engine does for a sample on account of
-the cache: from the question whether the prefix is warm to the end of the sample, on prompts of 512 ids and more.
+the cache and the ledger: from the question whether the prefix is warm to its end, on prompts of 512 ids and more.
 """
 
 from __future__ import annotations
