@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faulty_server import faulty_server
+from machine import resident_mb
 
 from ets_client import (
     AsyncPolicyClient,
@@ -38,11 +39,6 @@ COSTS = {"decode_step": 0.002}
 
 def milliseconds(values: list[float], share: float) -> float:
     return round(sorted(values)[min(len(values) - 1, int(share * len(values)))] * 1e3, 1)
-
-
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 async def until_idle(server: FaultyServer, client: AsyncPolicyClient, seconds: float = 10.0) -> tuple[float, int]:

@@ -13,52 +13,32 @@ import statistics
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import variants
 from variants import ByText, search
+from watched import Watched
 
 from ets_client.search.methods import Ets, Rebase
 
 if TYPE_CHECKING:
-    from ets_client.search.methods import Decision, Method, TreeView
+    from ets_client.search.methods import Method
 
 # lambda_s of the published settings, by width (ETS's hype-parameters/*.yaml); lambda_c is 1.
 PUBLISHED = {16: 1.5, 64: 1.4, 256: 1.45}
 SEARCHES = 100
 
 
-@dataclass
-class Watched:
-    """A method, and what its decisions keep."""
-
-    method: Method
-    held: list[int] = field(default_factory=list)
-    published: list[int] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return self.method.name
-
-    def decide(self, view: TreeView) -> Decision:
-        decision = self.method.decide(view)
-        figures: Any = decision.notes.get("kv")
-        if decision.children and view.depth:
-            self.held.append(figures["held"])
-            self.published.append(figures["published"])
-        return decision
-
-
 def measure(method: Method) -> dict[str, float]:
     watched, count = Watched(method), Counter[str]()
     for seed in range(SEARCHES):
         search(watched, seed, count)
+    levels = [level for level in watched.levels if level.depth and not level.is_last]
     return {
-        "held": round(statistics.fmean(watched.held), 1),
-        "published": round(statistics.fmean(watched.published), 1),
-        "levels": len(watched.held),
+        "held": round(statistics.fmean(level.held for level in levels), 1),
+        "published": round(statistics.fmean(level.published for level in levels), 1),
+        "levels": len(levels),
         "answers a search": round(count["answers"] / SEARCHES, 2),
     }
 

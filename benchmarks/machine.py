@@ -21,6 +21,12 @@ def machine() -> str:
     return f"{processor()}, {cores} cores{held}, CPython {platform.python_version()}, {load}"
 
 
+def resident_mb() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def processor() -> str:
     """Its name, as the kernel gives it."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

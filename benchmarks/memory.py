@@ -24,7 +24,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from machine import where
+from machine import resident_mb, where
 
 IN_FLIGHT = 4096
 PROMPT_TOKENS = 512
@@ -44,8 +44,7 @@ class Glibc(ctypes.Structure):
 def now() -> dict[str, float]:
     """Megabytes, and live blocks of Python objects."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    found = {"MB": round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1), "blocks": sys.getallocatedblocks()}
+    found = {"MB": round(resident_mb(), 1), "blocks": sys.getallocatedblocks()}
     return found | arenas() | glibc()
 
 

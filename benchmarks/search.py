@@ -23,10 +23,13 @@ import resource
 import statistics
 import time
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
+
+from machine import resident_mb
+from watched import Watched
 
 from ets_client import AsyncPolicyClient, SamplingParams
 from ets_client.search import CallableScorer, Ets, Question, Rebase, RewardServer, SearchOptions, TreeSearch, search_all
@@ -36,28 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ets_client import Prefix
-    from ets_client.search import Decision, Method, Scorer, TreeView
+    from ets_client.search import Method, Scorer
     from ets_client.search.scorers import ScoredPath
-
-
-@dataclass
-class Watched:
-    """A method, and the KV figures of its decisions."""
-
-    method: Method
-    held: list[int] = field(default_factory=list)
-    published: list[int] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return self.method.name
-
-    def decide(self, view: TreeView) -> Decision:
-        decision = self.method.decide(view)
-        figures: Any = decision.notes["kv"]
-        self.held.append(figures["held"])
-        self.published.append(figures["published"])
-        return decision
 
 
 @dataclass
@@ -131,13 +114,6 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def resident_mb() -> float:
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("no VmRSS in /proc/self/status")
-
-
 async def measure(asked: argparse.Namespace, width: int, number: int, report: dict[str, Any]) -> None:
     questions = questions_of(asked.questions, asked.words)
     options = SearchOptions(
@@ -170,7 +146,8 @@ async def measure(asked: argparse.Namespace, width: int, number: int, report: di
                 width, number, method.name, "reward server" if is_rewarded else "free", seconds, generated / seconds,
                 sum(result.samples for result in run.results.values()), run.failed,
                 run.metrics.prefilled_tokens, prefilled, prefilled / least if prefilled and least else None,
-                statistics.fmean(watched.held), statistics.fmean(watched.published), resident_mb(), used,
+                statistics.fmean(level.held for level in watched.levels),
+                statistics.fmean(level.published for level in watched.levels), resident_mb(), used,
             )  # fmt: skip
         report["rows"].append(asdict(row))
         print(json.dumps(asdict(row)), flush=True)

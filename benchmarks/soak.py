@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faulty_server import faulty_server
-from machine import where
+from machine import resident_mb, where
 
 from ets_client import AsyncPolicyClient, RetryPolicy, SamplingParams, ServerFaultError
 
@@ -48,11 +48,6 @@ RULES = [
 MOST_GROWTH_MB = 10.0
 MOST_LAG_MS = 20.0
 SLEEP = 0.01
-
-
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def descriptors() -> int:

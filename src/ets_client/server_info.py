@@ -118,7 +118,12 @@ class ServerInfo:
         if self.captured_batch is None:
             return None
         each = min(self.captured_batch, self.max_running_requests or self.captured_batch)
-        return each * self.workers * (self.dp_size or 1)
+        return each * self.copies
+
+    @property
+    def copies(self) -> int:
+        """Copies of the model behind this address, each with a cache of its own."""
+        return self.workers * (self.dp_size or 1)
 
     @property
     def window_tokens(self) -> int | None:

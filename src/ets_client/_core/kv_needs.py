@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .limiter import KV_CEILING
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KvNeeds"]
 
-_CEILING = 0.92  # above, a few long samples are enough for a retraction
 _STILL_GROWS = 1.5  # a tree needs more on its later levels than on its first; until one has shown how much
 _NEWS = 0.2  # weight of the latest in the means
 _LONGEST_IDLE = 30.0  # seconds; a tree of which nothing was asked for so long may be computed again
@@ -65,7 +66,7 @@ class KvNeeds:
         if self._capacity is None or not self._trees:
             return True
         typical = self._typical or _STILL_GROWS * self._total / len(self._trees)
-        return self._total + typical <= _CEILING * self._capacity
+        return self._total + typical <= KV_CEILING * self._capacity
 
     def add(self, ticket: Ticket) -> None:
         """An expand goes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from struct import pack
 from typing import TYPE_CHECKING
 
+from .id_runs import ID_BYTES, common_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PathNode", "Paths"]
 
-_ID_BYTES = 4
 _NO_CHILDREN: dict[bytes, PathNode] = {}  # of all nodes that have had none, and those are most
 
 
@@ -64,7 +65,7 @@ class Paths:
             The node that ends with them.
         """
         rest = pack(f"{len(ids)}i", *ids)
-        if rest[:_ID_BYTES] in node.children:
+        if rest[:ID_BYTES] in node.children:
             node, at = self._walk(node, rest)
             rest = rest[at:]
         if not rest:
@@ -72,8 +73,8 @@ class Paths:
         leaf = PathNode(rest, node)
         if node.children is _NO_CHILDREN:
             node.children = {}
-        node.children[rest[:_ID_BYTES]] = leaf
-        self.tokens += len(rest) // _ID_BYTES
+        node.children[rest[:ID_BYTES]] = leaf
+        self.tokens += len(rest) // ID_BYTES
         return leaf
 
     def add(self, node: PathNode, ids: Sequence[int]) -> PathNode:
@@ -102,7 +103,7 @@ class Paths:
         """The node that ends with these ids after ``node``, if a path in use does."""
         rest = pack(f"{len(ids)}i", *ids)
         while rest:
-            child = node.children.get(rest[:_ID_BYTES])
+            child = node.children.get(rest[:ID_BYTES])
             if child is None or not rest.startswith(child.key):
                 return None
             node, rest = child, rest[len(child.key) :]
@@ -119,37 +120,37 @@ class Paths:
         ids = prefix.token_ids
         rest, at = pack(f"{len(ids)}i", *ids), 0
         while at < len(rest):
-            child = node.children.get(rest[at : at + _ID_BYTES])
+            child = node.children.get(rest[at : at + ID_BYTES])
             if child is None:
                 break
-            shared = _common(child.key, rest[at : at + len(child.key)])
+            shared = common_bytes(child.key, rest[at : at + len(child.key)], ID_BYTES)
             at += shared
             if shared < len(child.key):
-                return at // _ID_BYTES
+                return at // ID_BYTES
             node = child
         is_computed = node.was_sent or bool(node.children) or not at
-        return at // _ID_BYTES - (not is_computed)
+        return at // ID_BYTES - (not is_computed)
 
     def release(self, node: PathNode) -> None:
         """One path that ended at a node is not in use any more: what was held for it alone is dropped."""
         node.ends -= 1
         above = node.parent
         while above is not None and not node.ends and not node.children:
-            del above.children[node.key[:_ID_BYTES]]
-            self.tokens -= len(node.key) // _ID_BYTES
+            del above.children[node.key[:ID_BYTES]]
+            self.tokens -= len(node.key) // ID_BYTES
             node, above = above, above.parent
 
     def _walk(self, node: PathNode, rest: bytes) -> tuple[PathNode, int]:
         """The node to which ``rest`` is held below ``node``, split for it where need be, and the bytes to there."""
         at = 0
         while at < len(rest):
-            child = node.children.get(rest[at : at + _ID_BYTES])
+            child = node.children.get(rest[at : at + ID_BYTES])
             if child is None:
                 break
             if rest.startswith(child.key, at):
                 node, at = child, at + len(child.key)
                 continue
-            shared = _common(child.key, rest[at : at + len(child.key)])
+            shared = common_bytes(child.key, rest[at : at + len(child.key)], ID_BYTES)
             return self._split(child, shared), at + shared
         return node, at
 
@@ -157,24 +158,10 @@ class Paths:
         parent = node.parent
         assert parent is not None  # noqa: S101 - a root has no tokens to split
         upper = PathNode(node.key[:cut], parent)
-        parent.children[upper.key[:_ID_BYTES]] = upper
+        parent.children[upper.key[:ID_BYTES]] = upper
         node.key, node.parent = node.key[cut:], upper
-        upper.children = {node.key[:_ID_BYTES]: node}
+        upper.children = {node.key[:ID_BYTES]: node}
         return upper
 
     def __repr__(self) -> str:
         return f"Paths({self.tokens} tokens)"
-
-
-def _common(key: bytes, rest: bytes) -> int:
-    """Bytes, in whole ids, in which two keys begin alike; at least the id that they were found by."""
-    if key == rest:
-        return len(key)
-    low, high = 1, min(len(key), len(rest)) // _ID_BYTES + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if rest.startswith(key[low * _ID_BYTES : middle * _ID_BYTES], low * _ID_BYTES):
-            low = middle
-        else:
-            high = middle
-    return low * _ID_BYTES

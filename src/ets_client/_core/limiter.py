@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .curve import MEMORY, Curve
 
-__all__ = ["Busy", "Limiter", "Limits", "Load", "SampleDone"]
+__all__ = ["KV_CEILING", "Busy", "Limiter", "Limits", "Load", "SampleDone"]
 
 SHARE = 0.94  # of the best throughput; what it takes to get the rest is mostly time in a queue
 _LOOK_UP = 1.9  # times the knee: how far above it must be known that nothing is gained

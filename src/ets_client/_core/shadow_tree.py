@@ -5,6 +5,8 @@ from __future__ import annotations
 from struct import pack
 from typing import TYPE_CHECKING
 
+from .id_runs import ID_BYTES, common_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "PrefixTree", "mark"]
 
-_ID_BYTES = 4
 _NO_BOUND = 1 << 62
 
 
@@ -53,7 +54,7 @@ class Node:
         return type(None), ()  # a prefix that is pickled or deep-copied must not take the tree along
 
     def __repr__(self) -> str:
-        return f"Node({len(self.key) // _ID_BYTES} tokens to {self.end}, {len(self.children)} children)"
+        return f"Node({len(self.key) // ID_BYTES} tokens to {self.end}, {len(self.children)} children)"
 
 
 class PrefixTree:
@@ -76,7 +77,7 @@ class PrefixTree:
         self.nodes = 0
         self.tick = 0
         self._page = page_size
-        self._page_bytes = page_size * _ID_BYTES
+        self._page_bytes = page_size * ID_BYTES
         self._roots: dict[str | None, Node] = {}
 
     def reach(self, prefix: Prefix, most: int = _NO_BOUND) -> tuple[Node, int]:
@@ -142,7 +143,7 @@ class PrefixTree:
         if rest[:page] in top.children:
             node, length = self._walk(top, rest)
             node = self.use(node, length)
-            rest = rest[(length - top.end) * _ID_BYTES :]
+            rest = rest[(length - top.end) * ID_BYTES :]
         else:
             node = top
             self.tick += 1
@@ -172,7 +173,7 @@ class PrefixTree:
         assert parent is not None  # noqa: S101 - roots and removed nodes are never offered for removal
         del parent.children[leaf.key[: self._page_bytes]]
         leaf.parent = leaf.tree = None
-        self.tokens -= len(leaf.key) // _ID_BYTES
+        self.tokens -= len(leaf.key) // ID_BYTES
         self.nodes -= 1
         parent.used = max(parent.used, leaf.used)
         if parent.parent is None and not parent.children:
@@ -212,27 +213,17 @@ class PrefixTree:
             if child is None:
                 break
             if not rest.startswith(child.key, at):
-                return child, node.end + self._common(child.key, rest[at : at + len(child.key)])
+                shared = common_bytes(child.key, rest[at : at + len(child.key)], page)
+                return child, node.end + shared // ID_BYTES
             at += len(child.key)
             node = child
         return node, node.end
-
-    def _common(self, key: bytes, rest: bytes) -> int:
-        """Tokens, in whole pages, in which two different keys begin alike; at least the page they were found by."""
-        low, high = 1, -(-len(key) // self._page_bytes)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if rest.startswith(key[low * self._page_bytes : middle * self._page_bytes], low * self._page_bytes):
-                low = middle
-            else:
-                high = middle
-        return low * self._page
 
     def _grow(self, node: Node, rest: bytes) -> Node:
         """A new leaf below ``node``, none of whose children begins with the first page of ``rest``."""
         if node.parent is None:
             self._roots[node.namespace] = node
-        tokens = len(rest) // _ID_BYTES
+        tokens = len(rest) // ID_BYTES
         self.tick += 1  # SGLang stamps a new leaf after the path to it
         leaf = Node(self, rest, node, node.end + tokens, self.tick)
         if node.children is _NO_CHILDREN:
@@ -245,7 +236,7 @@ class PrefixTree:
     def _split(self, node: Node, length: int) -> Node:
         parent = node.parent
         assert parent is not None  # noqa: S101 - a root has no tokens to split
-        cut = (length - parent.end) * _ID_BYTES
+        cut = (length - parent.end) * ID_BYTES
         upper = Node(self, node.key[:cut], parent, length, node.used)
         parent.children[upper.key[: self._page_bytes]] = upper
         node.key = node.key[cut:]

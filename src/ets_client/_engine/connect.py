@@ -173,7 +173,7 @@ async def connect(
 
 def _cache(caller: Caller, info: ServerInfo, books: Bookkeeper | None, ranks: Ranks | None) -> ServerCache:
     """An empty cache of the server's size, or of each rank's; behind a router, of all servers together."""
-    copies = 1 if ranks is not None else info.workers * (info.dp_size or 1)
+    copies = 1 if ranks is not None else info.copies
     rules = CacheRules(
         capacity_tokens=(info.max_total_tokens or _UNTOLD_TOKENS) * copies,
         page_size=info.page_size or 1,
@@ -198,7 +198,7 @@ def _requests(info: ServerInfo, plan: Literal["batch", "server_n"], ranks: Ranks
 def _admitter(caller: Caller, info: ServerInfo, admission: Literal["adaptive"] | int) -> Admitter:
     kv_tokens = info.max_total_tokens
     if kv_tokens is not None:
-        kv_tokens *= info.workers * (info.dp_size or 1)
+        kv_tokens *= info.copies
     if admission != "adaptive":
         return Admitter(Limits.fixed(admission), None, kv_tokens)
 
