@@ -271,7 +271,8 @@ def main() -> None:
     report: dict[str, Any] = {**facts, "settings": settings, "rounds": []}
     for trees in asked.trees:
         for number in range(asked.rounds):
-            for name in asked.drivers:
+            first = number % len(asked.drivers)  # what ran before a driver should not always be the same
+            for name in (*asked.drivers[first:], *asked.drivers[:first]):
                 found = asyncio.run(
                     run_round(
                         name, asked.base, asked.profile, replace(shape, trees=trees), 1000 * trees + number,
