@@ -121,6 +121,11 @@ class ServerInfo:
         return each * self.copies
 
     @property
+    def running_most(self) -> int | None:
+        """Samples that all workers together decode at once at most; None when it is not told."""
+        return None if self.max_running_requests is None else self.max_running_requests * self.copies
+
+    @property
     def copies(self) -> int:
         """Copies of the model behind this address, each with a cache of its own."""
         return self.workers * (self.dp_size or 1)

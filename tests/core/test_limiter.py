@@ -158,6 +158,18 @@ def test_bounds_follow_the_native_batch(batch: int | None, first: int, most: int
     assert (limits.first, limits.most) == (first, most)
 
 
+@pytest.mark.parametrize(("running", "first", "queue"), [(None, 512, 0), (2048, 512, 0), (512, 639, 127)])
+def test_a_server_that_bounds_what_runs_gets_a_queue_ahead(running: int | None, first: int, queue: int) -> None:
+    limits = Limits.around(512, running)
+    assert (limits.first, limits.queue) == (first, queue)
+
+
+def test_a_queue_that_was_asked_for_is_no_trouble() -> None:
+    limiter = Limiter(Limits.around(512, 512))
+    assert limiter.observe(Load(1.0, 127 + 32, 0.5)) == 639
+    assert limiter.observe(Load(100.0, 127 + 33, 0.5)) == int(639 * (1 - 33 / 639))
+
+
 def test_it_does_not_grow_while_the_application_asks_for_less_than_half() -> None:
     server, limiter = Server(0.01, 0.0001, 1000, demand=15), Limiter(Limits(first=32))
     server.run(limiter, 60)

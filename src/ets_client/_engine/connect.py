@@ -206,7 +206,8 @@ def _admitter(caller: Caller, info: ServerInfo, admission: Literal["adaptive"] |
         get = Outgoing("GET", "/v1/loads", lane="control")
         return await caller.once(lambda: get, read_loads, Deadline.after(_LOAD_SECONDS))
 
-    return Admitter(Limits.around(info.native_batch), loads if info.has_loads else None, kv_tokens)
+    limits = Limits.around(info.native_batch, info.running_most)
+    return Admitter(limits, loads if info.has_loads else None, kv_tokens)
 
 
 async def _remote(caller: Caller, info: ServerInfo, timeout: float | None) -> tuple[Remote, int | None]:
