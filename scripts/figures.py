@@ -1,8 +1,8 @@
-"""What a run of `reproduce.sh` cost: `figures.py before RUN` when the servers are up, `figures.py after RUN` at the end.
+"""What `reproduce.sh` cost: `figures.py before RUN` when the servers are up, and `figures.py after RUN` at the end.
 
-Tokens are the servers' own counts. The least is what they had to prefill for the same trees: on the policy the tokens of
-all prompts, and one for each further sample; on the reward server each token of the paths that it judged, and each
-label behind them.
+Tokens are the servers' own counts. The least is what they had to prefill for the same trees: on the policy all distinct
+tokens of the prompts, and one for each further sample; on the reward server all distinct tokens of the paths that it
+judged, and each label behind them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import json
 from dataclasses import asdict, dataclass, field
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,8 @@ def distinct(prompts: Iterable[Sequence[int]]) -> int:
     """Tokens of the radix tree that holds them."""
     tokens, before = 0, ()
     for prompt in sorted(prompts):
-        tokens += len(prompt) - len(commonprefix([before, prompt]))
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, prompt, strict=False)))
+        tokens += len(prompt) - shared
         before = prompt
     return tokens
 
@@ -182,8 +183,8 @@ def show(report: dict[str, Any]) -> None:
         )
     (steps, later), (scores, later_scores) = report["steps"], report["scores"]
     print(
-        f"\n{steps} steps and {scores} scores were paid for before the interruption, {later} and {later_scores} after it; "
-        f"{report['paid_twice']} of them twice. In flight, and lost: {report['lost_in_flight']} tokens.\n"
+        f"\n{steps} steps and {scores} scores were paid for before the interruption, {later} and {later_scores} after "
+        f"it; {report['paid_twice']} of them twice. In flight, and lost: {report['lost_in_flight']} tokens.\n"
         f"{report['right']} of {report['questions']} questions are right, as the run voted."
     )
 

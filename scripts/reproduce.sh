@@ -19,7 +19,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
-client=${ETS_CLIENT:-.venv/bin/ets-client} server=${ETS_SERVER:-.venv-server/bin/ets-server}
+client=${ETS_CLIENT:-.venv/bin/ets-client}
+server=${ETS_SERVER:-.venv-server/bin/ets-server}
 questions=${QUESTIONS:-examples/questions.jsonl}
 out=${OUT:-runs/$(date +%Y-%m-%d_%H-%M-%S)}
 signal=${SIGNAL:-INT}
@@ -101,7 +102,7 @@ done
 status=0
 end || status=$?
 case $status in
-  0) echo "it was done before it could be interrupted: ask more questions, or INTERRUPT_AFTER=${after} fewer" ;;
+  0) echo "it was done before it could be interrupted: take a smaller INTERRUPT_AFTER than $after" ;;
   130 | 137 | 143) ;;
   *) exit "$status" ;;
 esac
