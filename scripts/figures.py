@@ -25,7 +25,7 @@ from ets_client.search.scorers.rendering import Renderer
 from ets_client.server_info import ServerMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from ets_client.search import LoadedQuestion
     from ets_client.search.journal import Entry
@@ -113,9 +113,10 @@ async def reward_least(client: AsyncPolicyClient, form: RewardFormat, questions:
     return distinct(prompts)
 
 
-def distinct(prompts: Iterable[Sequence[int]]) -> int:
+def distinct(prompts: Iterable[tuple[int, ...]]) -> int:
     """Tokens of the radix tree that holds them."""
-    tokens, before = 0, ()
+    tokens = 0
+    before: tuple[int, ...] = ()
     for prompt in sorted(prompts):
         shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, prompt, strict=False)))
         tokens += len(prompt) - shared
