@@ -7,7 +7,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 
 export ETS_SERVER := $(CURDIR)/$(SERVER)/ets-server
 
-.PHONY: help demo serve test test-all test-debug soak limits lint typecheck format docs clean
+.PHONY: help demo serve reproduce test test-all test-debug soak limits lint typecheck format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -19,6 +19,9 @@ demo: $(STAMPS)/client $(STAMPS)/server  ## start a policy server, grow search t
 serve: $(STAMPS)/client $(STAMPS)/server  ## start the policy server `policy` and write its address to policy.json
 	$(SERVER)/ets-server up policy --endpoint-file policy.json
 	@echo "now: .venv/bin/python examples/quickstart.py; stop it with: $(SERVER)/ets-server down policy"
+
+reproduce: $(STAMPS)/search $(STAMPS)/server  ## ETS with policy and reward server on the CPU: search, interrupt, resume, evaluate, show
+	@ETS_CLIENT=$(CURDIR)/$(CLIENT)/ets-client scripts/reproduce.sh
 
 test: $(STAMPS)/dev $(STAMPS)/server-dev  ## all tests: client, server tool, real server, documentation
 	@scripts/test.sh
@@ -72,10 +75,15 @@ $(STAMPS)/client: pyproject.toml | .venv/bin/python
 	$(CLIENT)/python $(PIP) -e '.[cli,tokenizers]'
 	@touch $@
 
+$(STAMPS)/search: pyproject.toml | .venv/bin/python
+	@mkdir -p $(STAMPS)
+	$(CLIENT)/python $(PIP) -e '.[search,tokenizers]'
+	@touch $@ $(STAMPS)/client
+
 $(STAMPS)/dev: pyproject.toml | .venv/bin/python
 	@mkdir -p $(STAMPS)
 	$(CLIENT)/python $(PIP) -e '.[dev]'
-	@touch $@ $(STAMPS)/client
+	@touch $@ $(STAMPS)/client $(STAMPS)/search
 
 $(STAMPS)/docs: pyproject.toml | .venv/bin/python
 	@mkdir -p $(STAMPS)

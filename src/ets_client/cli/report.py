@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["as_json", "result_table"]
 
 
-def result_table(run: RunResult) -> Table:
-    """What each question came to, and below it what the server itself counted."""
+def result_table(run: RunResult, *, is_resumed: bool = False) -> Table:
+    """What each question came to, and below it what the server itself counted.
+
+    Args:
+        run: what was found.
+        is_resumed: whether it went on: then the server's count is of a part of these trees, and no ratio is told.
+    """
     table = Table(
         title="What the search found and what the server did",
-        caption=_caption(run),
+        caption=_caption(run, is_resumed=is_resumed),
         caption_justify="left",
         box=None,  # lines between the columns would not fit into 80 characters
         padding=(0, 1, 0, 0),
@@ -112,9 +117,14 @@ def _least(run: RunResult) -> dict[int, int]:
     return least
 
 
-def _caption(run: RunResult) -> str:
+def _caption(run: RunResult, *, is_resumed: bool) -> str:
     lines = ["prefilled: prompt tokens that the server computed; least: what any client needs on an empty cache."]
-    if run.metrics is not None:
+    if run.metrics is not None and is_resumed:
+        lines.append(
+            f"The last row is the server's own count since the run was resumed: it prefilled "
+            f"{run.metrics.prefilled_tokens} tokens and reused {run.metrics.reused_tokens}."
+        )
+    elif run.metrics is not None:
         least = sum(_least(run).values())
         ratio = run.metrics.prefilled_tokens / least if least else 0.0
         lines.append(

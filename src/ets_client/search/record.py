@@ -12,6 +12,7 @@ from .journal import (
     MISSING,
     DecisionEntry,
     EndEntry,
+    Missing,
     QuestionEntry,
     ScoresEntry,
     StepsEntry,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from ..prefix import Origin, Prefix
-    from .journal import Entry, Missing, PaidQuestion
+    from .journal import Entry, PaidQuestion
     from .methods import Decision
     from .questions import Question
     from .tree import Node
@@ -129,6 +130,10 @@ class Record:
     def score(self, node: str) -> float | Missing | None:
         """A score of an earlier session, None when the node has none, ``MISSING`` when nothing is known."""
         return MISSING if self._paid is None else self._paid.scores(node)
+
+    def is_settled(self, arrival: Arrival) -> bool:
+        """Whether nothing is left to pay for an arrival of an earlier session: it was scored, or is no step."""
+        return arrival.branch is None or not isinstance(self.score(arrival.id), Missing)
 
     def score_failure(self, node: str) -> str:
         """Why an earlier session had no score for a node."""

@@ -101,10 +101,13 @@ class Sampler:
         draw = self._stream if self._options.watch is None else self._watch
         try:
             async with asyncio.TaskGroup() as group:
-                for arrival in paid:
-                    group.create_task(take(arrival))
                 for places in missing:
                     group.create_task(draw(node, places, take))
+                for arrival in paid:
+                    if self._record.is_settled(arrival):
+                        await take(arrival)  # waits for nothing: a task each would take longer than all the rest of it
+                    else:
+                        group.create_task(take(arrival))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 

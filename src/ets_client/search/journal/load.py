@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..loaded import LoadedRun
 from .file import JournalFile
 from .folder import RunFolder
+from .garbage import without_collections
 from .grow import load_question
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from ..children import TreeRules
     from ..loaded import LoadedQuestion
@@ -36,7 +35,7 @@ class _Questions(Mapping[int, "LoadedQuestion"]):
 
     def __getitem__(self, number: int) -> LoadedQuestion:
         if number not in self._kept:
-            with _without_collections():
+            with without_collections():
                 self._kept[number] = load_question(number, self._file[number], self._rules)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -51,22 +50,6 @@ class _Questions(Mapping[int, "LoadedQuestion"]):
 
     def __len__(self) -> int:
         return len(self._numbers)
-
-
-@contextmanager
-def _without_collections() -> Generator[None]:
-    """No garbage collection meanwhile.
-
-    A question makes some 10,000 lists at once and no cycle: looking through them again and again takes 40 % of the time
-    (benchmarks/journal.py).
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def load_run(path: str | os.PathLike[str], *, cut: bool = False) -> LoadedRun:

@@ -10,6 +10,7 @@ import msgspec
 
 from ..children import identity
 from .entries import DecisionEntry, EndEntry, QuestionEntry, RunEntry, ScoresEntry, StepsEntry
+from .garbage import without_collections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -173,8 +174,9 @@ class Paid:
 
     def question(self, number: int) -> PaidQuestion | None:
         """What there is of a question, or None when it never began. It is read anew by each call."""
-        entries = self._questions.get(number)
-        return None if entries is None else PaidQuestion(entries)
+        with without_collections():
+            entries = self._questions.get(number)
+            return None if entries is None else PaidQuestion(entries)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._questions)
