@@ -33,10 +33,10 @@ class LedgerRow:
         live_peak: the most there were at once.
         live_mean: the mean over ``seconds``.
         live_token_seconds: the sum over time: what the search occupied.
-        published_kv: ETS's own KV figure (``get_kv_size``), which its paper's ratios are made of: at each level from which
-            something was expanded, the tokens of the steps that could be gone on with and of all steps above them; a
-            root counts 2, and what is pruned has counted before. Steps that ended like any other are taken for open
-            ones: the ledger reads no answers.
+        published_kv: ETS's own KV figure (``get_kv_size``), which its paper's ratios are made of: at each level from
+            which something was expanded, the tokens of the steps that could be gone on with and of all steps above
+            them; a root counts 2, and what is pruned has counted before. Steps that ended like any other are taken for
+            open ones: the ledger reads no answers.
         seconds: from the first reply to the end of the tree, or to now.
     """
 
