@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ets_client import Ledger, LedgerRow
 
 ROW = LedgerRow(name="two\nwords", expands=2, samples=8, asked=1200, predicted=990, reused=1000, least=190, live=300)
+ROW = replace(ROW, published_kv=1234)
 ROW_WITH_TIME = LedgerRow(live=5, live_peak=9, live_mean=2.5, live_token_seconds=10.0, seconds=4.0, samples=3)
 
 
@@ -40,4 +43,7 @@ def test_a_ledger_prints_as_a_table() -> None:
     assert lines[5] == "computed 1.053 x least; reuse 990 predicted, 1,000 told"
     assert lines[6] == "live 300 tokens (37.5 MiB), mean 0, peak 0 (0.0 MiB)"
     assert lines[7] == "the server should hold 5,000 (625.0 MiB)"
+    assert lines[8] == "ETS's own KV figure, summed over levels: 1,234"
+    probed = Ledger(ROW, (), 5000, probes=LedgerRow(name="label probes", samples=6))
+    assert str(probed).splitlines()[2].split()[:5] == ["label", "probes", "0", "6", "0"]
     assert "MiB" not in str(Ledger(ROW, (), 5000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +63,22 @@ async def test_streams_partial_expands_and_prefills_are_counted() -> None:
         assert (total.expands, total.samples, total.prefills, total.unanswered) == (3, 5, 1, 0)
         assert (total.asked, total.reused, total.generated) == (counts["prompt"], counts["cached"], counts["generated"])
         assert (total.computed, total.least) == (len(root) + 5, len(root) + 4)
+
+
+async def test_label_probes_have_a_row_of_their_own_and_no_part_in_the_least() -> None:
+    async with site() as (server, client):
+        root = await client.prefix(EXAMPLES)
+        await client.expand(root, 2, SHORT)
+        before, counts = client.ledger, dict(server.scheduler.counts)
+        await client.label_probs([root, root.child([5], "")], [7, 8, 9])
+        ledger, probes = client.ledger, client.ledger.probes
+        assert replace(ledger.total, live_mean=0, live_token_seconds=0, seconds=0) == replace(
+            before.total, live_mean=0, live_token_seconds=0, seconds=0
+        )
+        assert (probes.samples, probes.asked, probes.unanswered) == (6, 3 * (len(root) + 1 + len(root) + 2), 0)
+        assert probes.asked == server.scheduler.counts["prompt"] - counts["prompt"]
+        assert probes.reused == server.scheduler.counts["cached"] - counts["cached"] > 0
+        assert str(ledger).splitlines()[3].split()[:4] == ["label", "probes", "0", "6"]
 
 
 async def test_a_tree_has_a_ledger_from_its_beginning_on() -> None:

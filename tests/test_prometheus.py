@@ -9,12 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pro
 from ets_client import Ledger, LedgerRow
 from ets_client.prometheus import LedgerCollector
 
-ROW = LedgerRow(expands=2, samples=8, asked=1200, reused=1000, least=190, live=300, live_peak=400)
+ROW = LedgerRow(expands=2, samples=8, asked=1200, reused=1000, least=190, live=300, live_peak=400, published_kv=77)
+PROBES = LedgerRow(samples=6, asked=60, reused=50)
 
 
 class Client:
     def __init__(self, each: float | None) -> None:
-        self.ledger = Ledger(ROW, (), 5000, each)
+        self.ledger = Ledger(ROW, (), 5000, each, PROBES)
 
 
 def registry(*clients: Client) -> CollectorRegistry:
@@ -30,6 +31,9 @@ def test_prometheus_reads_what_is_exported() -> None:
     }
     assert found["ets_client_samples_total"] == (8, {"client": "0"})
     assert found["ets_client_computed_tokens_total"][0] == 200
+    assert found["ets_client_published_kv_tokens_total"][0] == 77
+    probes = [found[f"ets_client_{name}_total"][0] for name in ("probes", "probe_asked_tokens", "probe_reused_tokens")]
+    assert probes == [6, 60, 50]
     assert found["ets_client_live_tokens"][0] == 300
     assert found["ets_client_live_peak_tokens"][0] == 400
     assert (found["ets_client_live_bytes"][0], found["ets_client_cached_bytes"][0]) == (600, 10000)

@@ -14,6 +14,7 @@ from ets_client import (
     PrunedError,
     SamplingParams,
     TreeClosedError,
+    Usage,
 )
 from ets_client.testing import FaultPlan, Reset
 from tests.fakes import Clock, eventually
@@ -150,6 +151,15 @@ class TestPartial:
             expansion = await here.clock.run(here.client.expand(root, 4, SHORT, partial="return"))
             assert (len(expansion), expansion.failures) == (4, ())
             assert {branch.prefix.parent for branch in expansion} == {root}
+
+    async def test_its_usage_has_the_request_that_warmed_a_cold_prefix(self) -> None:
+        async with site() as here:
+            root = await here.client.prefix([*range(300)])
+            expansion = await here.clock.run(here.client.expand(root, 4, SHORT, partial="return"))
+            counts = here.server.scheduler.counts
+            assert expansion.warm_usage == Usage(prompt_tokens=300)
+            usage = expansion.usage
+            assert (usage.prompt_tokens, usage.cached_tokens) == (counts["prompt"], counts["cached"])
 
     async def test_what_ended_before_the_time_was_over_is_returned_with_the_others_errors(self) -> None:
         async with site() as here:

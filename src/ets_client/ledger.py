@@ -33,6 +33,10 @@ class LedgerRow:
         live_peak: the most there were at once.
         live_mean: the mean over ``seconds``.
         live_token_seconds: the sum over time: what the search occupied.
+        published_kv: ETS's own KV figure (``get_kv_size``), which its paper's ratios are made of: at each level from
+            which something was expanded, the tokens of the steps that could be gone on with and of all steps above
+            them; a root counts 2, and what is pruned has counted before. Steps that ended like any other are taken for
+            open ones: the ledger reads no answers.
         seconds: from the first reply to the end of the tree, or to now.
     """
 
@@ -52,6 +56,7 @@ class LedgerRow:
     live_peak: int = 0
     live_mean: float = 0.0
     live_token_seconds: float = 0.0
+    published_kv: int = 0
     seconds: float = 0.0
 
     @property
@@ -84,6 +89,7 @@ _TOKENS = (
     "generated_after_prune",
     "live",
     "live_peak",
+    "published_kv",
 )
 _COLUMNS = (
     "expands",
@@ -98,6 +104,7 @@ _COLUMNS = (
     "live_peak",
 )
 _NAME_WIDTH = 30
+NO_PROBES = LedgerRow(name="label probes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,8 @@ class Ledger:
             together, and roots that begin alike share their beginning.
         trees: those that are open, and the last that ended, in the order in which they began. A tree without a scope
             is open until many others came after it.
+        probes: label probes, which are in no other row: ``samples`` are prompts with a label behind, and ``asked``,
+            ``reused`` and ``unanswered`` are theirs. Nobody predicts them, and the least does not need them.
         cached: tokens that the server should still hold in its cache.
         kv_bytes_per_token: of KV cache, on each GPU; None when the server does not tell it well enough.
     """
@@ -117,11 +126,13 @@ class Ledger:
     trees: tuple[LedgerRow, ...]
     cached: int
     kv_bytes_per_token: float | None = None
+    probes: LedgerRow = NO_PROBES
 
     def __str__(self) -> str:
         total = self.total
         rows = [("", *(name.replace("_", " ") for name in _COLUMNS))]
-        rows += [_shown(row) for row in (*self.trees, replace(total, name="all"))]
+        probed = (self.probes,) if self.probes.samples or self.probes.unanswered else ()
+        rows += [_shown(row) for row in (*self.trees, replace(total, name="all"), *probed)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(
@@ -136,6 +147,7 @@ class Ledger:
         peak, now, mean = total.live_peak, total.live, total.live_mean
         lines.append(f"live {now:,} tokens{self._bytes(now)}, mean {mean:,.0f}, peak {peak:,}{self._bytes(peak)}")
         lines.append(f"the server should hold {self.cached:,}{self._bytes(self.cached)}")
+        lines.append(f"ETS's own KV figure, summed over levels: {total.published_kv:,}")
         return "\n".join(lines)
 
     def _bytes(self, tokens: int) -> str:

@@ -30,6 +30,12 @@ _COUNTERS = {
     "generated_after_prune": "Tokens generated on paths that had been pruned.",
     "retractions": "Times that the server took a running sample's room.",
     "live_token_seconds": "Tokens on paths in use, summed over time.",
+    "published_kv": "ETS's own KV figure, summed over levels and trees.",
+}
+_PROBES = {
+    "probes": ("Label probes of which a reply came.", "samples"),
+    "probe_asked_tokens": ("Tokens of label probes.", "asked"),
+    "probe_reused_tokens": ("Of these, tokens that the server says it found in its cache.", "reused"),
 }
 _CALLS = {"expands", "samples", "prefills", "unanswered", "retractions", "live_token_seconds"}  # no counts of tokens
 _GAUGES: dict[str, tuple[str, Callable[[Ledger], float | None]]] = {
@@ -84,6 +90,11 @@ class LedgerCollector(Collector):
             counter = CounterMetricFamily(f"ets_client_{field}{unit}", help_text, labels=["client"])
             for name, ledger in ledgers.items():
                 counter.add_metric([name], getattr(ledger.total, field))
+            yield counter
+        for metric, (help_text, field) in _PROBES.items():
+            counter = CounterMetricFamily(f"ets_client_{metric}", help_text, labels=["client"])
+            for name, ledger in ledgers.items():
+                counter.add_metric([name], getattr(ledger.probes, field))
             yield counter
         for metric, (help_text, value_of) in _GAUGES.items():
             gauge = GaugeMetricFamily(f"ets_client_{metric}", help_text, labels=["client"])

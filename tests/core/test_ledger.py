@@ -243,6 +243,16 @@ def test_prefills_queue_aborts_and_losses_have_numbers_of_their_own() -> None:
     assert repr(tree) == "TreeAccount('one', 3 samples, 4 live tokens)"
 
 
+def test_label_probes_are_in_no_tree() -> None:
+    accounts = Accounts()
+    accounts.probed(4, 40, 30)
+    accounts.probed(2, 20, 10)
+    accounts.unanswered_probes(3)
+    row = accounts.probes
+    assert (row.samples, row.asked, row.reused, row.computed, row.unanswered) == (6, 60, 40, 20, 3)
+    assert (accounts.total(0.0).asked, accounts.rows(0.0)) == (0, ())
+
+
 def test_a_mark_does_not_outlive_its_run() -> None:
     accounts = Accounts()
     child = generated(accounts, root([1]), [2])

@@ -188,3 +188,4 @@ async def test_cancelling_aborts_every_prompt() -> None:
     await asyncio.wait([asking])
     await rig.caller.aclose()
     assert rig.transport.aborted == rig.transport.body()["rid"]
+    assert rig.cache.books.ledger(0, None).probes.unanswered == 2

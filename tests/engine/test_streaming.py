@@ -14,6 +14,7 @@ from ets_client import (
     ServerFaultError,
     ServerState,
     ServerUnreachableError,
+    Usage,
 )
 from ets_client._engine.deadline import Deadline
 from ets_client._engine.outgoing import Outgoing
@@ -58,7 +59,8 @@ async def opened(
     rig.transport.stream_script = [reply_stream]
     call = await rig.caller.open(lambda: OUTGOING, deadline)
     sent = rig.cache.send_batch(root([1, 2, 3]), len(RIDS))
-    return SampleStream(rig.caller, call, deadline, is_incremental=is_incremental, sent=sent), rig, reply_stream
+    stream = SampleStream(rig.caller, call, deadline, is_incremental=is_incremental, sent=sent, warmed=Usage())
+    return stream, rig, reply_stream
 
 
 async def all_of(stream: SampleStream) -> list[StreamedPart]:
@@ -257,7 +259,7 @@ class TestOpen:
         rig = Rig(FULL, FULL, reply(events(*ENDS)))
         call = await rig.caller.open(lambda: OUTGOING, FOREVER)
         sent = rig.cache.send_batch(root([1, 2, 3]), len(RIDS))
-        stream = SampleStream(rig.caller, call, FOREVER, is_incremental=False, sent=sent)
+        stream = SampleStream(rig.caller, call, FOREVER, is_incremental=False, sent=sent, warmed=Usage())
         assert len(await all_of(stream)) == 3
         refused = rig.transport.streams[:2]
         assert all(each.is_closed and each.read == len(each.pieces) for each in refused)

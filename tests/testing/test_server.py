@@ -13,7 +13,14 @@ import httpx
 import pytest
 
 import ets_client.testing as public
-from ets_client import AsyncPolicyClient, Endpoint, InvalidRequestError, RetryPolicy, ServerFaultError
+from ets_client import (
+    AsyncPolicyClient,
+    Endpoint,
+    InvalidRequestError,
+    RetryPolicy,
+    SamplingParams,
+    ServerFaultError,
+)
 from ets_client.testing import (
     Costs,
     FakeOptions,
@@ -123,6 +130,27 @@ def test_a_server_in_a_thread_serves_blocking_callers() -> None:
         assert "up" in repr(server)
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.base_url)
+
+
+async def test_a_server_in_a_thread_may_be_used_while_a_loop_runs() -> None:
+    with FakeServer() as server:
+        async with AsyncPolicyClient(server.base_url, "tiny") as client:
+            assert len(await client.expand("2 + 2 =", 2)) == 2
+
+
+async def test_a_stream_in_virtual_time_has_each_token_at_its_time() -> None:
+    clock, step = VirtualClock(), SamplingParams(max_new_tokens=5, ignore_eos=True, stop="never")
+    async with (
+        FakeServer(clock=clock, costs=Costs(decode_step=0.5)) as server,
+        AsyncPolicyClient(server.base_url, "tiny") as client,
+    ):
+        root = await client.prefix([97] * 20)
+
+        async def times() -> list[tuple[float, int]]:
+            async with client.stream(root, step) as stream:
+                return [(clock.now(), len(delta.token_ids)) async for delta in stream]
+
+        assert await clock.run(times()) == [(0.0, 1), (0.5, 1), (1.0, 1), (1.5, 1), (2.0, 1)]
 
 
 def test_a_port_that_is_taken_is_told_to_the_caller() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ets_client._wire.broken import BrokenReplyError
-from ets_client._wire.labels import label_body, read_label_logprobs, router_label_body
+from ets_client._wire.labels import label_body, read_labels, router_label_body
 
 PLUS, MINUS = 43, 45
 
@@ -25,7 +25,7 @@ def ends(plus: float | None, minus: float | None) -> list[Any]:
 
 
 def read(body: bytes, expected: int = 1) -> list[tuple[float, ...] | None]:
-    return read_label_logprobs(body, expected, (PLUS, MINUS))
+    return read_labels(body, expected, (PLUS, MINUS)).logprobs
 
 
 def test_each_prompt_is_sent_with_each_label_behind_it_and_generates_nothing() -> None:
@@ -65,6 +65,14 @@ def test_a_prompt_one_of_whose_rows_was_aborted_in_the_queue_has_none() -> None:
     assert read(json.dumps([*json.loads(answer(ends(-1.0, -2.0)[0])), aborted]).encode()) == [None]
 
 
+def test_the_tokens_of_all_rows_are_added_up_and_those_of_a_row_that_never_ran_are_none() -> None:
+    rows = json.loads(answer(*ends(-1.0, -2.0), None))
+    rows[0]["meta_info"] |= {"prompt_tokens": 5, "cached_tokens": 3}
+    rows[1]["meta_info"] |= {"prompt_tokens": 5, "cached_tokens": 4}
+    reply = read_labels(json.dumps([*rows, rows[0]]).encode(), 2, (PLUS, MINUS))
+    assert (reply.prompt_tokens, reply.cached_tokens) == (15, 10)
+
+
 @pytest.mark.parametrize("count", [0, 1, 3, 5])
 def test_another_number_of_samples_is_a_broken_reply(count: int) -> None:
     with pytest.raises(BrokenReplyError, match=f"{count} samples for a batch of 4"):
@@ -78,9 +86,9 @@ def test_the_value_of_another_token_is_a_broken_reply() -> None:
 
 def test_the_last_id_of_the_vocabulary_may_be_called_0() -> None:
     row = [[-7.0, 1, None], [-1.5, 0, None]]
-    assert read_label_logprobs(answer(ends(-1.0, -2.0)[0], row), 1, (PLUS, 2047)) == [(-1.0, -1.5)]
+    assert read_labels(answer(ends(-1.0, -2.0)[0], row), 1, (PLUS, 2047)).logprobs == [(-1.0, -1.5)]
     with pytest.raises(BrokenReplyError, match="token 0 instead of label 43"):
-        read_label_logprobs(answer(row, ends(-1.0, -2.0)[1]), 1, (PLUS, 2047))
+        read_labels(answer(row, ends(-1.0, -2.0)[1]), 1, (PLUS, 2047))
 
 
 @pytest.mark.parametrize(

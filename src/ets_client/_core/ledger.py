@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..ledger import LedgerRow
+from ..ledger import NO_PROBES, LedgerRow
 from .ledger_level import Level
 from .ledger_paths import Paths
 from .ledger_tree import TreeAccount
@@ -37,6 +37,7 @@ class Answer(NamedTuple):  # a quarter of what a frozen dataclass takes to make,
         retractions: how often it lost its room.
         is_prefill: whether no output was asked for.
         is_wanted: False when its call had been pruned before it came.
+        is_open: whether a step ended, and not the text: at a stop string, a pattern or a length.
     """
 
     prefix: Prefix
@@ -47,6 +48,7 @@ class Answer(NamedTuple):  # a quarter of what a frozen dataclass takes to make,
     retractions: int = 0
     is_prefill: bool = False
     is_wanted: bool = True
+    is_open: bool = True
 
 
 class Accounts:
@@ -54,6 +56,7 @@ class Accounts:
 
     Attributes:
         maker: what prefixes are marked with that this client's samples generated (:attr:`Prefix.made_by`).
+        probes: what label probes cost.
     """
 
     def __init__(self, *, open_roots: int = _OPEN_ROOTS, given_tokens: int = _GIVEN_TOKENS) -> None:
@@ -64,6 +67,7 @@ class Accounts:
             given_tokens: of prompts that were not generated here, how many are remembered at least.
         """
         self.maker = Maker()
+        self.probes = NO_PROBES
         self._open_roots = open_roots
         self._given_tokens = given_tokens
         self._given, self._given_before = Paths(), Paths()
@@ -117,8 +121,11 @@ class Accounts:
             return
         if prefix.parent is None and tree.tokens - before == len(prefix):
             self._share_root(tree, prefix)
+        tree.published.sent(prefix, self.maker)
         if generated:
-            tree.grow(node, answer.output_ids)
+            is_new = tree.grow(node, answer.output_ids)
+            if is_new and answer.is_open:
+                tree.published.candidate(generated, self.maker)
         self._changed(tree, before, at)
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int, at: float) -> None:
@@ -139,6 +146,15 @@ class Accounts:
         """Whether nobody wants what is asked of a path; see :meth:`TreeAccount.is_pruned`."""
         tree = self._of_root.get(prefix.root.fingerprint) if account is None else account
         return tree is not None and tree.is_pruned(prefix)
+
+    def probed(self, probes: int, asked: int, reused: int) -> None:
+        """Labels were probed: a prompt with a label behind each. What they ask is in no tree."""
+        row = self.probes
+        self.probes = replace(row, samples=row.samples + probes, asked=row.asked + asked, reused=row.reused + reused)
+
+    def unanswered_probes(self, probes: int) -> None:
+        """Of so many no reply came."""
+        self.probes = replace(self.probes, unanswered=self.probes.unanswered + probes)
 
     def total(self, at: float) -> LedgerRow:
         """Of all trees."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..ledger import LedgerRow
 from .ledger_level import Level
 from .ledger_paths import Paths
+from .ledger_published import PublishedKV
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ class TreeAccount:
     Attributes:
         name: how reports call it.
         live: tokens on its paths in use.
+        published: ETS's own figure of them.
         is_open: False when it has ended; calls that still come are counted, their paths are not held.
         roots: what was given at the beginning of a path and shared nothing here when it came, with its node among
             the roots of all trees.
@@ -45,6 +47,7 @@ class TreeAccount:
         "name",
         "predicted",
         "prefills",
+        "published",
         "retractions",
         "reused",
         "roots",
@@ -57,6 +60,7 @@ class TreeAccount:
         self.name = name
         self.is_open = True
         self.live = Level()
+        self.published = PublishedKV()
         self.roots: dict[Fingerprint, tuple[int, PathNode]] = {}
         self.expands = self.samples = self.prefills = self.unanswered = self.retractions = 0
         self.asked = self.predicted = self.reused = self.least = self.generated = self.generated_after_prune = 0
@@ -93,9 +97,13 @@ class TreeAccount:
             node.was_sent = True
         return node
 
-    def grow(self, node: PathNode, output_ids: Sequence[int]) -> None:
-        """A sample has generated tokens after a prompt."""
-        self._paths.add(node, output_ids)
+    def grow(self, node: PathNode, output_ids: Sequence[int]) -> bool:
+        """A sample has generated tokens after a prompt.
+
+        Returns:
+            Whether no path in use is the same.
+        """
+        return self._paths.add(node, output_ids).ends == 1
 
     def prune(self, prefix: Prefix) -> bool:
         """A path is not in use any more, nor anything after it.
@@ -132,6 +140,7 @@ class TreeAccount:
         """No path of it is in use any more."""
         self.is_open = False
         self.live.end(at)
+        self.published.clear()
         self._paths = Paths()
         for held in (self._nodes, self._pruned, self._given, self.roots):
             held.clear()
@@ -151,6 +160,7 @@ class TreeAccount:
             least=self.least,
             generated=self.generated,
             generated_after_prune=self.generated_after_prune,
+            published_kv=self.published.tokens,
             retractions=self.retractions,
             live=self.live.value,
             live_peak=self.live.peak,

@@ -74,7 +74,9 @@ class Bookkeeper:
             reply: what came.
         """
         meta, ids = reply.meta_info, reply.output_ids
-        is_prefill = not ids and (meta.finish_reason is None or meta.finish_reason.type != "abort")
+        finish = meta.finish_reason
+        is_prefill = not ids and (finish is None or finish.type != "abort")
+        is_open = finish is not None and (finish.type == "length" or isinstance(finish.matched, str))
         retractions = meta.num_retractions or 0
         call = CALL.get()
         answer = Answer(
@@ -86,12 +88,27 @@ class Bookkeeper:
             retractions,
             is_prefill,
             call is None or call.pruned is None,
+            is_open,
         )
         self._note(partial(self._accounts.answer, account, answer, self._clock()))
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int) -> None:
         """No reply came of so many samples."""
         self._note(partial(self._accounts.unanswered, account, prefix, samples, self._clock()))
+
+    def probed(self, probes: int, asked: int, reused: int) -> None:
+        """Label probes have come back.
+
+        Args:
+            probes: how many.
+            asked: tokens of them all.
+            reused: of these, tokens that were in the server's cache.
+        """
+        self._note(partial(self._accounts.probed, probes, asked, reused))
+
+    def unanswered_probes(self, probes: int) -> None:
+        """No reply came of so many label probes."""
+        self._note(partial(self._accounts.unanswered_probes, probes))
 
     def prune(self, account: TreeAccount | None, prefixes: Sequence[Prefix]) -> list[Prefix]:
         """Paths are not in use any more.
@@ -123,7 +140,8 @@ class Bookkeeper:
         with self._lock:
             self._enter(len(self._noted))
             now = self._clock()
-            return Ledger(self._accounts.total(now), self._accounts.rows(now), cached, kv_bytes_per_token)
+            books = self._accounts
+            return Ledger(books.total(now), books.rows(now), cached, kv_bytes_per_token, books.probes)
 
     def row(self, account: TreeAccount) -> LedgerRow:
         """The books of one tree now."""

@@ -113,7 +113,7 @@ class Expander:
         fan_out = FanOut(means, request)
         plan = await fan_out.plan(n)
         if plan.first is not None and n > 1:
-            await means.warm(prefix, request.deadline)
+            await fan_out.warm()
         sent = means.cache.send(prefix) if n == 1 else means.cache.send_batch(prefix, n)
         sampling = _sampling_of_each(request)
         if not every_token:
@@ -128,7 +128,14 @@ class Expander:
         except BaseException:
             sent.lost()
             raise
-        return SampleStream(means.caller, call, request.deadline, is_incremental=means.streams_increments, sent=sent)
+        return SampleStream(
+            means.caller,
+            call,
+            request.deadline,
+            is_incremental=means.streams_increments,
+            sent=sent,
+            warmed=fan_out.warmed,
+        )
 
     @property
     def branches(self) -> BranchMaker:

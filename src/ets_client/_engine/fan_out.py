@@ -100,7 +100,7 @@ class FanOut:
         sent.lost()
         plan = await self.plan(n)
         if plan.first is not None and n > 1:
-            await self._warm()
+            await self.warm()
         sent.begin()
 
     @property
@@ -119,7 +119,8 @@ class FanOut:
             self.reason = plan.reason
         return plan
 
-    async def _warm(self) -> None:
+    async def warm(self) -> None:
+        """Put the prefix into the cache by a request without output."""
         self.warmed += await self._means.warm(self._request.prefix, self._request.deadline)
 
     async def _sample_cold(self, sampling: Sampling) -> list[Found]:
@@ -127,7 +128,7 @@ class FanOut:
         if plan.first == "leader":
             return await self._lead(sampling)
         if plan.first == "prefill":
-            await self._warm()
+            await self.warm()
         return await self._ask(_Post(self, sampling, self._means.cache.send_batch(self._request.prefix, len(sampling))))
 
     async def _lead(self, sampling: Sampling) -> list[Found]:

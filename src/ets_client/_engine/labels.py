@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .._core.guard import check_ids, check_text, is_items
 from .._core.sharing import cold_parts
 from .._together import together
-from .._wire.labels import read_label_logprobs
+from .._wire.labels import read_labels
 from ..errors import InvalidRequestError, RequestRejectedError
 from ..scores import LabelProbs, ScoreFailure
 from .bisect import outcomes_of
@@ -91,15 +91,21 @@ class Labels:
     async def _logprobs(
         self, prefixes: Sequence[Prefix], ids: tuple[int, ...], deadline: Deadline
     ) -> list[tuple[float, ...] | None]:
-        found = await self._caller.call(
-            lambda: self._requests.labels(prefixes, ids),
-            lambda body: read_label_logprobs(body, len(prefixes), ids),
-            deadline,
-        )
-        for prefix, logprobs in zip(prefixes, found, strict=True):
+        probes, books = len(prefixes) * len(ids), self._cache.books
+        try:
+            reply = await self._caller.call(
+                lambda: self._requests.labels(prefixes, ids),
+                lambda body: read_labels(body, len(prefixes), ids),
+                deadline,
+            )
+        except BaseException:
+            books.unanswered_probes(probes)
+            raise
+        books.probed(probes, reply.prompt_tokens, reply.cached_tokens)
+        for prefix, logprobs in zip(prefixes, reply.logprobs, strict=True):
             if logprobs is not None:
                 self._cache.saw(prefix)
-        return found
+        return reply.logprobs
 
     async def _ids(self, labels: Sequence[str | int]) -> tuple[int, ...]:
         if not is_items(labels) or not 1 <= len(labels) <= _MOST_LABELS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..branch import Expansion, SampleFailure, Usage
+from ..branch import Expansion, SampleFailure
 from ..errors import RequestError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def expand_partly(expander: Expander, request: ExpandRequest) -> Expansion
         request.prefix,
         tuple(branches[place] for place in sorted(branches)),
         f"a stream of {request.n}, of which {len(branches)} ended",
-        Usage(),
+        stream.warmed,
         time.monotonic() - start,
         request.sampling,
         tuple(SampleFailure(place, failures[place]) for place in sorted(failures)),

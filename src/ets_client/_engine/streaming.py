@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .._core.shadow_sample import RunningSample
     from .._wire.stream import StreamedPart
+    from ..branch import Usage
     from ..errors import RequestError
     from .caller import Caller
     from .deadline import Deadline
@@ -31,6 +32,7 @@ class SampleStream:
 
     Attributes:
         on_close: called when it is closed, perhaps more than once.
+        warmed: tokens of requests without output that went ahead.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class SampleStream:
         *,
         is_incremental: bool | None,
         sent: SentSamples,
+        warmed: Usage,
     ) -> None:
         """Follow an open call.
 
@@ -50,7 +53,9 @@ class SampleStream:
             deadline: the end of all of it.
             is_incremental: the server's way to stream, or None when it is not told.
             sent: the samples as the cache sees them.
+            warmed: tokens of requests without output that went ahead.
         """
+        self.warmed = warmed
         self._sent = sent
         self._caller = caller
         self._call = call

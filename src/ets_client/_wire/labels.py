@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.json import Decoder
@@ -14,10 +14,26 @@ from .generate import on_rank
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["label_body", "read_label_logprobs", "router_label_body"]
+__all__ = ["LabelReply", "label_body", "read_labels", "router_label_body"]
+
+
+class LabelReply(NamedTuple):
+    """What came back of label probes.
+
+    Attributes:
+        logprobs: of each prompt the log-probabilities in the order of the labels, or None where the server gave none.
+        prompt_tokens: of all probes together, as the server counted them.
+        cached_tokens: of these, tokens that were in its cache.
+    """
+
+    logprobs: list[tuple[float, ...] | None]
+    prompt_tokens: int
+    cached_tokens: int
 
 
 class _Meta(Struct):
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     input_token_logprobs: list[tuple[float | None, int, str | None]] | None = None
 
 
@@ -81,16 +97,13 @@ def router_label_body(rows: Sequence[Sequence[int]], rid: str, *, namespace: str
     return to_json(body)
 
 
-def read_label_logprobs(body: bytes, expected: int, labels: Sequence[int]) -> list[tuple[float, ...] | None]:
+def read_labels(body: bytes, expected: int, labels: Sequence[int]) -> LabelReply:
     """Read the reply.
 
     Args:
         body: the reply's body.
         expected: prompts that were sent.
         labels: token ids that were asked for.
-
-    Returns:
-        For each prompt the log-probabilities in the order of the labels, or None where the server gave none.
 
     Raises:
         BrokenReplyError: it is not JSON of that shape.
@@ -99,7 +112,11 @@ def read_label_logprobs(body: bytes, expected: int, labels: Sequence[int]) -> li
     if len(samples) != expected * len(labels):
         raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected * len(labels)}")
     each = len(labels)
-    return [_of_one(samples[place * each : (place + 1) * each], labels) for place in range(expected)]
+    return LabelReply(
+        [_of_one(samples[place * each : (place + 1) * each], labels) for place in range(expected)],
+        sum(sample.meta_info.prompt_tokens for sample in samples),
+        sum(sample.meta_info.cached_tokens for sample in samples),
+    )
 
 
 def _of_one(samples: Sequence[_Sample], labels: Sequence[int]) -> tuple[float, ...] | None:

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from ..errors import EtsClientError
 from ..tokenizer_check import check_tokenizer
+from .failures import fail
 from .findings import capabilities_table, report_as_json, report_table
-from .servers import client_of, fail
+from .servers import client_of
 
 if TYPE_CHECKING:
     from ..profiles import ProfileReport

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import EtsClientError
+from .failures import told
 from .plain import counted
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def evaluate(
     """
     if answers is not None and len(runs) > 1:
         raise typer.BadParameter(f"--answers is of one run, {len(runs)} are given")
-    try:
+    with told("evaluation needs"):
         from ..search.evaluate import evaluate_run, export_answers, plot_evaluations, write_tables
         from ..search.journal import load_run
 
@@ -70,12 +69,6 @@ def evaluate(
         if plot is not None:
             plot_evaluations(evaluations, plot)
             written.append(plot)
-    except ModuleNotFoundError as error:
-        typer.echo(f'error: evaluation needs {error.name}: pip install "ets-client[search]"', err=True)
-        sys.exit(1)
-    except (EtsClientError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
     for file in written:
         typer.echo(f"written to {file}")
 

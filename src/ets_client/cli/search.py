@@ -10,8 +10,8 @@ from rich.console import Console
 
 from ..errors import ConfigurationError, EtsClientError
 from ..search import load_questions
+from .failures import fail
 from .running import Plan, run
-from .servers import fail
 from .settings import Settings, read_parameters
 
 __all__ = ["search"]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, NoReturn
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from ..client import AsyncPolicyClient
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["HERE", "client_of", "fail"]
+__all__ = ["HERE", "client_of"]
 
 HERE = "http://127.0.0.1:30000"
 
@@ -32,9 +29,3 @@ def client_of(url: str | None, endpoint: Path | None, profile: Any, **options: A
     if endpoint is None:
         return AsyncPolicyClient(url or HERE, profile, **options)
     return AsyncPolicyClient.from_endpoint(endpoint, profile, **options)
-
-
-def fail(error: Exception) -> NoReturn:
-    """End with a line that says what was wrong."""
-    typer.echo(f"error: {error}", err=True)
-    sys.exit(1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import typer
 
-from ..errors import EtsClientError
+from .failures import told
 
 __all__ = ["show"]
 
@@ -24,15 +23,9 @@ def show(
 
     A run that is still going on is shown as far as it is.
     """
-    try:
+    with told("pages need"):
         from ..search.journal import load_run
         from ..search.pages import write_pages
 
         index = write_pages(load_run(run, cut=cut), out or run / "pages", run.absolute().name)
-    except ModuleNotFoundError as error:
-        typer.echo(f'error: pages need {error.name}: pip install "ets-client[search]"', err=True)
-        sys.exit(1)
-    except (EtsClientError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
     typer.echo(f"written to {index}")

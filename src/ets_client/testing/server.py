@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +21,13 @@ from .options import FakeOptions
 from .replies import Replies
 from .sampling import CrashError, FatalError
 from .scheduler import Scheduler
+from .thread import LoopThread
 from .timing import Costs, RealClock
 from .tokenizer import ByteTokenizer
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -104,7 +103,7 @@ class FakeServer:
         self._responses: Counter[tuple[str, str, int]] = Counter()
         self._listener: asyncio.Server | None = None
         self._is_refusing = True
-        self._thread: _Thread | None = None
+        self._thread: LoopThread | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -123,7 +122,8 @@ class FakeServer:
     async def start(self) -> None:
         """Listen; called by ``async with``."""
         # Bound once and kept: after a restart the port is the same, as clients expect.
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Of an unnamed protocol, asyncio would not turn off the delay of small pieces, and tokens would come in lumps.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", self._port or self._asked_port))
@@ -177,16 +177,23 @@ class FakeServer:
         await self.stop()
 
     def __enter__(self) -> Self:
-        self._thread = _Thread(self)
-        self._thread.open()
+        self._thread = LoopThread("fake-sglang")
+        try:
+            self._thread.run(self.start())
+        except BaseException:
+            self._thread.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._thread is not None  # noqa: S101 - entered
-        self._thread.close()
-        self._thread = None
+        thread, self._thread = self._thread, None
+        assert thread is not None  # noqa: S101 - entered
+        try:
+            thread.run(self.stop())
+        finally:
+            thread.close()
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -369,36 +376,3 @@ class FakeServer:
     def __repr__(self) -> str:
         state = f"died: {self.died}" if self.died else "up" if self._listener is not None else "down"
         return f"FakeServer({self.base_url}, {self.options.version}, {state}, {self._scheduler!r})"
-
-
-class _Thread:
-    """An event loop in a thread, for users who have none."""
-
-    def __init__(self, server: FakeServer) -> None:
-        self._server = server
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fake-sglang", daemon=True)
-
-    def open(self) -> None:
-        self._thread.start()
-        try:
-            self._call(self._server.start())
-        except BaseException:
-            self._join()
-            raise
-
-    def close(self) -> None:
-        try:
-            self._call(self._server.stop())
-        finally:
-            self._join()
-
-    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=10)
-
-    def _join(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        with contextlib.suppress(RuntimeError):
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
