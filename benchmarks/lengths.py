@@ -1,4 +1,4 @@
-"""Steps of chosen lengths, several in one request: random weights write no delimiters, and `expand` has one limit for all.
+"""Steps of chosen lengths, several in one request: random weights write no delimiters, and an expand has one limit.
 
 The client is patched where it writes requests and where it reads how a step ended; nothing else of it differs.
 """

@@ -8,8 +8,8 @@ steps alike. A score that the reward server has to give is awaited before it is 
 reward server's part is left out.
 
 Random weights write no delimiters either. The lengths of steps are drawn here, the same for every search of a width:
-exponential with the mean ``--step``, cut at 4 times, or ``fixed``, the worst case: all trees decode in lock step and are
-scored in lock step.
+exponential with the mean ``--step``, cut at 4 times, or ``fixed``, the worst case: all trees decode and are scored in
+lock step.
 
 Tokens are the servers' own counts (``/metrics``). The reward server's least is each token of its paths once.
 
@@ -166,9 +166,10 @@ async def measure(
             least, waits = (scorer.least, scorer.waits) if isinstance(scorer, Counted) else (0, [])
             cuts = statistics.quantiles(waits, n=10) if len(waits) > 1 else [None] * 9
             row = Row(
-                width, lengths, number, method.name, "reward server" if is_rewarded else "free", seconds, generated / seconds,
-                sum(result.samples for result in run.results.values()),
-                run.metrics.prefilled_tokens, prefilled, prefilled / least if prefilled and least else None, cuts[4], cuts[8],
+                width, lengths, number, method.name, "reward server" if is_rewarded else "free", seconds,
+                generated / seconds, sum(result.samples for result in run.results.values()),
+                run.metrics.prefilled_tokens, prefilled, prefilled / least if prefilled and least else None,
+                cuts[4], cuts[8],
                 statistics.fmean(level.held for level in watched.levels),
                 statistics.fmean(level.published for level in watched.levels), resident_mb(), used,
             )  # fmt: skip
