@@ -8,7 +8,8 @@ nodes get 4 children each; every step has ``--step`` tokens. Prompt tokens that 
 
 Drivers:
     ours, ours 512, ours adaptive   this package, without admission and with it
-    ours barrier, ours free         steps of exponential length, a call a sample: level by level, or each as it can
+    ours free                       no level barrier: each child goes on as soon as it ends, by `expand_iter`
+    ours free 24                    the same, but expands go out every 24 ms, to share prefill steps
     leader+batch                    by hand on aiohttp: the floor
     ids n=, text n=                 by hand on aiohttp, SGLang's own fan-out
     openai n=                       openai-python's async client
@@ -107,28 +108,19 @@ async def grow(expand: Expand, root: Any, tree: int, shape: Shape, latencies: li
         nodes = [children[0] for children in grown]
 
 
-async def grow_by_samples(ours: Ours, root: Any, tree: int, *, has_barrier: bool) -> None:
-    """A tree of single samples: each node's first child goes on, at once or when its level has ended."""
+async def grow_freely(ours: Ours, root: Any, tree: int, latencies: list[float], leave_every: float = 0.0) -> None:
+    """The same tree without levels: the children that go on do so as soon as they end."""
     shape = ours.shape
 
-    async def children(node: Any, n: int, level: int, place: int, *, on: int) -> list[Any]:
-        """The children; without a barrier the first ``on`` of them go on before the others have ended."""
-        lengths = shape.lengths(tree, level, place, n=n)
+    async def children(node: Any, n: int, level: int, place: int, *, on: int) -> None:
+        start = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            async for index, child in ours.each(node, n, shape.lengths(tree, level, place, n=n), leave_every):
+                if index < on and level < shape.depth:
+                    group.create_task(children(child, shape.fan, level + 1, place if level else index, on=1))
+            latencies.append(time.perf_counter() - start)
 
-        async def child(index: int) -> Any:
-            found = await ours.sample(node, lengths[index])
-            if not has_barrier and index < on and level < shape.depth:
-                await children(found, shape.fan, level + 1, place if level else index, on=1)
-            return found
-
-        return await asyncio.gather(*(child(index) for index in range(n)))
-
-    nodes = (await children(root, shape.width, 0, 0, on=shape.kept))[: shape.kept]
-    for level in range(1, shape.depth + 1) if has_barrier else ():
-        grown = await asyncio.gather(
-            *(children(node, shape.fan, level, place, on=1) for place, node in enumerate(nodes))
-        )
-        nodes = [found[0] for found in grown]
+    await children(root, shape.width, 0, 0, on=shape.kept)
 
 
 def admission_of(name: str) -> Any:
@@ -168,8 +160,9 @@ async def run_round(name: str, base: str, profile: str | None, shape: Shape, see
                 async def search(number: int) -> None:
                     async with ours.client.tree() as tree:
                         within = ours.within(tree)
-                        if name in {"ours barrier", "ours free"}:
-                            await grow_by_samples(within, prefixes[number], number, has_barrier="barrier" in name)
+                        if name.startswith("ours free"):
+                            every = float(name.removeprefix("ours free") or 0) / 1000
+                            await grow_freely(within, prefixes[number], number, latencies, every)
                         else:
                             await grow(within.expand, prefixes[number], number, shape, latencies)
                     ends.append(time.perf_counter())
@@ -256,7 +249,7 @@ def main() -> None:
     parser.add_argument("--fan", type=int, default=4)
     parser.add_argument("--step", type=int, default=48)
     parser.add_argument("--root", type=int, default=400)
-    parser.add_argument("--exponential", action="store_true", help="for `ours barrier` and `ours free`")
+    parser.add_argument("--exponential", action="store_true", help="lengths of steps; not for n= and frontends")
     parser.add_argument("--rounds", type=int, default=3)
     drivers = ["ours", "leader+batch", "ids n=", "text n="]
     parser.add_argument("--drivers", nargs="+", default=drivers)

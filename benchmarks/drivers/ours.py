@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
+
+from lengths import MOST, NEXT, as_told, chosen
 
 from ets_client import AsyncPolicyClient, SamplingParams
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
     from typing import Self
 
     from ets_client import Prefix, Tree
@@ -27,14 +32,19 @@ class Ours:
         self.client = AsyncPolicyClient(base, profile, connections=4096, check_profile=False, admission=admission)
         self._calls: AsyncPolicyClient | Tree = self.client
         # No stop strings, as for the others: the server looks for them after every token.
-        self._sampling = SamplingParams(max_new_tokens=shape.step, ignore_eos=True, stop=())
+        longest = MOST * shape.step if shape.exponential else shape.step
+        self._sampling = SamplingParams(max_new_tokens=longest, ignore_eos=True, stop=())
 
     async def __aenter__(self) -> Self:
-        await self.client.__aenter__()
+        async with AsyncExitStack() as stack:
+            if self.shape.exponential:
+                stack.enter_context(chosen(as_told))
+            await stack.enter_async_context(self.client)
+            self._leaving = stack.pop_all()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self.client.__aexit__(*error)
+        await self._leaving.aclose()
 
     def within(self, tree: Tree) -> Ours:
         """The same, in a tree's scope."""
@@ -42,10 +52,24 @@ class Ours:
         scoped._calls = tree
         return scoped
 
-    async def expand(self, prefix: Prefix, n: int, **_: Any) -> list[Prefix]:
+    async def expand(self, prefix: Prefix, n: int, *, lengths: Sequence[int], **_: Any) -> list[Prefix]:
+        NEXT.set(lengths)
         return [branch.prefix for branch in await self._calls.expand(prefix, n, self._sampling)]
 
-    async def sample(self, prefix: Prefix, length: int) -> Prefix:
-        """One sample of a length of its own."""
-        (branch,) = await self._calls.expand(prefix, 1, SamplingParams(max_new_tokens=length, ignore_eos=True, stop=()))
-        return branch.prefix
+    async def each(
+        self, prefix: Prefix, n: int, lengths: Sequence[int], leave_every: float = 0.0
+    ) -> AsyncIterator[tuple[int, Prefix]]:
+        """Each child as it ends, with its place among its siblings.
+
+        Args:
+            prefix: what is expanded.
+            n: children.
+            lengths: theirs.
+            leave_every: seconds; expands go out at multiples of it, so that those of a while share a prefill step.
+        """
+        if leave_every:
+            await asyncio.sleep(leave_every - asyncio.get_running_loop().time() % leave_every)
+        NEXT.set(lengths)
+        async with self._calls.expand_iter(prefix, n, self._sampling) as branches:
+            async for branch in branches:
+                yield branches.rids.index(branch.rid), branch.prefix

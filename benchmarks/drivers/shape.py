@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lengths import exponential
+
 # expand(node, n, is_cold=, lengths=) -> the children
 Expand = Callable[..., Awaitable[list[Any]]]
 
@@ -46,8 +48,7 @@ class Shape:
         """The lengths of a node's children: of the node alone, so that every driver gets the same."""
         if not self.exponential:
             return [self.step] * n
-        chance = random.Random(repr(node))
-        return [max(1, min(4 * self.step, round(chance.expovariate(1 / self.step)))) for _ in range(n)]
+        return exponential(self.step, n, *node)
 
     def tokens(self) -> int:
         """Of all samples."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .profiles import Finding, Profile, ProfileReport, Severity, TokenizedText, list_profiles, load_profile
     from .retry import RetryPolicy
     from .sampling import SamplingParams, SeedIgnoredWarning
-    from .scores import LabelProbs, RewardScore, ScoreFailure
+    from .scores import LabelChoice, LabelProbs, RewardScore, ScoreFailure
     from .server_info import ModelInfo, ServerInfo, ServerMetrics, WorkerLoad
     from .stats import ClientStats, ReuseShortfallWarning, ServerState
     from .streams import BranchStream, Delta, TextStream
@@ -64,6 +64,7 @@ __all__ = [
     "FailureKind",
     "Finding",
     "InvalidRequestError",
+    "LabelChoice",
     "LabelProbs",
     "Ledger",
     "LedgerRow",
@@ -127,7 +128,7 @@ _NAMES_OF = {
     "profiles": "Finding Profile ProfileReport Severity TokenizedText list_profiles load_profile",
     "retry": "RetryPolicy",
     "sampling": "SamplingParams SeedIgnoredWarning",
-    "scores": "LabelProbs RewardScore ScoreFailure",
+    "scores": "LabelChoice LabelProbs RewardScore ScoreFailure",
     "server_info": "ModelInfo ServerInfo ServerMetrics WorkerLoad",
     "stats": "ClientStats ReuseShortfallWarning ServerState",
     "streams": "BranchStream Delta TextStream",

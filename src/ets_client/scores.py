@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["LabelProbs", "RewardScore", "ScoreFailure"]
+__all__ = ["LabelChoice", "LabelProbs", "RewardScore", "ScoreFailure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,19 @@ class LabelProbs:
         weights = [math.exp(value - top) for value in self.logprobs]
         total = math.fsum(weights)
         return tuple(weight / total for weight in weights)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChoice:
+    """How a model that must answer with one of a few labels would choose.
+
+    Attributes:
+        token_ids: the labels.
+        probs: their probabilities as the next token after a prefix, renormalised over the labels; they add up to 1.
+    """
+
+    token_ids: tuple[int, ...]
+    probs: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class SyncPolicyCalls:
     warm = blocking(PolicyCalls.warm)
     prune = blocking(PolicyCalls.prune)
     label_probs = blocking(PolicyCalls.label_probs)
+    label_choices = blocking(PolicyCalls.label_choices)
     reward_scores = blocking(PolicyCalls.reward_scores)
 
     def submit_expand(

@@ -25,7 +25,7 @@ def ends(plus: float | None, minus: float | None) -> list[Any]:
 
 
 def read(body: bytes, expected: int = 1) -> list[tuple[float, ...] | None]:
-    return read_labels(body, expected, (PLUS, MINUS)).logprobs
+    return read_labels(body, expected, (PLUS, MINUS)).numbers
 
 
 def test_each_prompt_is_sent_with_each_label_behind_it_and_generates_nothing() -> None:
@@ -86,7 +86,7 @@ def test_the_value_of_another_token_is_a_broken_reply() -> None:
 
 def test_the_last_id_of_the_vocabulary_may_be_called_0() -> None:
     row = [[-7.0, 1, None], [-1.5, 0, None]]
-    assert read_labels(answer(ends(-1.0, -2.0)[0], row), 1, (PLUS, 2047)).logprobs == [(-1.0, -1.5)]
+    assert read_labels(answer(ends(-1.0, -2.0)[0], row), 1, (PLUS, 2047)).numbers == [(-1.0, -1.5)]
     with pytest.raises(BrokenReplyError, match="token 0 instead of label 43"):
         read_labels(answer(row, ends(-1.0, -2.0)[1]), 1, (PLUS, 2047))
 

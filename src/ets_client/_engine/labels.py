@@ -1,4 +1,4 @@
-"""Probabilities of label tokens after many prefixes, in one request."""
+"""Probabilities of label tokens after many prefixes, and the choice among them, in one request."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING
 from .._core.guard import check_ids, check_text, is_items
 from .._core.sharing import cold_parts
 from .._together import together
-from .._wire.labels import read_labels
+from .._wire.labels import read_choices, read_labels
 from ..errors import InvalidRequestError, RequestRejectedError
-from ..scores import LabelProbs, ScoreFailure
+from ..scores import LabelChoice, LabelProbs, ScoreFailure
 from .bisect import outcomes_of
 from .requests import BatchRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from typing import TypeAlias
 
+    from .._wire.labels import LabelReply
     from ..prefix import Prefix
     from .caller import Caller
     from .deadline import Deadline
+    from .outgoing import Outgoing
     from .requests import Requests
     from .server_cache import ServerCache
     from .tokenizers import Tokenizer
+
+    Numbers: TypeAlias = tuple[float, ...] | None  # of one prefix
 
 __all__ = ["Labels"]
 
@@ -70,42 +75,96 @@ class Labels:
             return []
         async with deadline.limit("the labels were not tokenised"):
             ids = await self._ids(labels)
+
+        async def ask(some: Sequence[Prefix]) -> list[Numbers]:
+            def write() -> Outgoing:
+                return self._requests.labels(some, ids)
+
+            return await self._ask(some, len(ids), write, lambda body: read_labels(body, len(some), ids), deadline)
+
+        found = await self._numbers(prefixes, len(ids), ask, deadline)
+        return [each if isinstance(each, ScoreFailure) else LabelProbs(ids, each) for each in found]
+
+    async def choices(
+        self, prefixes: Sequence[Prefix], labels: Sequence[str | int], deadline: Deadline
+    ) -> list[LabelChoice | ScoreFailure]:
+        """See :meth:`AsyncPolicyClient.label_choices`."""
+        if not prefixes:
+            return []
+        async with deadline.limit("the labels were not tokenised"):
+            ids = await self._ids(labels)
+        if self._requests.shape == "router":
+            return await self._choices_of_probs(prefixes, ids, deadline)
+
+        async def ask(some: Sequence[Prefix]) -> list[Numbers]:
+            def write() -> Outgoing:
+                return self._requests.choices(some, ids)
+
+            return await self._ask(some, 1, write, lambda body: read_choices(body, len(some), ids), deadline)
+
+        found = await self._numbers(prefixes, 1, ask, deadline)
+        return [each if isinstance(each, ScoreFailure) else LabelChoice(ids, each) for each in found]
+
+    async def _choices_of_probs(
+        self, prefixes: Sequence[Prefix], ids: tuple[int, ...], deadline: Deadline
+    ) -> list[LabelChoice | ScoreFailure]:
+        """One label after the other: in one request all of a prefix's prompts would compute what is cold of it."""
+        columns = [await self.probs(prefixes, [label], deadline) for label in ids]
+        return [_choice(ids, row) for row in zip(*columns, strict=True)]
+
+    async def _numbers(
+        self,
+        prefixes: Sequence[Prefix],
+        rows: int,
+        ask: Callable[[Sequence[Prefix]], Awaitable[list[Numbers]]],
+        deadline: Deadline,
+    ) -> list[tuple[float, ...] | ScoreFailure]:
+        """Numbers of each prefix; those that are too long, are refused or have none have the reason.
+
+        Args:
+            prefixes: all of them.
+            rows: prompts that each of them is in a request.
+            ask: makes one request.
+            deadline: the end of all of it.
+        """
         too_long = "{} tokens; with a label behind them this server takes at most {}"
-        outcomes: list[LabelProbs | ScoreFailure] = [
+        outcomes: list[tuple[float, ...] | ScoreFailure] = [
             ScoreFailure(too_long.format(len(prefix), self._most_tokens)) for prefix in prefixes
         ]
         places = [place for place, prefix in enumerate(prefixes) if len(prefix) <= self._most_tokens]
         if not places:
             return outcomes
         fitting = [prefixes[place] for place in places]
-        await together(self._warm(part, deadline) for part in cold_parts(fitting, len(ids), self._cache.held))
-        found = await outcomes_of(fitting, self._requests.together, lambda some: self._logprobs(some, ids, deadline))
-        for place, logprobs in zip(places, found, strict=True):
-            if isinstance(logprobs, RequestRejectedError):
-                outcomes[place] = ScoreFailure(logprobs.message)
-                continue
-            missing = ScoreFailure("the server gave no log-probabilities for the labels")
-            outcomes[place] = missing if logprobs is None else LabelProbs(ids, logprobs)
+        await together(self._warm(part, deadline) for part in cold_parts(fitting, rows, self._cache.held))
+        for place, found in zip(places, await outcomes_of(fitting, self._requests.together, ask), strict=True):
+            if isinstance(found, RequestRejectedError):
+                outcomes[place] = ScoreFailure(found.message)
+            elif found is None:
+                outcomes[place] = ScoreFailure("the server gave no log-probabilities for the labels")
+            else:
+                outcomes[place] = found
         return outcomes
 
-    async def _logprobs(
-        self, prefixes: Sequence[Prefix], ids: tuple[int, ...], deadline: Deadline
-    ) -> list[tuple[float, ...] | None]:
-        probes, books = len(prefixes) * len(ids), self._cache.books
+    async def _ask(
+        self,
+        prefixes: Sequence[Prefix],
+        rows: int,
+        write: Callable[[], Outgoing],
+        read: Callable[[bytes], LabelReply],
+        deadline: Deadline,
+    ) -> list[Numbers]:
+        """One request, written down in the books; what it computed is in the server's cache then."""
+        probes, books = len(prefixes) * rows, self._cache.books
         try:
-            reply = await self._caller.call(
-                lambda: self._requests.labels(prefixes, ids),
-                lambda body: read_labels(body, len(prefixes), ids),
-                deadline,
-            )
+            reply = await self._caller.call(write, read, deadline)
         except BaseException:
             books.unanswered_probes(probes)
             raise
         books.probed(probes, reply.prompt_tokens, reply.cached_tokens)
-        for prefix, logprobs in zip(prefixes, reply.logprobs, strict=True):
-            if logprobs is not None:
+        for prefix, numbers in zip(prefixes, reply.numbers, strict=True):
+            if numbers is not None:
                 self._cache.saw(prefix)
-        return reply.logprobs
+        return reply.numbers
 
     async def _ids(self, labels: Sequence[str | int]) -> tuple[int, ...]:
         if not is_items(labels) or not 1 <= len(labels) <= _MOST_LABELS:
@@ -124,3 +183,12 @@ class Labels:
         if len(set(ids)) != len(ids):
             raise InvalidRequestError("labels", list(labels), "labels that are different tokens")
         return tuple(ids)
+
+
+def _choice(ids: tuple[int, ...], row: Sequence[LabelProbs | ScoreFailure]) -> LabelChoice | ScoreFailure:
+    logprobs: list[float] = []
+    for outcome in row:
+        if isinstance(outcome, ScoreFailure):
+            return outcome
+        logprobs += outcome.logprobs
+    return LabelChoice(ids, LabelProbs(ids, tuple(logprobs)).probs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._wire.generate import generate_body, router_body, server_n_body, warm_body
-from .._wire.labels import label_body, router_label_body
+from .._wire.labels import choice_body, label_body, router_label_body
 from ..errors import UnsupportedError
 from .outgoing import Outgoing
 from .rids import new_rid, new_rids
@@ -61,6 +61,14 @@ class Requests(Protocol):
         """The log-probabilities of labels after each prefix; all have the same :meth:`together`."""
         ...
 
+    def choices(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
+        """The choice among labels after each prefix; all have the same :meth:`together`.
+
+        Raises:
+            UnsupportedError: a bias is not carried.
+        """
+        ...
+
 
 class BatchRequests:
     """One batch, in which each sample has its own id, seed and sampling, and can be aborted alone."""
@@ -114,8 +122,14 @@ class BatchRequests:
         """The log-probabilities of labels after each prefix."""
         rids = new_rids(len(prefixes) * len(labels))
         prompts = [prefix.token_ids for prefix in prefixes]
-        namespaces = [prefix.origin.namespace for prefix in prefixes if prefix.origin.namespace is not None]
-        body = label_body(prompts, rids, labels, namespaces or None, self.rank(prefixes[0]))
+        body = label_body(prompts, rids, labels, _namespaces(prefixes), self.rank(prefixes[0]))
+        return Outgoing("POST", "/generate", body, rids)
+
+    def choices(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:
+        """The choice among labels after each prefix."""
+        rids = new_rids(len(prefixes))
+        prompts = [prefix.token_ids for prefix in prefixes]
+        body = choice_body(prompts, rids, labels, _namespaces(prefixes), self.rank(prefixes[0]))
         return Outgoing("POST", "/generate", body, rids)
 
 
@@ -190,6 +204,15 @@ class RouterRequests:
         rows = [[*prefix.token_ids, label] for prefix in prefixes for label in labels]
         body = router_label_body(rows, rid, namespace=first.origin.namespace)
         return _routed(body, _numbered(rid, len(rows)), prefixes)
+
+    def choices(self, prefixes: Sequence[Prefix], labels: Sequence[int]) -> Outgoing:  # noqa: ARG002
+        """Routers drop ``logit_bias``."""
+        raise UnsupportedError("a choice among labels", "SGLang's routers drop logit_bias; ask for each label's share")
+
+
+def _namespaces(prefixes: Sequence[Prefix]) -> list[str] | None:
+    """Of all prefixes, or None: those that go in one request have all one or none."""
+    return [prefix.origin.namespace for prefix in prefixes if prefix.origin.namespace is not None] or None
 
 
 def _refuse_chosen(logprobs: LogprobOptions | None, shape: str) -> None:

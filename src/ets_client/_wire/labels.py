@@ -1,7 +1,8 @@
-"""``POST /generate`` for the probabilities of a few next tokens."""
+"""``POST /generate`` for the probabilities of a few next tokens, and for the choice among them."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
@@ -14,19 +15,23 @@ from .generate import on_rank
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LabelReply", "label_body", "read_labels", "router_label_body"]
+__all__ = ["LabelReply", "choice_body", "label_body", "read_choices", "read_labels", "router_label_body"]
+
+_ABOVE_ALL = 100.0
+"""What labels are lifted by: e^100 times all that is not a label, more than 32 bits tell apart. A rounding of the lifted
+logits moves a probability by 1e-5 at most."""
 
 
 class LabelReply(NamedTuple):
     """What came back of label probes.
 
     Attributes:
-        logprobs: of each prompt the log-probabilities in the order of the labels, or None where the server gave none.
+        numbers: of each prompt, in the order of the labels, or None where the server gave none.
         prompt_tokens: of all probes together, as the server counted them.
         cached_tokens: of these, tokens that were in its cache.
     """
 
-    logprobs: list[tuple[float, ...] | None]
+    numbers: list[tuple[float, ...] | None]
     prompt_tokens: int
     cached_tokens: int
 
@@ -35,6 +40,7 @@ class _Meta(Struct):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     input_token_logprobs: list[tuple[float | None, int, str | None]] | None = None
+    output_top_logprobs: list[list[tuple[float | None, int, str | None]] | None] | None = None
 
 
 class _Sample(Struct):
@@ -77,6 +83,44 @@ def label_body(
     return to_json(body | on_rank(rank))
 
 
+def choice_body(
+    prompts: Sequence[Sequence[int]],
+    rids: Sequence[str],
+    labels: Sequence[int],
+    namespaces: Sequence[str] | None,
+    rank: int | None = None,
+) -> bytes:
+    """Ask which label each prompt would go on with, if with any of them: one token, with all labels lifted alike.
+
+    The bias is added to the logits before log-probabilities are taken (model_runner.py, ``_preprocess_logits``), so the
+    most probable tokens are the labels, and their probabilities those among them. The token comes of the prompt's own
+    prefill: nothing but the prompt is computed, and the token is not cached.
+
+    Args:
+        prompts: token ids.
+        rids: one request id a prompt.
+        labels: token ids.
+        namespaces: as in :func:`label_body`.
+        rank: as in :func:`label_body`.
+    """
+    sampling = {
+        "max_new_tokens": 1,
+        "temperature": 0.0,  # SGLang's log-probabilities are then those at temperature 1
+        "ignore_eos": True,
+        "logit_bias": {str(label): _ABOVE_ALL for label in labels},
+    }
+    body: dict[str, Any] = {
+        "input_ids": list(prompts),
+        "rid": list(rids),
+        "sampling_params": [sampling] * len(rids),
+        "return_logprob": True,
+        "top_logprobs_num": len(labels),
+    }
+    if namespaces is not None:
+        body["extra_key"] = list(namespaces)
+    return to_json(body | on_rank(rank))
+
+
 def router_label_body(rows: Sequence[Sequence[int]], rid: str, *, namespace: str | None) -> bytes:
     """The same through SGLang's router, which takes everything but the prompts once for all.
 
@@ -98,7 +142,7 @@ def router_label_body(rows: Sequence[Sequence[int]], rid: str, *, namespace: str
 
 
 def read_labels(body: bytes, expected: int, labels: Sequence[int]) -> LabelReply:
-    """Read the reply.
+    """Read log-probabilities.
 
     Args:
         body: the reply's body.
@@ -112,11 +156,45 @@ def read_labels(body: bytes, expected: int, labels: Sequence[int]) -> LabelReply
     if len(samples) != expected * len(labels):
         raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected * len(labels)}")
     each = len(labels)
-    return LabelReply(
-        [_of_one(samples[place * each : (place + 1) * each], labels) for place in range(expected)],
-        sum(sample.meta_info.prompt_tokens for sample in samples),
-        sum(sample.meta_info.cached_tokens for sample in samples),
-    )
+    return _reply(samples, [_of_one(samples[place * each : (place + 1) * each], labels) for place in range(expected)])
+
+
+def read_choices(body: bytes, expected: int, labels: Sequence[int]) -> LabelReply:
+    """Read the reply to :func:`choice_body`: probabilities.
+
+    Args:
+        body: the reply's body.
+        expected: prompts that were sent.
+        labels: token ids that were asked for.
+
+    Raises:
+        BrokenReplyError: it is not JSON of that shape, or the server did not heed the bias.
+    """
+    samples = read_json(_SAMPLES, body)
+    if len(samples) != expected:
+        raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected}")
+    return _reply(samples, [_choice_of_one(sample, labels) for sample in samples])
+
+
+def _reply(samples: Sequence[_Sample], numbers: list[tuple[float, ...] | None]) -> LabelReply:
+    prompt_tokens = sum(sample.meta_info.prompt_tokens for sample in samples)
+    return LabelReply(numbers, prompt_tokens, sum(sample.meta_info.cached_tokens for sample in samples))
+
+
+def _choice_of_one(sample: _Sample, labels: Sequence[int]) -> tuple[float, ...] | None:
+    positions = sample.meta_info.output_top_logprobs
+    if not positions or not positions[0]:  # stopped before it was computed
+        return None
+    # A label far below another has a probability of 0 in 32 bits: orjson writes its -inf as null, or other tokens of 0
+    # are told in its place.
+    logprobs = {token: value for value, token, _ in positions[0] if value is not None}
+    if not logprobs:
+        return None
+    weights = [math.exp(logprobs[label]) if label in logprobs else 0.0 for label in labels]
+    total = math.fsum(weights)
+    if not 0.99 < total < 1.01:
+        raise BrokenReplyError(f"labels that were lifted above all other tokens have a probability of {total:g}")
+    return tuple(weight / total for weight in weights)
 
 
 def _of_one(samples: Sequence[_Sample], labels: Sequence[int]) -> tuple[float, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,24 +81,33 @@ def _log(probability: float) -> float:
 
 
 class LogProbabilities:
-    """Log-softmax at a temperature, before any truncation: what SGLang reports."""
+    """Log-softmax at a temperature, biases included, before any truncation: what SGLang reports."""
 
     __slots__ = ("_known", "_rest", "_vocab_size")
 
-    def __init__(self, distribution: Distribution, temperature: float, vocab_size: int) -> None:
+    def __init__(
+        self,
+        distribution: Distribution,
+        temperature: float,
+        vocab_size: int,
+        bias: Mapping[int, float] = MappingProxyType({}),
+    ) -> None:
         """Normalise.
 
         Args:
             distribution: what the model offers at temperature 1.
             temperature: divides its logits.
             vocab_size: number of tokens.
+            bias: added to the logits of some; to prompts' tokens SGLang adds none.
         """
-        logits = [_log(p) / temperature for p in distribution.probabilities]
+        likely = dict(zip(distribution.tokens, distribution.probabilities, strict=True))
+        likely |= {token: distribution.rest for token in bias if token not in likely}
+        logits = [(_log(p) + bias.get(token, 0.0)) / temperature for token, p in likely.items()]
         rest = _log(distribution.rest) / temperature
         top = max(rest, *logits)  # so that a low temperature does not make zeros of all weights
         weights = [math.exp(logit - top) for logit in logits]
         total = top + math.log(math.fsum(weights) + math.exp(rest - top) * (vocab_size - len(weights)))
-        self._known = {token: logit - total for token, logit in zip(distribution.tokens, logits, strict=True)}
+        self._known = {token: logit - total for token, logit in zip(likely, logits, strict=True)}
         self._rest = rest - total
         self._vocab_size = vocab_size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .dialect import dialect_of
@@ -9,7 +10,7 @@ from .draw import LogProbabilities
 from .stops import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .job import Job, LogprobWishes
     from .model import Distribution, TextModel
@@ -143,7 +144,8 @@ class Replies:
         written: list[LogProbabilities] = []
         if (wishes.top or wishes.of_tokens) and job.continuation is not None:
             written = [
-                self._values(job.continuation.next(job.output[:end]), job) for end in range(start, len(job.output))
+                self._values(job.continuation.next(job.output[:end]), job, job.sampling.logit_bias)
+                for end in range(start, len(job.output))
             ]
         if wishes.top:
             found["input_top_logprobs"] = [values and self._top(values, wishes) for values in asked]
@@ -154,8 +156,10 @@ class Replies:
             found["output_token_ids_logprobs"] = [self._of(values, tokens, wishes) for values in written]
         return found
 
-    def _values(self, distribution: Distribution, job: Job) -> LogProbabilities:
-        return LogProbabilities(distribution, job.sampling.temperature, self._tokenizer.vocab_size)
+    def _values(
+        self, distribution: Distribution, job: Job, bias: Mapping[int, float] = MappingProxyType({})
+    ) -> LogProbabilities:
+        return LogProbabilities(distribution, job.sampling.temperature, self._tokenizer.vocab_size, bias)
 
     def _top(self, values: LogProbabilities, wishes: LogprobWishes) -> list[list[Any]]:
         return [self._triple(value, token, wishes) for value, token in values.top(wishes.top)]

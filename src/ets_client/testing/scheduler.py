@@ -307,7 +307,9 @@ class Scheduler:
                 chance = fraction(options.seed, job.order, position)
             job.output.append(draw(distribution, sampling, chance, job.output, frozenset(forbidden)))
             if job.logprobs is not None:
-                values = LogProbabilities(distribution, sampling.temperature, self._tokenizer.vocab_size)
+                values = LogProbabilities(
+                    distribution, sampling.temperature, self._tokenizer.vocab_size, sampling.logit_bias
+                )
                 job.output_logprobs.append(values.of(job.output[-1]))
         job.first_token = job.first_token or now
         finish = job.ending or find_finish(job.output, job.most, sampling, self._tokenizer, self._dialect)

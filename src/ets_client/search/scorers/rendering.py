@@ -38,6 +38,7 @@ class Renderer:
         self._form = form
         self._paths: OrderedDict[Hashable, Prefix] = OrderedDict()
         self._making: dict[Hashable, asyncio.Task[Prefix]] = {}
+        self._tail_ids: dict[str, list[int]] = {}
         self._tails = (form.first_step.partition("{step}")[2], form.next_step.partition("{step}")[2])
 
     async def path(self, problem: str, prefix: Prefix) -> Prefix:
@@ -85,8 +86,15 @@ class Renderer:
         text = form.replace("{step}", self._form.clean(step))
         before = parent.text if is_first else self._tails[parent.depth > 1]
         special = is_first and self._form.add_special_tokens
-        known = list(parent.token_ids) if is_first else await self._client.tokenize(before) if before else []
+        known = list(parent.token_ids) if is_first else await self._tail(before)
         ids = await self._client.tokenize(before + text, add_special_tokens=special)
         if ids[: len(known)] == known:
             return parent.child(ids[len(known) :], text)
         return parent.child(await self._client.tokenize(text), text)
+
+    async def _tail(self, text: str) -> list[int]:
+        """The ids of what every step but the first begins behind."""
+        known = self._tail_ids.get(text)
+        if known is None:
+            known = self._tail_ids[text] = await self._client.tokenize(text) if text else []
+        return known

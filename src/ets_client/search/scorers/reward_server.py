@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..._together import together
 from ...errors import ConfigurationError
 from ...profiles.schema import LabelScoring, MeanHeadScoring
-from ...scores import LabelProbs, RewardScore, ScoreFailure
+from ...scores import RewardScore, ScoreFailure
 from .formats import RewardFormat, list_reward_formats, load_reward_format
 from .rendering import Renderer
 from .scorer import PathScore, Scorer
@@ -29,8 +29,7 @@ class RewardServer(Scorer):
     """Scores steps by a process reward model on a second server.
 
     Its tokenizer may be another than the policy's: paths are written in the texts of their steps. A path's tokens only
-    grow, so that a step is computed once: of a step of k tokens the server prefills k + 3 for label probabilities,
-    which are read with each label behind the path, and k for a reward head.
+    grow, so that a step is computed once: of a step of k tokens the server prefills k.
 
     Args:
         client: of the reward model's server.
@@ -69,7 +68,7 @@ class RewardServer(Scorer):
         return {"format": self.form.model_dump(mode="json", exclude={"summary", "profiles"})}
 
     async def score(self, paths: Sequence[ScoredPath]) -> Sequence[PathScore | ScoreFailure]:
-        """Score them in one POST, or one for each label."""
+        """Score them in one POST."""
         written = await together(self._renderer.path(path.problem, path.prefix) for path in paths)
         parents = {path.parent.fingerprint: path.parent for path in written if path.parent is not None}
         if self.form.reads == "reward_head":
@@ -78,10 +77,8 @@ class RewardServer(Scorer):
         # What siblings share is computed once, before them; it is warm but for a new question and a restarted server.
         await together(self.client.warm(parent) for parent in parents.values())
         labels: tuple[str | int, str | int] = self.form.label_ids or (self.form.good, self.form.bad)
-        # One label after the other: in one POST both of a path's prompts would compute its new step.
-        good = await self.client.label_probs(written, labels[:1])
-        bad = await self.client.label_probs(written, labels[1:])
-        return [_of_labels(*pair) for pair in zip(good, bad, strict=True)]
+        outcomes = await self.client.label_choices(written, labels)
+        return [each if isinstance(each, ScoreFailure) else PathScore(each.probs[0]) for each in outcomes]
 
     async def _read_once(self, parent: Prefix) -> None:
         """Put what siblings share into the cache of a server that cannot be told to."""
@@ -106,15 +103,6 @@ class RewardServer(Scorer):
 
     def __repr__(self) -> str:
         return f"RewardServer({self.client!r}, {self.form.name})"
-
-
-def _of_labels(good: LabelProbs | ScoreFailure, bad: LabelProbs | ScoreFailure) -> PathScore | ScoreFailure:
-    if isinstance(good, ScoreFailure):
-        return good
-    if isinstance(bad, ScoreFailure):
-        return bad
-    both = LabelProbs(good.token_ids + bad.token_ids, good.logprobs + bad.logprobs)
-    return PathScore(both.probs[0])
 
 
 def _format_of(client: AsyncPolicyClient) -> RewardFormat:
