@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, overload
+
+from ._record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,7 @@ class EndReason(StrEnum):
     UNKNOWN = "unknown"  # a reason that this version does not know
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Record, frozen=True):
     """Tokens, as the server counted them.
 
     Attributes:
@@ -59,8 +58,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(Record, frozen=True):
     """One sampled step.
 
     Attributes:
@@ -95,8 +93,7 @@ class Branch:
         return self.end in {EndReason.DELIMITER, EndReason.STOP_TOKEN, EndReason.STOP_REGEX, EndReason.STEP_LENGTH}
 
 
-@dataclass(frozen=True, slots=True)
-class SampleFailure:
+class SampleFailure(Record, frozen=True):
     """A sample of a partial expansion that did not end.
 
     Attributes:
@@ -108,8 +105,7 @@ class SampleFailure:
     error: RequestError
 
 
-@dataclass(frozen=True)
-class Expansion:
+class Expansion(Record, frozen=True):
     """The ``n`` branches of one expand, in the order of their seeds. A sequence of :class:`Branch`.
 
     Attributes:
@@ -130,7 +126,7 @@ class Expansion:
     sampling: SamplingParams
     failures: tuple[SampleFailure, ...] = ()
 
-    @cached_property
+    @property
     def usage(self) -> Usage:
         """Tokens of all samples and of requests that only warmed the prefix."""
         return sum((branch.usage for branch in self.branches), start=self.warm_usage)

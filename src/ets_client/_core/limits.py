@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from .._record import Record
 
 __all__ = ["StepLimit", "step_limit"]
 
 _RESERVED = 2  # SGLang clips to min(context, KV pool) - 1 - prompt - 1, silently (managers/scheduler.py)
 
 
-@dataclass(frozen=True, slots=True)
-class StepLimit:
+class StepLimit(Record, frozen=True):
     """The most tokens of a step.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .._record import Record
 
 __all__ = ["Pace", "Work"]
 
@@ -13,8 +13,7 @@ _PROMPT_TOKENS_PER_STEP = 16.0  # prompt tokens are computed many at a time; a C
 _FORGETS = 0.02  # of the difference, with each attempt that was faster
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Record, frozen=True):
     """What an attempt asks for.
 
     Attributes:

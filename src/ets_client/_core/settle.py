@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .._record import Record
 from ..errors import InvalidRequestError
 from .guard import check_fits
 from .limits import StepLimit, step_limit
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["StepSettings", "path_settings", "settle", "step_settings"]
 
 
-@dataclass(frozen=True, slots=True)
-class StepSettings:
+class StepSettings(Record, frozen=True):
     """What was asked, before the prefix is looked at.
 
     Attributes:

@@ -7,9 +7,10 @@ import json
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from .._record import Record
 from .._transport.base import HttpRequest, TransportError
 from ..events import SamplesAborted
 
@@ -31,8 +32,7 @@ _FENCE_SECONDS = 10.0
 _TRIES = 2  # of an abort whose connection breaks, as an idle one does now and then
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(Record, frozen=True):
     """Samples that may run, and where: the client's address may have moved on since.
 
     Attributes:
@@ -43,9 +43,12 @@ class Live:
     """
 
     base: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     rids: tuple[str, ...]
     sent: float = -math.inf
+
+    def __repr__(self) -> str:
+        return f"Live({len(self.rids)} samples at {self.base})"
 
 
 @dataclass(slots=True, eq=False)

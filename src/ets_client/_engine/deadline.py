@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._record import Record
 from ..errors import DeadlineExceededError
 from .failure import error_after
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Deadline"]
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(Record, frozen=True):
     """An absolute point in time.
 
     Attributes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._core.support import check_shape
+from .._record import Record
 from .._wire.generate import sampling_fields
 from ..branch import Expansion, Usage
 from .branches import BranchMaker
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ExpandRequest", "Expander"]
 
 
-@dataclass(frozen=True, slots=True)
-class ExpandRequest:
+class ExpandRequest(Record, frozen=True):
     """An expand with everything decided.
 
     Attributes:

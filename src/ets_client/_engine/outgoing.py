@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from .._record import Record
+from .._transport.base import NO_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Outgoing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Record, frozen=True):
     """What is sent.
 
     Attributes:
@@ -34,5 +35,5 @@ class Outgoing:
     lane: Literal["work", "control"] = "work"
     hides_reply: bool = False
     is_admin: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = NO_HEADERS
     is_abortable: bool = True

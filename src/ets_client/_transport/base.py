@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .._record import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
 __all__ = ["HttpReply", "HttpRequest", "HttpStream", "Transport", "TransportError", "TransportStats"]
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+
+class HttpRequest(Record, frozen=True):
     """One request.
 
     Attributes:
@@ -30,16 +34,18 @@ class HttpRequest:
 
     method: Literal["GET", "POST"]
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = NO_HEADERS
+    body: bytes = b""
     lane: Literal["work", "control"] = "work"
-    on_sent: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    on_sent: Callable[[], None] | None = None
     is_fresh: bool = False
     has_abort: bool = False
 
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} {self.url}, {len(self.body)} bytes)"
 
-@dataclass(frozen=True, slots=True)
-class HttpReply:
+
+class HttpReply(Record, frozen=True):
     """One complete reply.
 
     Attributes:
@@ -49,8 +55,11 @@ class HttpReply:
     """
 
     status: int
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    body: bytes
+    headers: Mapping[str, str] = NO_HEADERS
+
+    def __repr__(self) -> str:
+        return f"HttpReply({self.status}, {len(self.body)} bytes)"
 
 
 class HttpStream(Protocol):
