@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .tokenizers import Tokenizer
 
     Numbers: TypeAlias = tuple[float, ...] | None  # of one prefix
+    Ask: TypeAlias = Callable[[Sequence[Prefix]], Awaitable[list[Numbers]]]
 
 __all__ = ["Labels"]
 
@@ -78,9 +79,7 @@ class Labels:
             def read(body: bytes) -> list[Numbers]:
                 return read_label_logprobs(body, len(some), ids)
 
-            return self._seen(
-                some, await self._caller.call(lambda: self._requests.labels(some, ids), read, deadline)
-            )
+            return self._seen(some, await self._caller.call(lambda: self._requests.labels(some, ids), read, deadline))
 
         found = await self._numbers(prefixes, len(ids), ask, deadline)
         return [each if isinstance(each, ScoreFailure) else LabelProbs(ids, each) for each in found]
@@ -100,9 +99,7 @@ class Labels:
             def read(body: bytes) -> list[Numbers]:
                 return read_label_choices(body, len(some), ids)
 
-            return self._seen(
-                some, await self._caller.call(lambda: self._requests.choices(some, ids), read, deadline)
-            )
+            return self._seen(some, await self._caller.call(lambda: self._requests.choices(some, ids), read, deadline))
 
         found = await self._numbers(prefixes, 1, ask, deadline)
         return [each if isinstance(each, ScoreFailure) else LabelChoice(ids, each) for each in found]
@@ -115,7 +112,7 @@ class Labels:
         return [_choice(ids, row) for row in zip(*columns, strict=True)]
 
     async def _numbers(
-        self, prefixes: Sequence[Prefix], rows: int, ask: Callable[[Sequence[Prefix]], Awaitable[list[Numbers]]], deadline: Deadline
+        self, prefixes: Sequence[Prefix], rows: int, ask: Ask, deadline: Deadline
     ) -> list[tuple[float, ...] | ScoreFailure]:
         """Numbers of each prefix; those that are too long, are refused or have none have the reason.
 
