@@ -140,7 +140,13 @@ async def measure(
     # No stop strings: the server would look for them after every token.
     longest = asked.step if lengths == "fixed" else MOST * asked.step
     sampling = SamplingParams(max_new_tokens=longest, ignore_eos=True, stop=())
-    options = SearchOptions(width=width, depth=asked.depth, barrier=asked.barrier, sampling=sampling)
+    options = SearchOptions(
+        width=width,
+        depth=asked.depth,
+        barrier=asked.barrier,
+        sampling=sampling,
+        max_path_tokens=(asked.depth + 1) * longest,  # no path ends by its length
+    )
     for method, is_rewarded in kinds:
         async with AsyncExitStack() as stack:
             stack.enter_context(nullcontext() if lengths == "fixed" else chosen(by_level(asked.step)))

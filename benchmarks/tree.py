@@ -31,7 +31,7 @@ import statistics
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from drivers.frontend import Frontend
@@ -41,6 +41,9 @@ from drivers.plain import Ceiling, IdsWithN, LeaderAndBatch, TextWithN
 from drivers.shape import Expand, Shape
 
 from ets_client import AsyncPolicyClient, SamplingParams
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 PEERS: dict[str, type[Any]] = {
     "leader+batch": LeaderAndBatch, "ids n=": IdsWithN, "text n=": TextWithN, "openai n=": OpenAiWithN,
@@ -108,19 +111,32 @@ async def grow(expand: Expand, root: Any, tree: int, shape: Shape, latencies: li
         nodes = [children[0] for children in grown]
 
 
-async def grow_freely(ours: Ours, root: Any, tree: int, latencies: list[float], leave_every: float = 0.0) -> None:
-    """The same tree without levels: the children that go on do so as soon as they end."""
+async def grow_freely(
+    ours: Ours, root: Any, tree: int, latencies: list[float], leave: Callable[[], Awaitable[None]]
+) -> None:
+    """The same tree without levels: the children that go on do so as soon as they end, and ``leave`` lets them."""
     shape = ours.shape
 
     async def children(node: Any, n: int, level: int, place: int, *, on: int) -> None:
         start = time.perf_counter()
+        await leave()
         async with asyncio.TaskGroup() as group:
-            async for index, child in ours.each(node, n, shape.lengths(tree, level, place, n=n), leave_every):
+            async for index, child in ours.each(node, n, shape.lengths(tree, level, place, n=n)):
                 if index < on and level < shape.depth:
                     group.create_task(children(child, shape.fan, level + 1, place if level else index, on=1))
             latencies.append(time.perf_counter() - start)
 
     await children(root, shape.width, 0, 0, on=shape.kept)
+
+
+def leaving_every(seconds: float) -> Callable[[], Awaitable[None]]:
+    """What lets expands go out at multiples of this time alone, so that those of a while share a prefill step."""
+
+    async def leave() -> None:
+        if seconds:
+            await asyncio.sleep(seconds - asyncio.get_running_loop().time() % seconds)
+
+    return leave
 
 
 def admission_of(name: str) -> Any:
@@ -161,8 +177,8 @@ async def run_round(name: str, base: str, profile: str | None, shape: Shape, see
                     async with ours.client.tree() as tree:
                         within = ours.within(tree)
                         if name.startswith("ours free"):
-                            every = float(name.removeprefix("ours free") or 0) / 1000
-                            await grow_freely(within, prefixes[number], number, latencies, every)
+                            leave = leaving_every(float(name.removeprefix("ours free") or 0) / 1000)
+                            await grow_freely(within, prefixes[number], number, latencies, leave)
                         else:
                             await grow(within.expand, prefixes[number], number, shape, latencies)
                     ends.append(time.perf_counter())

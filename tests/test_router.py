@@ -12,11 +12,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from ets_client import (
     AsyncPolicyClient,
     ConfigurationError,
+    LabelChoice,
     LabelProbs,
     Profile,
     RequestRejectedError,
     RetryPolicy,
     SamplingParams,
+    ScoreFailure,
     ServerBusyError,
     UnsupportedError,
     load_profile,
@@ -223,6 +225,18 @@ async def test_labels_of_prompts_of_one_length_and_namespace_are_asked_for_at_on
         asked = [seen for seen in site.router.seen[before:] if "return_logprob" in (seen.body or {})]
         assert sorted(seen.body.get("extra_key", "") for seen in asked) == ["", "apart"]
         assert "x-smg-routing-key" in asked[0].headers  # of one tree
+
+
+async def test_a_choice_of_labels_is_made_of_their_probabilities_since_routers_carry_no_bias(site: Site) -> None:
+    async with site.client() as client:
+        roots = [await client.root("One question"), await client.root("Quite another question")]
+        choices = await client.label_choices(roots, [97, 98])
+        for choice, probs in zip(choices, await client.label_probs(roots, [97, 98]), strict=True):
+            assert isinstance(choice, LabelChoice)
+            assert isinstance(probs, LabelProbs)
+            assert choice.probs == pytest.approx(probs.probs)
+        (failed,) = await client.label_choices([roots[0].child([97] * 3000, "a" * 3000)], [97, 98])
+        assert isinstance(failed, ScoreFailure)
 
 
 async def test_the_servers_own_facts_come_through_smg() -> None:

@@ -12,6 +12,7 @@ from ets_client import (
     AsyncPolicyClient,
     ConfigurationError,
     InvalidRequestError,
+    LabelChoice,
     LabelProbs,
     Origin,
     Prefix,
@@ -123,6 +124,53 @@ class TestLabelProbs:
             root = await client.prefix("Judge this.")
             with pytest.raises(ConfigurationError, match="ask this one for reward_scores"):
                 await client.label_probs([root], ["+", "-"])
+            assert server.count("/generate") == 0
+
+
+class TestLabelChoices:
+    async def test_a_batch_is_one_request_and_a_choice_is_the_labels_probabilities_renormalised(self) -> None:
+        async with FakeServer() as server, AsyncPolicyClient(server.base_url, "tiny") as client:
+            roots = [await client.prefix(text) for text in ("One step.", "Another one, and longer.")]
+            for labels in (["+", "-"], [5, 2047, 40], list(range(0, 2048, 16))):
+                before = server.count("/generate")
+                choices = await client.label_choices(roots, labels)
+                assert server.count("/generate") == before + 1
+                for choice, probs in zip(choices, await client.label_probs(roots, labels), strict=True):
+                    assert isinstance(choice, LabelChoice)
+                    assert isinstance(probs, LabelProbs)
+                    assert choice.token_ids == probs.token_ids
+                    assert choice.probs == pytest.approx(probs.probs)
+
+    @pytest.mark.parametrize("version", ["0.5.14", "0.5.18", "0.5.23"])
+    async def test_it_may_share_a_server_with_any_other_call(self, version: Version) -> None:
+        async with (
+            FakeServer(FakeOptions(version=version)) as server,
+            AsyncPolicyClient(server.base_url, "tiny", retry=RetryPolicy(attempts=1)) as client,
+        ):
+            root = await client.prefix("Beside others.")
+            sampling = SamplingParams(max_new_tokens=20, ignore_eos=True)
+            writing = [asyncio.create_task(client.expand(f"{place}", 2, sampling)) for place in range(8)]
+            judged = await asyncio.gather(*(client.label_choices([root], ["+", "-"]) for _ in range(8)))
+            await asyncio.gather(*writing, client.label_probs([root], ["+", "-"]))
+            assert judged == [judged[0]] * 8
+            assert server.died is None
+
+    async def test_nothing_but_the_prompts_is_computed_and_a_cold_parent_once(self) -> None:
+        async with FakeServer() as server, AsyncPolicyClient(server.base_url, "tiny") as client:
+            parent = await client.prefix([5, 6, 7, 8] * 100)
+            siblings = [parent.child([place] * 20, "x" * 20) for place in range(40, 48)]
+            await client.label_choices(siblings, ["+", "-"])
+            await client.label_choices([each.child([9] * 5, "y") for each in siblings], ["+", "-"])
+            assert server.scheduler.counts["prefill_compute"] == 400 + 8 * 20 + 8 * 5
+
+    async def test_a_reward_model_is_not_asked_for_tokens(self) -> None:
+        async with (
+            FakeServer(FakeOptions(reward_outputs=1)) as server,
+            AsyncPolicyClient(server.base_url, "tiny") as client,
+        ):
+            root = await client.prefix("Judge this.")
+            with pytest.raises(ConfigurationError, match="ask this one for reward_scores"):
+                await client.label_choices([root], ["+", "-"])
             assert server.count("/generate") == 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
@@ -56,19 +55,8 @@ class Ours:
         NEXT.set(lengths)
         return [branch.prefix for branch in await self._calls.expand(prefix, n, self._sampling)]
 
-    async def each(
-        self, prefix: Prefix, n: int, lengths: Sequence[int], leave_every: float = 0.0
-    ) -> AsyncIterator[tuple[int, Prefix]]:
-        """Each child as it ends, with its place among its siblings.
-
-        Args:
-            prefix: what is expanded.
-            n: children.
-            lengths: theirs.
-            leave_every: seconds; expands go out at multiples of it, so that those of a while share a prefill step.
-        """
-        if leave_every:
-            await asyncio.sleep(leave_every - asyncio.get_running_loop().time() % leave_every)
+    async def each(self, prefix: Prefix, n: int, lengths: Sequence[int]) -> AsyncIterator[tuple[int, Prefix]]:
+        """Each child as it ends, with its place among its siblings."""
         NEXT.set(lengths)
         async with self._calls.expand_iter(prefix, n, self._sampling) as branches:
             async for branch in branches:

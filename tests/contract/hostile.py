@@ -226,6 +226,7 @@ class _Drawer:
             "generate": self._generate,
             "stream": self._generate,
             "label_probs": self._label_probs,
+            "label_choices": self._label_probs,
             "reward_scores": self._reward_scores,
             "prefix": self._prefix,
             "root": self._prefix,
@@ -235,7 +236,7 @@ class _Drawer:
             "abort": self._abort,
         }
         # Generation has the most arguments, so it gets the most calls.
-        (name,) = self._random.choices(list(makers), (6, 4, 4, 4, 4, 1, 3, 1, 2, 2, 2, 2))
+        (name,) = self._random.choices(list(makers), (6, 4, 4, 4, 2, 2, 1, 3, 1, 2, 2, 2, 2))
         call = makers[name](name)
         return self._misshape(call) if self._random.random() < 0.03 else call
 

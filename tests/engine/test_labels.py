@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ets_client import (
     DeadlineExceededError,
     InvalidRequestError,
+    LabelChoice,
     LabelProbs,
     Prefix,
     RequestRejectedError,
@@ -35,6 +37,16 @@ async def judge(request: HttpRequest) -> HttpReply:
     rows = json.loads(request.body)["input_ids"]
     found = [[] if ids[0] == 9 else [[-9.0, ids[-2], None], [-float(ids[-1]), ids[-1], None]] for ids in rows]
     return reply([{"meta_info": {"input_token_logprobs": each}} for each in found])
+
+
+async def choose(request: HttpRequest) -> HttpReply:
+    """The first label of three chances in four; a prompt that begins with 9 gets nothing."""
+    body = json.loads(request.body)
+    found: list[Any] = []
+    for ids, sampling in zip(body["input_ids"], body["sampling_params"], strict=True):
+        first, second = map(int, sampling["logit_bias"])
+        found.append([] if ids[0] == 9 else [[[math.log(0.75), first, None], [math.log(0.25), second, None]]])
+    return reply([{"meta_info": {"output_top_logprobs": each}} for each in found])
 
 
 async def tokenize(request: HttpRequest) -> HttpReply:
@@ -189,3 +201,34 @@ async def test_cancelling_aborts_every_prompt() -> None:
     await rig.caller.aclose()
     assert rig.transport.aborted == rig.transport.body()["rid"]
     assert rig.cache.books.ledger(0, None).probes.unanswered == 2
+
+
+async def test_choices_are_in_the_order_of_the_prefixes_with_one_prompt_each() -> None:
+    labels, rig = labels_of(choose)
+    other = root([9, 9])
+    too_long, chosen, without = await labels.choices([LONG, SHORT, other], [7, 5], FOREVER)
+    assert too_long == ScoreFailure("10 tokens; with a label behind them this server takes at most 9")
+    assert isinstance(chosen, LabelChoice)
+    assert chosen.token_ids == (7, 5)
+    assert chosen.probs == pytest.approx((0.75, 0.25))
+    assert without == ScoreFailure("the server gave no log-probabilities for the labels")
+    assert rig.transport.body()["input_ids"] == [[*SHORT.token_ids], [*other.token_ids]]
+    assert len(set(rig.transport.body()["rid"])) == 2
+
+
+@pytest.mark.parametrize("prefixes", [[], [LONG]])
+async def test_without_a_prefix_that_fits_no_choice_is_asked_for(prefixes: Any) -> None:
+    labels, rig = labels_of()
+    assert [type(each) for each in await labels.choices(prefixes, [5], FOREVER)] == [ScoreFailure] * len(prefixes)
+    assert rig.transport.requests == []
+
+
+async def test_a_prefix_is_computed_once_for_a_choice_so_it_is_not_warmed_alone() -> None:
+    setting = setting_of(choose, choose, max_input_tokens=2000)
+    parent = root(range(300))
+    await setting.labels.choices([parent], [5, 6], FOREVER)
+    assert setting.warmed == []
+    assert setting.cache.held(parent) == 300
+    cold = root(range(300, 600))
+    await setting.labels.choices([cold.child([1], "a"), cold.child([2], "b")], [5, 6], FOREVER)
+    assert setting.warmed == [cold]

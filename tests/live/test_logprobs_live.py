@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ets_client import AsyncPolicyClient, InvalidRequestError, LabelProbs, LogprobOptions, SamplingParams
+from ets_client import AsyncPolicyClient, InvalidRequestError, LabelChoice, LabelProbs, LogprobOptions, SamplingParams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +88,9 @@ async def test_chosen_ids_have_the_probabilities_of_labels(live_endpoint_0_5_23:
         root = await client.prefix("What comes next is")
         branch = await client.generate(root, SHORT, logprobs=LogprobOptions(top=1000, chosen=CHOSEN))
         (labels,) = await client.label_probs([root], list(CHOSEN))
+        (choice,) = await client.label_choices([root], list(CHOSEN))
     assert isinstance(labels, LabelProbs)
+    assert isinstance(choice, LabelChoice)
+    assert choice.probs == pytest.approx(labels.probs, abs=2e-3)
     assert list(told(branch).chosen[0].values()) == pytest.approx(labels.logprobs, abs=1e-3)
     assert math.fsum(map(math.exp, told(branch).top[0].values())) <= 1 + 1e-4

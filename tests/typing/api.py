@@ -26,6 +26,7 @@ from ets_client import (
     FailureKind,
     Finding,
     InvalidRequestError,
+    LabelChoice,
     LabelProbs,
     LogprobOptions,
     Logprobs,
@@ -162,6 +163,10 @@ async def scores(client: AsyncPolicyClient, root: Prefix, branch: Branch) -> Non
             assert_type(outcome.token_ids, tuple[int, ...])
             assert_type(outcome.logprobs, tuple[float, ...])
             assert_type(outcome.probs, tuple[float, ...])
+    for choice in await client.label_choices([root, branch], ["+", 5], timeout=5):
+        if not isinstance(choice, ScoreFailure):
+            assert_type(choice, LabelChoice)
+            assert_type(choice.probs, tuple[float, ...])
     await client.label_probs(["text"], ["+"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 
@@ -181,6 +186,7 @@ def threads(profile: Profile, options: ClientOptions, root: Prefix, branch: Bran
     assert_type(client.generate(branch, timeout=None), Branch)
     assert_type(client.warm(root), Usage)
     assert_type(client.label_probs([root, branch], ["+", 5], timeout=5), list[LabelProbs | ScoreFailure])
+    assert_type(client.label_choices([root, branch], ["+", 5]), list[LabelChoice | ScoreFailure])
     assert_type(client.server_info(), ServerInfo)
     assert_type(client.model_info(), ModelInfo)
     assert_type(client.loads(), tuple[WorkerLoad, ...])

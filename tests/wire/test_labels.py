@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ets_client._wire.broken import BrokenReplyError
-from ets_client._wire.labels import label_body, read_labels, router_label_body
+from ets_client._wire.labels import choice_body, label_body, read_choices, read_labels, router_label_body
 
 PLUS, MINUS = 43, 45
 
@@ -130,3 +130,62 @@ def test_through_a_router_everything_but_the_rows_is_given_once() -> None:
         "extra_key": "tree",
     }
     assert "extra_key" not in json.loads(router_label_body([[1, 7]], "a", namespace=None))
+
+
+def told(*positions: Any) -> bytes:
+    """A reply of samples, each with the most probable tokens of its first."""
+    return json.dumps([{"meta_info": {"output_top_logprobs": each}} for each in positions]).encode()
+
+
+def chosen(body: bytes, expected: int = 1) -> list[tuple[float, ...] | None]:
+    return read_choices(body, expected, (PLUS, MINUS)).numbers
+
+
+def test_a_choice_is_one_token_with_all_labels_lifted_and_told() -> None:
+    sampling = {"max_new_tokens": 1, "temperature": 0.0, "ignore_eos": True, "logit_bias": {"43": 100.0, "45": 100.0}}
+    assert json.loads(choice_body([[1, 2], [3]], ["a", "b"], (PLUS, MINUS), None)) == {
+        "input_ids": [[1, 2], [3]],
+        "rid": ["a", "b"],
+        "sampling_params": [sampling, sampling],
+        "return_logprob": True,
+        "top_logprobs_num": 2,
+    }
+    more = json.loads(choice_body([[1], [2]], ["a", "b"], (PLUS, MINUS), ["other", "tree"], 1))
+    assert (more["extra_key"], more["routed_dp_rank"]) == (["other", "tree"], 1)
+
+
+def test_probabilities_of_a_choice_come_in_the_order_of_the_labels() -> None:
+    first = [[[math.log(0.75), MINUS, None], [math.log(0.25), PLUS, "+"]]]
+    second = [[[math.log(0.9), PLUS, None], [math.log(0.1), MINUS, None]]]
+    assert chosen(told(first, second), 2) == [pytest.approx((0.25, 0.75)), pytest.approx((0.9, 0.1))]
+
+
+@pytest.mark.parametrize("last", [[None, MINUS, None], [None, 7, None], [-3.4e38, MINUS, None], [-200.0, 7, None]])
+def test_a_label_that_is_nothing_in_32_bits_has_no_probability(last: Any) -> None:
+    assert chosen(told([[[0.0, PLUS, None], last]])) == [(1.0, 0.0)]
+
+
+@pytest.mark.parametrize("positions", [None, [], [None], [[]], [[[None, PLUS, None], [None, MINUS, None]]]])
+def test_a_prompt_without_any_probability_has_no_choice(positions: Any) -> None:
+    assert chosen(told(positions)) == [None]
+
+
+def test_a_server_that_does_not_heed_the_bias_is_not_believed() -> None:
+    with pytest.raises(BrokenReplyError, match="labels that were lifted above all"):
+        chosen(told([[[math.log(0.5), PLUS, None], [math.log(0.4), 7, None]]]))
+
+
+def test_choices_are_as_many_as_prompts() -> None:
+    with pytest.raises(BrokenReplyError, match="1 samples for a batch of 2"):
+        chosen(told(None), 2)
+
+
+@given(st.lists(st.floats(-80.0, 80.0), min_size=2, max_size=8, unique=True))
+def test_a_choice_is_the_softmax_over_the_labels(logits: list[float]) -> None:
+    labels = tuple(range(len(logits)))
+    top = max(logits)
+    weights = [math.exp(logit - top) for logit in logits]
+    expected = tuple(weight / math.fsum(weights) for weight in weights)
+    rows = [[math.log(value), label, None] for label, value in enumerate(expected)]
+    (found,) = read_choices(told([sorted(rows, key=lambda row: -row[0])]), 1, labels).numbers
+    assert found == pytest.approx(expected)

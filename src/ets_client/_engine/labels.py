@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .tokenizers import Tokenizer
 
     Numbers: TypeAlias = tuple[float, ...] | None  # of one prefix
+    Ask: TypeAlias = Callable[[Sequence[Prefix]], Awaitable[list[Numbers]]]
 
 __all__ = ["Labels"]
 
@@ -113,11 +114,7 @@ class Labels:
         return [_choice(ids, row) for row in zip(*columns, strict=True)]
 
     async def _numbers(
-        self,
-        prefixes: Sequence[Prefix],
-        rows: int,
-        ask: Callable[[Sequence[Prefix]], Awaitable[list[Numbers]]],
-        deadline: Deadline,
+        self, prefixes: Sequence[Prefix], rows: int, ask: Ask, deadline: Deadline
     ) -> list[tuple[float, ...] | ScoreFailure]:
         """Numbers of each prefix; those that are too long, are refused or have none have the reason.
 

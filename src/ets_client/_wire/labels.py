@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["LabelReply", "choice_body", "label_body", "read_choices", "read_labels", "router_label_body"]
 
 _ABOVE_ALL = 100.0
-"""What labels are lifted by: e^100 times all that is not a label, more than 32 bits tell apart. A rounding of the lifted
-logits moves a probability by 1e-5 at most."""
+"""What labels are lifted by: beside e^100 all that is no label is nothing in 32 bits. Lifted logits are rounded, which
+moves a probability by some millionths."""
 
 
 class LabelReply(NamedTuple):

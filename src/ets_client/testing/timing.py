@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "Costs", "RealClock", "Timer", "VirtualClock"]
 
 T = TypeVar("T")
-_PASSES = 20  # passes of the event loop in which bytes cross a local socket and are answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,14 @@ class _Entry:
 class VirtualClock:
     """Time that stands still until a test moves it. The server must run in the test's own event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, passes: int = 20) -> None:
+        """At 0.
+
+        Args:
+            passes: of the event loop, in which bytes cross a local socket and are answered. Hundreds of requests at the
+                same moment need more than a few do.
+        """
+        self._passes = passes
         self._now = 0.0
         self._entries: list[tuple[float, int, _Entry]] = []
         self._order = count()
@@ -157,7 +163,7 @@ class VirtualClock:
             entry.callback()
 
     async def _settle(self) -> None:
-        for _ in range(_PASSES):
+        for _ in range(self._passes):
             await asyncio.sleep(0)
 
     def __repr__(self) -> str:
