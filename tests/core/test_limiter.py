@@ -103,6 +103,14 @@ def test_no_server_is_left_idle_or_flooded(most: int, fixed: float, each: float)
     assert latency <= 2.2 * turn
 
 
+@pytest.mark.parametrize(("most", "fixed", "each"), [(10, 0.025851524679318748, 0.00002), (9, 0.001, 0.001)])
+def test_a_first_look_at_an_empty_server_does_not_count(most: int, fixed: float, each: float) -> None:
+    server, limiter = Server(fixed, each, most), Limiter()
+    turn = TOKENS * (fixed + each * most)
+    server.run(limiter, 200 * turn)
+    assert limiter.limit <= 2 * most
+
+
 def test_a_server_that_becomes_smaller_is_noticed_and_one_that_grows_again_too() -> None:
     server, limiter = Server(0.01, 0.0001, 256), Limiter()
     server.run(limiter, 60)
@@ -227,6 +235,7 @@ def test_a_refusal_cuts_once_in_a_cooldown() -> None:
 
 def test_long_samples_do_not_stretch_the_cooldown_beyond_fifteen_seconds() -> None:
     limiter = Limiter(Limits(first=100))
+    limiter.observe(SampleDone(500.0, 500.0, 10, 10.0))
     for _ in range(300):
         limiter.observe(SampleDone(1000.0, 500.0, 10, 10.0))
     first = limiter.observe(Busy(1000.0))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from ets_client import Profile
+from ets_client import Endpoint, Profile
+from ets_client.profiles import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +38,28 @@ PYTHON = [*blocks("python"), *((str(path.relative_to(ROOT)), path.read_text(enco
 
 
 def chosen(*, on_a_server: bool) -> list[tuple[str, str]]:
-    """The blocks that need a server, or those that need none."""
-    return [(where, code) for where, code in PYTHON if ("policy.json" in code) is on_a_server]
+    """The blocks that need a server, or those that need none; what stands on several pages, once."""
+    found: dict[str, str] = {}
+    for where, code in PYTHON:
+        if ("policy.json" in code) is on_a_server:
+            found.setdefault(code, where)
+    return [(where, code) for code, where in found.items()]
 
 
 def run(where: str, code: str) -> None:
     exec(compile(code, where, "exec"), {"__name__": "__main__"})
+
+
+@pytest.fixture(scope="module")
+def short_steps(live_endpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real server's endpoint file with a profile of shorter steps: a random model writes each to its end."""
+    folder = tmp_path_factory.mktemp("short")
+    profile = load_profile("tiny").model_dump(mode="json", exclude_none=True)
+    profile["steps"] |= {"max_step_tokens": 8, "max_path_tokens": 128}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    endpoint = Endpoint.read(live_endpoint).model_copy(update={"profile": str(folder / "tiny.yaml")})
+    endpoint.write(folder / "policy.json")
+    return folder / "policy.json"
 
 
 @pytest.mark.live
@@ -50,9 +67,9 @@ def run(where: str, code: str) -> None:
     ("where", "code"), chosen(on_a_server=True), ids=[where for where, _ in chosen(on_a_server=True)]
 )
 def test_a_snippet_runs_beside_an_endpoint_file(
-    where: str, code: str, live_endpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str, code: str, short_steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "policy.json").symlink_to(live_endpoint)
+    (tmp_path / "policy.json").symlink_to(short_steps)
     monkeypatch.chdir(tmp_path)
     run(where, code)
 

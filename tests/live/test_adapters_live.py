@@ -11,7 +11,7 @@ from its_hub.core.algorithms.beam_search import BeamSearch
 from its_hub.core.algorithms.particle_gibbs import ParticleGibbs
 from its_hub.core.lms.step_generation import StepGeneration
 
-from ets_client import AsyncPolicyClient, ScoreFailure
+from ets_client import AsyncPolicyClient, SamplingParams, ScoreFailure
 from ets_client.adapters.its_hub import OutcomeReward, PolicyLanguageModel, PolicyOrchestrator, ProcessReward
 from ets_client.adapters.treequest import TreeQuestSearch
 from ets_client.search import least_prefill
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.live
 
 QUESTION = "How many legs have 3 cats, 2 dogs and 7 hens together, when one of the dogs has lost a leg? " * 4
+SHORT = SamplingParams(max_new_tokens=8)  # what is prefilled does not depend on it; a random model ends no step itself
 
 
 async def by_length(paths: Sequence[ScoredPath]) -> list[PathScore | ScoreFailure]:
@@ -33,7 +34,7 @@ async def by_length(paths: Sequence[ScoredPath]) -> list[PathScore | ScoreFailur
 @pytest.mark.parametrize("make", [treequest.ABMCTSA, treequest.StandardMCTS, treequest.TreeOfThoughtsBFSAlgo])
 async def test_treequest_prefills_hardly_more_than_the_least(live_endpoint: Path, make: Callable[[], Any]) -> None:
     algorithm = make()
-    async with AsyncPolicyClient.from_endpoint(live_endpoint) as client:
+    async with AsyncPolicyClient.from_endpoint(live_endpoint, sampling=SHORT) as client:
         await client.flush_cache()
         root, before = await client.root(QUESTION), await client.metrics()
         growth = await TreeQuestSearch(client, by_length).grow(algorithm, algorithm.init_tree(), QUESTION, trials=40)
@@ -63,7 +64,7 @@ async def test_its_hub_prefills_hardly_more_than_the_least(
 
     monkeypatch.setattr(AsyncPolicyClient, "expand", counting)
     steps = StepGeneration(max_steps=6, step_token=["\n\n", "\n", "."], include_stop_str_in_output=True)
-    async with AsyncPolicyClient.from_endpoint(live_endpoint) as client:
+    async with AsyncPolicyClient.from_endpoint(live_endpoint, sampling=SHORT) as client:
         await client.flush_cache()
         model = PolicyLanguageModel(client)
         root, before = await client.root(QUESTION), await client.metrics()
@@ -80,7 +81,7 @@ async def test_its_hub_prefills_hardly_more_than_the_least(
 
 
 async def test_a_batch_of_whole_responses_prefills_hardly_more_than_the_least(live_endpoint: Path) -> None:
-    async with AsyncPolicyClient.from_endpoint(live_endpoint) as client:
+    async with AsyncPolicyClient.from_endpoint(live_endpoint, sampling=SHORT) as client:
         await client.flush_cache()
         model = PolicyLanguageModel(client)
         root, before = await client.root(QUESTION), await client.metrics()

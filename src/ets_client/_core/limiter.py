@@ -177,7 +177,7 @@ class Limiter:
         self._tried: deque[float] = deque(maxlen=MEMORY)
         self._trust = self._limits.trust
         self._is_starting = not self._trust
-        self._is_settling = False
+        self._is_settling = True
         self._has_room = True
         self._round = _Round(-math.inf)
         self._sample_seconds = 1.0
@@ -208,7 +208,8 @@ class Limiter:
         if done.at - done.seconds < self._round.began or done.seconds < _SHORTEST:
             return
         if self._is_settling:
-            # The first ones after a step up find no queue yet: a flooded server looks a third faster than it is.
+            # The first ones, and those after a step up, find no queue yet: a flooded server looks a third faster than it
+            # is, and one for 10 samples at once that was given 32 looked half as fast again for the next 48 rounds.
             self._is_settling, self._round = False, _Round(done.at)
             return
         self._round.add(done)
