@@ -41,13 +41,11 @@ class Paid:
         steps: samples that each session paid for.
         scores: scores that each session paid for.
         twice: samples and scores that were there when they were paid for.
-        generated: tokens of all samples.
     """
 
     steps: list[int] = field(default_factory=list)
     scores: list[int] = field(default_factory=list)
     twice: int = 0
-    generated: int = 0
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Paid:
@@ -64,9 +62,8 @@ class Paid:
                     paid.steps.append(0)
                     paid.scores.append(0)
                 case StepsEntry():
-                    for place, step in enumerate(entry.steps, start=entry.first):
+                    for place in range(entry.first, entry.first + len(entry.steps)):
                         paid.steps[-1] += once("step", entry.question, f"{entry.parent}.{place}")
-                        paid.generated += step.generated
                 case ScoresEntry():
                     paid.scores[-1] += sum(once("score", entry.question, node) for node in entry.nodes)
                 case _:
@@ -163,7 +160,6 @@ async def after(run: Path) -> None:
         "steps": paid.steps,
         "scores": paid.scores,
         "paid_twice": paid.twice,
-        "lost_in_flight": spent["policy"].generated_tokens - paid.generated,
         "questions": len(graded.questions),
         "right": sum(bool(each.is_right) for each in graded.questions),
         "manifest": loaded.manifest,
@@ -185,7 +181,7 @@ def show(report: dict[str, Any]) -> None:
     (steps, later), (scores, later_scores) = report["steps"], report["scores"]
     print(
         f"\n{steps} steps and {scores} scores were paid for before the interruption, {later} and {later_scores} after "
-        f"it; {report['paid_twice']} of them twice. In flight, and lost: {report['lost_in_flight']} tokens.\n"
+        f"it; {report['paid_twice']} of them twice.\n"
         f"{report['right']} of {report['questions']} questions are right, as the run voted."
     )
 

@@ -76,18 +76,29 @@ run() { begin "$@" && end; }
 figures() { "$(dirname "$client")/python" scripts/figures.py "$@"; }
 done_questions() { grep -c '"kind":"end"' "$out/journal.jsonl" 2>/dev/null || true; }
 
+# Half of the cores for each server. On the same ones each step of one waits for threads that the other has displaced:
+# on two cores, beside other work, a search with both took a minute a level.
+export CUDA_VISIBLE_DEVICES='' # on the CPU, wherever it runs
+read -ra cores < <("$(dirname "$client")/python" -c 'import os; print(*sorted(os.sched_getaffinity(0)))')
+policy_cores=() reward_cores=()
+if ((${#cores[@]} > 1)) && command -v taskset >/dev/null; then
+  half=$((${#cores[@]} / 2))
+  policy_cores=(taskset -c "$(IFS=, && echo "${cores[*]:0:half}")")
+  reward_cores=(taskset -c "$(IFS=, && echo "${cores[*]:half}")")
+fi
+
 title "Policy server"
-run "$server" up "policy-$$" --profile "${POLICY:-smollm2}" --endpoint-file "$out/policy.json"
+run "${policy_cores[@]}" "$server" up "policy-$$" --profile "${POLICY:-smollm2}" --endpoint-file "$out/policy.json"
 timed
 
 title "Reward server"
-run "$server" up "reward-$$" --profile "${REWARD:-smollm2}" --endpoint-file "$out/reward.json"
+run "${reward_cores[@]}" "$server" up "reward-$$" --profile "${REWARD:-smollm2}" --endpoint-file "$out/reward.json"
 timed
 figures before "$out"
 
 search=("$client" search "$questions" --first "$asked" --endpoint "$out/policy.json" --reward-endpoint "$out/reward.json"
-  --reward-format "${REWARD_FORMAT:-plus-minus}" --method "${METHOD:-ets}" --width "${WIDTH:-8}" --depth 6 "$@"
-  --out "$out")
+  --reward-format "${REWARD_FORMAT:-plus-minus}" --method "${METHOD:-ets}" --lambda-c 1 --lambda-s 1.5
+  --width "${WIDTH:-8}" --depth 6 "$@" --out "$out")
 title "Search, interrupted by SIG$signal"
 begin "${search[@]}"
 while kill -0 "$job" 2>/dev/null; do

@@ -49,4 +49,4 @@ def test_what_is_paid_for_again_in_a_later_session_is_counted() -> None:
             StepsEntry(1, "r", 0, [step()], {}),
         ]
     )
-    assert (paid.steps, paid.scores, paid.twice, paid.generated) == ([2, 3], [1, 2], 2, 10)
+    assert (paid.steps, paid.scores, paid.twice) == ([2, 3], [1, 2], 2)

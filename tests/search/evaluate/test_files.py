@@ -56,6 +56,12 @@ def test_a_figure_of_nothing_to_grade_is_drawn_too(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
+def test_runs_without_any_answer_are_drawn(tmp_path: Path) -> None:
+    without = [made_run(0, manifest=manifest_of(method, 4)) for method in ("rebase", "ets")]
+    plot_evaluations([evaluate_run(each, resamples=50) for each in without], tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").stat().st_size > 0
+
+
 def test_a_figure_needs_an_ending_that_matplotlib_writes(evaluations: list[Evaluation], tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"a\.docx: matplotlib writes no docx: use \.pdf or \.png"):
         plot_evaluations(evaluations, tmp_path / "a.docx")

@@ -76,7 +76,8 @@ def plot_evaluations(evaluations: Sequence[Evaluation], path: str | os.PathLike[
             _draw_sizes(first, each, rule, colour, marker)
         for axes, cost in zip(others, _COSTS, strict=True):
             _draw_costs(axes, runs, rule, cost, colour)
-    first.set_xscale("log", base=2)
+    if any(each.answers for one in evaluations for each in one.accuracies):  # without answers there is nothing above 0
+        first.set_xscale("log", base=2)
     first.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     first.set_xlabel("answers of each question")
     for axes, label in zip(others, _COSTS.values(), strict=True):
