@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextvars import ContextVar
-from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from .._core.ledger import Accounts, Answer
 from ..ledger import Ledger
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
 
 __all__ = ["ACCOUNT", "Bookkeeper"]
+
+Ts = TypeVarTuple("Ts")
 
 ACCOUNT: ContextVar[TreeAccount | None] = ContextVar("ets_client_tree", default=None)
 """The tree in whose scope a call is made; every task that works for the call inherits it."""
@@ -42,7 +43,8 @@ class Bookkeeper:
         """
         self._clock = clock
         self._accounts = Accounts()
-        self._noted: deque[Callable[[], object]] = deque()  # appended and taken by atomic calls alone
+        # Appended and taken by atomic calls alone.
+        self._noted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._lock = Lock()
         self._has_pruned = False
 
@@ -58,40 +60,45 @@ class Bookkeeper:
 
     def close(self, account: TreeAccount) -> None:
         """It has ended."""
-        self._note(partial(self._accounts.close, account, self._clock()))
+        self._note(self._accounts.close, account, self._clock())
 
     def expand(self, prefix: Prefix) -> None:
         """A call asks for samples, in the tree of the present context."""
-        self._note(partial(self._accounts.expand, ACCOUNT.get(), prefix, self._clock()))
+        self._note(self._accounts.expand, ACCOUNT.get(), prefix, self._clock())
 
-    def answer(self, account: TreeAccount | None, prefix: Prefix, predicted: int, reply: WireSample) -> None:
-        """A sample or a prefill has come back.
+    def answer(
+        self, account: TreeAccount | None, prefix: Prefix, predicted: int, replies: Sequence[WireSample]
+    ) -> None:
+        """The samples of one request have come back, or a prefill.
 
         Args:
-            account: the tree in whose scope it was sent, or None.
-            prefix: its prompt.
-            predicted: tokens that it should have found in the cache.
-            reply: what came.
+            account: the tree in whose scope they were sent, or None.
+            prefix: their prompt.
+            predicted: tokens that each should have found in the cache.
+            replies: what came.
         """
-        meta, ids = reply.meta_info, reply.output_ids
-        is_prefill = not ids and (meta.finish_reason is None or meta.finish_reason.type != "abort")
-        retractions = meta.num_retractions or 0
-        call = CALL.get()
-        answer = Answer(
-            prefix,
-            ids,
-            predicted,
-            meta.prompt_tokens,
-            meta.cached_tokens,
-            retractions,
-            is_prefill,
-            call is None or call.pruned is None,
-        )
-        self._note(partial(self._accounts.answer, account, answer, self._clock()))
+        outputs: list[Sequence[int]] = []
+        prefills = generated = ran = asked = reused = retractions = 0
+        for reply in replies:
+            meta, ids = reply.meta_info, reply.output_ids
+            is_prefill = not ids and (meta.finish_reason is None or meta.finish_reason.type != "abort")
+            prefills += is_prefill
+            generated += len(ids)
+            retractions += meta.num_retractions or 0
+            if meta.prompt_tokens:  # else it was aborted before it ran
+                ran += 1
+                asked += meta.prompt_tokens
+                reused += meta.cached_tokens
+                if not is_prefill:
+                    outputs.append(ids)
+        samples, predicted, call = len(replies) - prefills, ran * predicted, CALL.get()
+        is_wanted = call is None or call.pruned is None
+        answer = Answer(prefix, outputs, samples, prefills, generated, predicted, asked, reused, retractions, is_wanted)
+        self._note(self._accounts.answer, account, answer, self._clock())
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int) -> None:
         """No reply came of so many samples."""
-        self._note(partial(self._accounts.unanswered, account, prefix, samples, self._clock()))
+        self._note(self._accounts.unanswered, account, prefix, samples, self._clock())
 
     def prune(self, account: TreeAccount | None, prefixes: Sequence[Prefix]) -> list[Prefix]:
         """Paths are not in use any more.
@@ -131,8 +138,8 @@ class Bookkeeper:
             self._enter(len(self._noted))
             return account.row(self._clock())
 
-    def _note(self, event: Callable[[], object]) -> None:
-        self._noted.append(event)
+    def _note(self, enter: Callable[[*Ts], object], *args: *Ts) -> None:
+        self._noted.append((enter, args))
         if len(self._noted) > _MOST_NOTED:
             with self._lock:
                 self._enter(_AT_ONCE)
@@ -140,7 +147,8 @@ class Bookkeeper:
     def _enter(self, events: int) -> None:
         while events and self._noted:
             events -= 1
-            self._noted.popleft()()
+            enter, args = self._noted.popleft()
+            enter(*args)
 
     def __repr__(self) -> str:
         return f"Bookkeeper({self._accounts!r}, {len(self._noted)} events noted)"

@@ -83,12 +83,8 @@ class Expander:
         start, prefix = time.monotonic(), request.prefix
         check_shape(self._means.requests.shape, request.sampling, request.n)
         fan_out = FanOut(self._means, request)
-        branches = [
-            await self._branches.make(
-                prefix, request.sampling, request.limit, one.sample, one.logprobs, request.deadline, one.running
-            )
-            for one in await fan_out.sample(_sampling_of_each(request))
-        ]
+        found = await fan_out.sample(_sampling_of_each(request))
+        branches = await self._branches.make(prefix, request.sampling, request.limit, request.deadline, found)
         seconds = time.monotonic() - start
         return Expansion(prefix, tuple(branches), fan_out.reason, fan_out.warmed, seconds, request.sampling)
 
