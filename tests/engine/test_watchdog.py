@@ -16,6 +16,7 @@ Loop = asyncio.AbstractEventLoop
 
 class Attempt:
     def __init__(self, *, deadline: float = math.inf, due: float = math.inf) -> None:
+        self.start = asyncio.get_running_loop().time()
         self.deadline = deadline
         self.is_due = due
         self.ends: list[float] = []

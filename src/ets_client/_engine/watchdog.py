@@ -14,6 +14,11 @@ class _Watched(Protocol):
     """An attempt, on the running loop's clock. It is ended once."""
 
     @property
+    def start(self) -> float:
+        """When it began: just now."""
+        ...
+
+    @property
     def deadline(self) -> float:
         """When its call is out of time, or infinity."""
         ...
@@ -52,12 +57,11 @@ class Watchdog:
 
     def watch(self, attempt: _Watched) -> None:
         """End an attempt when its time is over, unless it is forgotten before."""
-        loop = asyncio.get_running_loop()
         self._watched[attempt] = None
-        if attempt.deadline <= loop.time() + 2 * self._interval:
+        if attempt.deadline <= attempt.start + 2 * self._interval:
             self._await_deadline(attempt)
         if self._timer is None:
-            self._timer = loop.call_later(self._interval, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._interval, self._look)
 
     def forget(self, attempt: _Watched) -> None:
         """The attempt has ended."""
