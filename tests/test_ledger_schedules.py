@@ -14,6 +14,8 @@ from tests.fakes import eventually
 from tests.schedules import Schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ets_client import LedgerRow, Prefix
     from ets_client._core.ledger_tree import TreeAccount
     from ets_client._wire.generate import WireSample
@@ -74,10 +76,11 @@ def follow_replies(client: AsyncPolicyClient) -> set[str]:
     books, answered = client._books, set[str]()
     write_down = books.answer
 
-    def answer(account: TreeAccount | None, prefix: Prefix, predicted: int, reply: WireSample) -> None:
-        assert reply.meta_info.id not in answered
-        answered.add(reply.meta_info.id)
-        write_down(account, prefix, predicted, reply)
+    def answer(account: TreeAccount | None, prefix: Prefix, predicted: int, replies: Sequence[WireSample]) -> None:
+        for reply in replies:
+            assert reply.meta_info.id not in answered
+            answered.add(reply.meta_info.id)
+        write_down(account, prefix, predicted, replies)
 
     books.answer = answer  # type: ignore[method-assign]
     return answered

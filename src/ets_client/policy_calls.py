@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._core.ledger_tree import TreeAccount
+    from ._engine.admitter import Admitter
     from ._engine.connect import Connection
     from ._engine.deadline import Deadline
     from ._engine.expander import ExpandRequest
@@ -90,11 +91,10 @@ class PolicyCalls(ABC):
         books.expand(prefix)
         return connection
 
-    async def _in_turn(self, request: ExpandRequest, run: _Run, *, speculative: bool) -> Expansion:
-        connection = self._ready_for(request)
-        if connection.admitter is None:
-            return await run(connection.expander, request)
-        turn = await connection.admitter.turn(self._ticket(request, speculative=speculative), request.deadline)
+    async def _in_turn(
+        self, request: ExpandRequest, connection: Connection, admitter: Admitter, run: _Run, *, speculative: bool
+    ) -> Expansion:
+        turn = await admitter.turn(self._ticket(request, speculative=speculative), request.deadline)
         try:
             expansion = await run(connection.expander, request)
             if expansion.branches:
@@ -106,8 +106,10 @@ class PolicyCalls(ABC):
     async def _open_stream(
         self, request: ExpandRequest, *, every_token: bool, speculative: bool = False
     ) -> SampleStream:
-        opening = self._open_in_turn(request, every_token=every_token, speculative=speculative)
-        stream = await self._pending.run(request.prefix, opening, lambda opened: opened.aclose())
+        with self._pending.call(request.prefix) as call:
+            stream = await self._open_in_turn(request, every_token=every_token, speculative=speculative)
+            if call.pruned is not None:
+                await stream.aclose()
         self._pending.add(request.prefix, stream)
         return stream
 
@@ -223,7 +225,11 @@ class PolicyCalls(ABC):
         self, prepare: Callable[[], Awaitable[ExpandRequest]], run: _Run, *, speculative: bool = False
     ) -> Expansion:
         request = await prepare()
-        return await self._pending.run(request.prefix, self._in_turn(request, run, speculative=speculative))
+        with self._pending.call(request.prefix):
+            connection = self._ready_for(request)
+            if connection.admitter is None:
+                return await run(connection.expander, request)
+            return await self._in_turn(request, connection, connection.admitter, run, speculative=speculative)
 
     def expand_iter(
         self,

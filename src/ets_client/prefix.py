@@ -39,7 +39,7 @@ class Prefix:
     Two prefixes are equal when their token ids and their origin are, however they were cut into steps.
     """
 
-    __slots__ = ("_fingerprint", "_ids", "_length", "_origin", "_parent", "_text", "held_at", "made_by")
+    __slots__ = ("_hash", "_ids", "_length", "_origin", "_parent", "_text", "held_at", "made_by")
 
     def __init__(self, ids: Sequence[int], text: str, *, parent: Prefix | None = None, origin: Origin) -> None:
         """Not for users: ids given here are trusted to be inside the vocabulary."""
@@ -48,10 +48,7 @@ class Prefix:
         self._parent = parent
         self._origin = origin
         self._length: int = len(self._ids) + (parent._length if parent is not None else 0)
-        value: int = parent._fingerprint if parent is not None else 0
-        for token in self._ids:
-            value = (value * _BASE + token + 1) % _MODULUS
-        self._fingerprint: int = value
+        self._hash: int | None = None  # of the path; most leaves of a search are never asked for theirs
         # Where a client's model of its server's cache found this path last; PrefixTree knows whether it still is there.
         self.held_at: Node | None = None
         # Which client's sample generated its step; None when it was given.
@@ -130,7 +127,7 @@ class Prefix:
     @property
     def fingerprint(self) -> tuple[str | None, int, int]:
         """A hash of namespace and tokens that does not depend on where the steps begin; equal paths have equal ones."""
-        return self._origin.namespace, self._length, self._fingerprint
+        return self._origin.namespace, self._length, self._hash if self._hash is not None else self._rolled()
 
     def common_length(self, other: Prefix) -> int:
         """How many tokens from the beginning are the same in both; 0 across origins."""
@@ -147,6 +144,16 @@ class Prefix:
         while shared < length and ours[shared] == others[shared]:
             shared += 1
         return shared
+
+    def _rolled(self) -> int:
+        value = 0
+        for node in self.path:
+            if node._hash is None:
+                for token in node._ids:
+                    value = (value * _BASE + token + 1) % _MODULUS
+                node._hash = value
+            value = node._hash
+        return value
 
     def __len__(self) -> int:
         return self._length

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ._engine.branches import Found
 from .errors import ConfigurationError, RequestError
 
 if TYPE_CHECKING:
@@ -80,14 +81,9 @@ class _Opened:
             return None
         branch = None
         if part.sample is not None:
-            branch = await self._branches.make(
-                request.prefix,
-                request.sampling,
-                request.limit,
-                part.sample,
-                part.logprobs,
-                request.deadline,
-                stream.running(part.index),
+            found = Found(part.sample, part.logprobs, stream.running(part.index))
+            (branch,) = await self._branches.make(
+                request.prefix, request.sampling, request.limit, request.deadline, [found]
             )
         self._part = None
         return part, branch

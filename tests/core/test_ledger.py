@@ -46,10 +46,16 @@ def generated(accounts: Accounts, prefix: Prefix, ids: Sequence[int]) -> Prefix:
     return child
 
 
+def answer_of(prefix: Prefix, outputs: Sequence[Sequence[int]]) -> Answer:
+    """Of samples that all ran."""
+    n = len(outputs)
+    return Answer(prefix, outputs, n, 0, sum(map(len, outputs)), predicted=0, asked=n * len(prefix), reused=0)
+
+
 def sampled(
     accounts: Accounts, tree: TreeAccount | None, prefix: Prefix, ids: Sequence[int], at: float = 0.0
 ) -> Prefix:
-    accounts.answer(tree, Answer(prefix, ids, 0, len(prefix), 0), at)
+    accounts.answer(tree, answer_of(prefix, [ids]), at)
     return generated(accounts, prefix, ids)
 
 
@@ -88,6 +94,20 @@ def test_least_is_what_a_cache_that_forgets_nothing_computes(
             cache.sample(prefix, ids)
             known.append(sampled(accounts, tree, prefix, ids))
     assert accounts.total(0.0).least == cache.computed
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.lists(IDS, min_size=1, max_size=4)), max_size=20), SPACES)
+def test_samples_that_come_together_cost_what_they_cost_one_by_one(
+    requests: list[tuple[int, list[list[int]]]], space: str | None
+) -> None:
+    together, alone = Accounts(), Accounts()
+    known = [(root([1], namespace=space), root([1], namespace=space))]
+    for place, outputs in requests:
+        prefix, same = known[place % len(known)]
+        together.answer(None, answer_of(prefix, outputs), 0.0)
+        known += [(generated(together, prefix, ids), sampled(alone, None, same, ids)) for ids in outputs]
+    assert together.rows(0.0) == alone.rows(0.0)
+    assert together.total(0.0) == alone.total(0.0)
 
 
 @given(EVENTS)
@@ -232,10 +252,8 @@ def test_given_prompts_are_remembered_within_bounds_and_the_latest_longest() -> 
 def test_prefills_queue_aborts_and_losses_have_numbers_of_their_own() -> None:
     accounts = Accounts()
     tree, first = accounts.open("one"), root([1, 2, 3])
-    accounts.answer(tree, Answer(first, [], 2, 3, 1, is_prefill=True), 0.0)
-    accounts.answer(tree, Answer(first, [], 2, 0, 0), 0.0)
-    accounts.answer(tree, Answer(first, [], 0, 3, 0), 0.0)
-    accounts.answer(tree, Answer(first, [9], 2, 3, 2, retractions=1), 0.0)
+    accounts.answer(tree, Answer(first, [], 0, 1, 0, predicted=2, asked=3, reused=1), 0.0)
+    accounts.answer(tree, Answer(first, [[], [9]], 3, 0, 1, predicted=2, asked=6, reused=2, retractions=1), 0.0)
     accounts.unanswered(tree, first, 4, 0.0)
     row = tree.row(0.0)
     assert (row.samples, row.prefills, row.unanswered, row.retractions) == (3, 1, 4, 1)

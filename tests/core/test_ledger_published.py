@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def sampled(
     accounts: Accounts, tree: TreeAccount | None, prefix: Prefix, ids: Sequence[int], *, is_open: bool = True
 ) -> Prefix:
-    accounts.answer(tree, Answer(prefix, ids, 0, len(prefix), 0, is_open=is_open), 0.0)
+    accounts.answer(tree, Answer(prefix, [ids], 1, 0, len(ids), 0, len(prefix), 0, closed=() if is_open else (0,)), 0.0)
     child = prefix.child(ids, "")
     child.made_by = accounts.maker
     return child

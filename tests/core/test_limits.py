@@ -19,6 +19,10 @@ def test_a_step_that_ends_with_the_path_is_bound_by_the_path() -> None:
     assert step_limit(10, None, 50, 62) == StepLimit(10, "path")
 
 
+def test_a_step_without_any_other_bound_has_its_own_length() -> None:
+    assert step_limit(10, None, 50, None) == StepLimit(10, "step")
+
+
 def test_two_tokens_of_the_window_are_the_servers() -> None:
     assert step_limit(10, None, 50, 61) == StepLimit(9, "path")
 

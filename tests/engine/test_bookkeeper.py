@@ -7,7 +7,7 @@ import pytest
 
 from ets_client import Ledger
 from ets_client._engine.bookkeeper import ACCOUNT, Bookkeeper
-from ets_client._wire.generate import WireMeta, WireSample
+from ets_client._wire.generate import WireFinish, WireMeta, WireSample
 from tests.fakes import root
 
 
@@ -21,7 +21,7 @@ def test_events_are_entered_when_somebody_asks() -> None:
     books = Bookkeeper(lambda: now[0])
     prefix = root([1, 2, 3])
     books.expand(prefix)
-    books.answer(None, prefix, 0, reply([4, 5], 3))
+    books.answer(None, prefix, 0, [reply([4, 5], 3)])
     books.unanswered(None, prefix, 2)
     assert repr(books) == "Bookkeeper(Accounts(0 open, 0 live tokens), 3 events noted)"
     now[0] = 10.0
@@ -30,6 +30,18 @@ def test_events_are_entered_when_somebody_asks() -> None:
     total = ledger.total
     assert (total.expands, total.samples, total.unanswered, total.live_token_seconds) == (1, 1, 2, 50.0)
     assert repr(books) == "Bookkeeper(Accounts(1 open, 5 live tokens), 0 events noted)"
+
+
+def test_a_request_is_one_event_and_each_of_its_samples_counts_for_what_it_did() -> None:
+    books, aborted = Bookkeeper(), WireFinish(type="abort")
+    never_ran = WireSample(meta_info=WireMeta(id="a", finish_reason=aborted))
+    had_nothing = WireSample(meta_info=WireMeta(id="b", finish_reason=aborted, prompt_tokens=3, cached_tokens=2))
+    prefill = reply([], 3, 1)
+    books.answer(None, root([1, 2, 3]), 2, [reply([4, 5], 3, 2), never_ran, had_nothing, reply([6], 3, 2), prefill])
+    assert repr(books).endswith(", 1 events noted)")
+    total = books.ledger(0, None).total
+    assert (total.samples, total.prefills, total.generated, total.live) == (4, 1, 3, 6)
+    assert (total.asked, total.reused, total.predicted, total.least) == (12, 7, 8, 3 + 1 + 1)
 
 
 def test_a_tree_is_that_of_the_context() -> None:
@@ -64,7 +76,7 @@ async def test_reading_it_in_other_threads_loses_nothing() -> None:
     for thread in threads:
         thread.start()
     for number in range(5000):
-        books.answer(None, prefix, 0, reply([number], 1))
+        books.answer(None, prefix, 0, [reply([number], 1)])
     done.set()
     for thread in threads:
         await asyncio.to_thread(thread.join)
@@ -76,7 +88,7 @@ async def test_reading_it_in_other_threads_loses_nothing() -> None:
 def test_a_prune_counts_what_came_before_it() -> None:
     books = Bookkeeper()
     prefix = root([1])
-    books.answer(None, prefix, 0, reply([4, 5], 1))
+    books.answer(None, prefix, 0, [reply([4, 5], 1)])
     assert books.prune(None, [prefix]) == [prefix]
     assert books.ledger(0, None).total.live_peak == 3
     assert books.ledger(0, None).total.live == 0
@@ -86,5 +98,5 @@ def test_a_prune_counts_what_came_before_it() -> None:
 def test_a_retraction_is_counted(retractions: int | None) -> None:
     books, one = Bookkeeper(), reply([4], 1)
     one.meta_info.num_retractions = retractions
-    books.answer(None, root([1]), 0, one)
+    books.answer(None, root([1]), 0, [one])
     assert books.ledger(0, None).total.retractions == (retractions or 0)

@@ -7,7 +7,7 @@ import msgspec
 
 from ets_client import EndReason, SamplingParams, Usage
 from ets_client._core.limits import StepLimit
-from ets_client._engine.branches import BranchMaker, usage_of
+from ets_client._engine.branches import BranchMaker, Found, usage_of
 from ets_client._engine.deadline import Deadline
 from ets_client._engine.tokenizers import ServerTokenizer
 from ets_client._wire.generate import WireSample
@@ -33,7 +33,8 @@ class Bench:
     async def make(self, *arguments: Any, stop: str = "\n\n", **meta: Any) -> Branch:
         one = msgspec.convert(sample("r", *arguments, **meta), WireSample)
         limit = StepLimit(20, "step")
-        return await self.maker.make(ROOT, SamplingParams(stop=stop), limit, one, None, Deadline.after(None))
+        (branch,) = await self.maker.make(ROOT, SamplingParams(stop=stop), limit, Deadline.after(None), [Found(one)])
+        return branch
 
 
 def test_usage_is_what_the_server_counted() -> None:

@@ -38,6 +38,12 @@ def test_a_batch_repeats_the_prompt_with_one_id_and_one_sampling_each() -> None:
     assert body == {"input_ids": [[5, 6], [5, 6]], "rid": ["a", "b"], "sampling_params": fields}
 
 
+def test_a_sampling_that_all_samples_share_is_the_same_as_one_for_each() -> None:
+    shared = {"temperature": 0.5, "stop": ["\n\n"]}
+    together = generate_body([5], ["a", "b"], [shared] * 2, logprobs=None, namespace=None)
+    assert together == generate_body([5], ["a", "b"], [shared, dict(shared)], logprobs=None, namespace=None)
+
+
 @pytest.mark.parametrize(
     ("options", "fields"),
     [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from .._record import Record
 from ..ledger import NO_PROBES, LedgerRow
 from .ledger_level import Level
 from .ledger_paths import Paths
@@ -25,30 +26,34 @@ _SUMMED = [field.name for field in fields(LedgerRow) if field.type == "int" and 
 _NAME_CHARACTERS = 40
 
 
-class Answer(NamedTuple):  # a quarter of what a frozen dataclass takes to make, and there is one for each sample
-    """A sample or a prefill of which a reply came.
+class Answer(Record, frozen=True):
+    """What came back of the samples of one request, or of a prefill.
 
     Attributes:
-        prefix: its prompt.
-        output_ids: what it generated; empty for a prefill, and for a sample that was aborted before its first token.
-        predicted: tokens that it should have found in the cache.
-        asked: prompt tokens as the server counted them; 0 when it did not, for it never ran.
+        prefix: their prompt.
+        outputs: what each sample generated that ran; empty for one that was aborted before its first token.
+        samples: how many there were, those included that never ran.
+        prefills: how many there were besides, of which no output was asked for.
+        generated: tokens of all samples.
+        predicted: tokens that they should have found in the cache, of those that ran.
+        asked: their prompt tokens as the server counted them: 0 for one that never ran.
         reused: of these, tokens that were in the cache.
-        retractions: how often it lost its room.
-        is_prefill: whether no output was asked for.
-        is_wanted: False when its call had been pruned before it came.
-        is_open: whether a step ended, and not the text: at a stop string, a pattern or a length.
+        retractions: how often they lost their room.
+        is_wanted: False when their call had been pruned before they came.
+        closed: places of those outputs that ended the text, and not at a stop string, a pattern or a length.
     """
 
     prefix: Prefix
-    output_ids: Sequence[int]
+    outputs: Sequence[Sequence[int]]
+    samples: int
+    prefills: int
+    generated: int
     predicted: int
     asked: int
     reused: int
     retractions: int = 0
-    is_prefill: bool = False
     is_wanted: bool = True
-    is_open: bool = True
+    closed: Sequence[int] = ()
 
 
 class Accounts:
@@ -97,35 +102,35 @@ class Accounts:
         self._account(account, prefix, at).expands += 1
 
     def answer(self, account: TreeAccount | None, answer: Answer, at: float) -> None:
-        """A sample or a prefill has come back."""
-        prefix = answer.prefix
+        """The samples of a request have come back, or a prefill."""
+        prefix, outputs = answer.prefix, answer.outputs
         tree = self._account(account, prefix, at)
+        tree.samples += answer.samples
+        tree.prefills += answer.prefills
+        tree.generated += answer.generated
+        tree.predicted += answer.predicted
         tree.asked += answer.asked
+        tree.reused += answer.reused
         tree.retractions += answer.retractions
-        if answer.asked:
-            tree.predicted += answer.predicted
-            tree.reused += answer.reused
-        if answer.is_prefill:
-            tree.prefills += 1
+        if not outputs:
             return
-        generated = len(answer.output_ids)
-        tree.samples += 1
-        tree.generated += generated
-        if not answer.asked:
-            return  # it was aborted before it ran
         before = tree.tokens
-        tree.least += 1 if prefix.made_by is self.maker else self._least_of_given(tree, prefix)
+        # Whoever computes everything once computes the prompt for the first of them, and its last token for each other.
+        first = 1 if prefix.made_by is self.maker else self._least_of_given(tree, prefix)
+        tree.least += first + len(outputs) - 1
         node = tree.sent(prefix) if answer.is_wanted else None
         if node is None:
-            tree.generated_after_prune += generated
+            tree.generated_after_prune += sum(map(len, outputs))
             return
         if prefix.parent is None and tree.tokens - before == len(prefix):
             self._share_root(tree, prefix)
         tree.published.sent(prefix, self.maker)
-        if generated:
-            is_new = tree.grow(node, answer.output_ids)
-            if is_new and answer.is_open:
-                tree.published.candidate(generated, self.maker)
+        candidates = 0
+        for place, ids in enumerate(outputs):
+            if ids and tree.grow(node, ids) and place not in answer.closed:
+                candidates += len(ids)
+        if candidates:
+            tree.published.candidates(candidates, self.maker)
         self._changed(tree, before, at)
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int, at: float) -> None:

@@ -39,7 +39,7 @@ class PublishedKV:
 
         Args:
             prompt: it.
-            maker: the mark on steps that were counted as :meth:`candidate` when they were sampled.
+            maker: the mark on steps that were counted as :meth:`candidates` when they were sampled.
         """
         if prompt is self._prompt:
             return
@@ -47,8 +47,8 @@ class PublishedKV:
         self._decided = max(self._decided, self._depth + 1)
         self._count(prompt, self._depth, self._depth, maker)
 
-    def candidate(self, tokens: int, maker: Maker) -> None:
-        """A step of so many tokens was sampled after the prompt that was sent last, and could be gone on with."""
+    def candidates(self, tokens: int, maker: Maker) -> None:
+        """Steps of so many tokens together were sampled after the last prompt, each of which could be gone on with."""
         assert self._prompt is not None  # noqa: S101 - its prompt was sent
         self._count(self._prompt, self._depth, self._depth + 1, maker)
         self._levels[self._depth + 1] += tokens

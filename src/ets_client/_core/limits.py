@@ -9,6 +9,7 @@ from .._record import Record
 __all__ = ["StepLimit", "step_limit"]
 
 _RESERVED = 2  # SGLang clips to min(context, KV pool) - 1 - prompt - 1, silently (managers/scheduler.py)
+_NO_BOUND = 1 << 62
 
 
 class StepLimit(Record, frozen=True):
@@ -34,9 +35,9 @@ def step_limit(
         prompt_tokens: length of the prompt.
         window_tokens: tokens of prompt and output that the server holds for one request, or None when it is not told.
     """
-    rooms = [] if path_room is None else [path_room]
+    room = _NO_BOUND if path_room is None else path_room
     if window_tokens is not None:
-        rooms.append(window_tokens - prompt_tokens - _RESERVED)
-    if step_tokens is not None and all(step_tokens < room for room in rooms):
+        room = min(room, window_tokens - prompt_tokens - _RESERVED)
+    if step_tokens is not None and step_tokens < room:
         return StepLimit(step_tokens, "step")
-    return StepLimit(min(rooms), "path")
+    return StepLimit(room, "path")

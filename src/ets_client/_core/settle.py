@@ -75,15 +75,15 @@ def settle(
     Raises:
         InvalidRequestError: there is no room for another token.
     """
-    check_fits(len(prefix), info.max_input_tokens)
-    window = info.window_tokens
-    path = len(prefix) - len(prefix.root)
+    length, window = len(prefix), info.window_tokens
+    check_fits(length, info.max_input_tokens)
+    path = 0 if prefix.parent is None else length - len(prefix.root)
     room = None if settings.path_tokens is None else settings.path_tokens - path
-    limit = step_limit(settings.step_tokens, room, len(prefix), window)
+    limit = step_limit(settings.step_tokens, room, length, window)
     if limit.tokens < 1:
         raise InvalidRequestError(
             "prefix",
-            f"{len(prefix)} tokens, {path} after the root",
+            f"{length} tokens, {path} after the root",
             f"there is no room for another step: the profile allows {settings.path_tokens or window} tokens after the "
             f"root (sampling.max_new_tokens overrides it), the server {window or 'an unknown number'} in all",
         )

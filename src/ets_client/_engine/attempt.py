@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from .._core.pace import Work
 from .._core.retry_after import retry_after
@@ -20,53 +20,24 @@ from ..events import AttemptFailed
 from .failure import AttemptFailedError
 from .open_call import OpenCall
 from .pending import CALL
+from .running_try import RunningTry
 from .streamed_reply import streamed_reply
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
     from .._transport.base import HttpStream
     from .._wire.faults import Fault
     from .aborter import Live
     from .course import Course
-    from .outgoing import Outgoing
-    from .pending import PendingCall
     from .server import Server
 
 __all__ = ["Attempter"]
 
 _log = logging.getLogger("ets_client")
 T = TypeVar("T")
-
-
-@dataclass(slots=True, eq=False)
-class _Try:
-    """One try.
-
-    Attributes:
-        outgoing: what goes out.
-        samples: what runs on the server once it has.
-        start: when it began, on the loop's clock.
-        in_flight: samples that it runs beside, its own included.
-        call: the call of a search whose samples they are.
-        sent: when it got its connection and went out, or infinity.
-        receiving: its streamed reply, while that is not there.
-    """
-
-    outgoing: Outgoing
-    samples: Live
-    start: float
-    in_flight: int
-    call: PendingCall | None
-    sent: float = math.inf
-    receiving: list[asyncio.Task[Any]] = field(default_factory=list["asyncio.Task[Any]"])
-
-    @property
-    def live(self) -> Live:
-        """The samples that may run: none before it went out."""
-        return replace(self.samples, sent=self.sent) if self.sent < math.inf else replace(self.samples, rids=())
 
 
 class Attempter:
@@ -97,13 +68,13 @@ class Attempter:
             AttemptFailedError: it failed.
             DeadlineExceededError: the call's time is over.
         """
-        one, transport = self._begin(course), self._server.transport
+        transport = self._server.transport
+        send = transport.send if first is None else partial(streamed_reply, transport, first)
+        one, reply_to_come = self._begin(course, send)
+        if first is not None:
+            reply_to_come = self._receive(one, reply_to_come)
         try:
-            if first is None:
-                reply = await self._exchange(course, one, transport.send)
-            else:
-                whole = partial(streamed_reply, transport, first)
-                reply = await self._exchange(course, one, lambda request: self._receive(one, whole(request)))
+            reply = await self._exchange(course, one, reply_to_come)
         finally:
             self._end(one)
         if not 200 <= reply.status < 300:
@@ -132,19 +103,17 @@ class Attempter:
             AttemptFailedError: no stream began.
             DeadlineExceededError: the call's time is over.
         """
-        one = self._begin(course)
+        one, opening = self._begin(course, self._server.transport.open)
         try:
-            stream = await self._exchange(
-                course, one, lambda request: self._receive(one, self._server.transport.open(request))
-            )
+            stream = await self._exchange(course, one, self._receive(one, opening))
         except BaseException:
             self._end(one)
             raise
         if 200 <= stream.status < 300:
             self._server.gate.succeeded()
             if one.call is not None:
-                del one.call.tries[one]
-            return OpenCall(one.outgoing, one.samples, stream, self._limit(course, one))
+                one.call.tries.discard(one)
+            return OpenCall(one.outgoing, one.samples, stream, one.limit())
         try:
             body = b"".join([chunk async for chunk in stream.chunks()])
         except TransportError:
@@ -163,15 +132,18 @@ class Attempter:
         """The client is closed: end all tries now and stop their samples."""
         self._watchdog.end_all()
 
-    async def _receive(self, one: _Try, work: Coroutine[Any, Any, T]) -> T:
+    async def _receive(self, one: RunningTry, work: Coroutine[Any, Any, T]) -> T:
         # A cancelled wait leaves it to _give_up to close the connection: see OpenCall.chunk.
         receiving = asyncio.get_running_loop().create_task(work)
-        one.receiving.append(receiving)
+        one.receiving = receiving
         await asyncio.wait([receiving])
-        one.receiving.clear()
+        one.receiving = None
         return receiving.result()
 
-    def _begin(self, course: Course) -> _Try:
+    def _begin(
+        self, course: Course, send: Callable[[HttpRequest], Coroutine[Any, Any, T]]
+    ) -> tuple[RunningTry, Coroutine[Any, Any, T]]:
+        """A try, and its exchange, which is to be awaited at once."""
         server = self._server
         server.check_open()
         outgoing = course.make()
@@ -181,95 +153,79 @@ class Attempter:
         counters = server.counters
         counters.in_flight += 1
         counters.samples += len(outgoing.rids)
-        live = server.live(outgoing.rids if outgoing.is_abortable else ())
-        one = _Try(outgoing, live, self._now(), counters.samples, call)
+        one = RunningTry(server, course, replace(outgoing, body=b""), call)
         if call is not None:
-            call.tries[one] = partial(self._abort, one)
-        return one
+            call.tries.add(one)
+        headers = server.headers(is_admin=outgoing.is_admin)
+        request = HttpRequest(
+            outgoing.method,
+            one.samples.base + outgoing.path,
+            {**headers, **outgoing.headers} if outgoing.headers else headers,
+            outgoing.body,
+            outgoing.lane,
+            one.went_out,
+            has_abort=bool(one.samples.rids),
+        )
+        return one, send(request)
 
-    def _limit(self, course: Course, one: _Try) -> float:
-        """Seconds after which a try is given up, by what is known now."""
-        if not isinstance(course.work, Work):
-            return course.work
-        in_flight = max(one.in_flight, self._server.counters.samples)
-        return self._server.pace.limit(course.work, in_flight, course.unanswered)
-
-    def _end(self, one: _Try) -> None:
+    def _end(self, one: RunningTry) -> None:
         self._server.counters.in_flight -= 1
         self._server.counters.samples -= len(one.outgoing.rids)
         if one.call is not None:
-            del one.call.tries[one]
+            one.call.tries.discard(one)
 
-    def _abort(self, one: _Try) -> bool:
-        live = one.live
-        self._server.aborter.stop_later(live)
-        return bool(live.rids)
-
-    async def _exchange(self, course: Course, one: _Try, exchange: Callable[[HttpRequest], Awaitable[T]]) -> T:
-        server, outgoing, at = self._server, one.outgoing, course.deadline.at
-        url = one.samples.base + outgoing.path
-        headers = server.headers(is_admin=outgoing.is_admin)
-        if outgoing.headers:
-            headers.update(outgoing.headers)
-
-        def sent() -> None:
-            one.sent = self._now()
-
-        request = HttpRequest(
-            outgoing.method, url, headers, outgoing.body, outgoing.lane, sent, has_abort=bool(one.samples.rids)
-        )
+    async def _exchange(self, course: Course, one: RunningTry, exchange: Coroutine[Any, Any, T]) -> T:
+        server = self._server
+        self._watchdog.watch(one)
         try:
-            async with asyncio.timeout_at(at) as scope:
-                self._watchdog.watch(scope, lambda: one.sent + self._limit(course, one))
-                try:
-                    reply = await exchange(request)
-                finally:
-                    self._watchdog.forget(scope)
+            reply = await exchange
         except asyncio.CancelledError:
-            self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
-            self._give_up_in_background(one)
-            raise
-        except TimeoutError:
-            if at is not None and self._now() >= at:
-                self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
-                self._give_up_in_background(one)
-                raise course.deadline.missed(course.attempts) from None
-            if server.is_closed:
-                self._give_up_in_background(one)
-                server.check_open()
-            raise self._no_reply(course, one, url) from None
+            if not one.leave():
+                self._give_up(course, one)
+                raise
         except TransportError as error:
-            raise self._broken(course, one, url, error) from error
-        server.gate.has_answered = True
-        return reply
+            raise self._broken(course, one, error) from error
+        else:
+            server.gate.has_answered = True
+            return reply
+        finally:
+            self._watchdog.forget(one)
+            one.leave()
+        if self._now() >= one.deadline:
+            self._give_up(course, one)
+            raise course.deadline.missed(course.attempts)
+        if server.is_closed:
+            self._stop(one)
+            server.check_open()
+        raise self._no_reply(course, one)
 
-    def _no_reply(self, course: Course, one: _Try, url: str) -> AttemptFailedError:
+    def _no_reply(self, course: Course, one: RunningTry) -> AttemptFailedError:
         seconds = self._now() - one.sent
         if isinstance(course.work, Work) and self._answered_at < one.sent:
             # Nobody was answered meanwhile, so the server is slow (it would have taken longer), and not this one lost.
             self._server.pace.took(course.work, one.in_flight, seconds)
         self._server.lost()
-        if one.receiving:
-            self._give_up_in_background(one)
+        if one.receiving is not None:
+            self._stop(one)
         course.live = one.live
-        message = f"{url} took the request and gave no reply for {seconds:.3g} s, much longer than it should take"
+        message = f"{_url(one)} took the request and gave no reply for {seconds:.3g} s, much longer than it should take"
         return self._failed(course, one, FailureKind.NO_REPLY, message)
 
-    def _broken(self, course: Course, one: _Try, url: str, error: TransportError) -> AttemptFailedError:
+    def _broken(self, course: Course, one: RunningTry, error: TransportError) -> AttemptFailedError:
         self._server.check_open()
         if not error.was_sent:
             self._server.lost()
-            return self._failed(course, one, FailureKind.CONNECT, f"cannot connect to {url}: {error}")
+            return self._failed(course, one, FailureKind.CONNECT, f"cannot connect to {_url(one)}: {error}")
         course.live = one.samples if error.was_answered else one.live
         if error.was_answered:
-            return self._failed(course, one, FailureKind.BAD_REPLY, f"{url}: {error}")
+            return self._failed(course, one, FailureKind.BAD_REPLY, f"{_url(one)}: {error}")
         if not error.was_idle:
             self._server.lost()
-        message = f"the connection to {url} broke: {error}"
+        message = f"the connection to {_url(one)} broke: {error}"
         return self._failed(course, one, FailureKind.DISCONNECT, message, is_stale=error.was_idle)
 
     def _refused(
-        self, course: Course, one: _Try, status: int, fault: Fault, headers: Mapping[str, str]
+        self, course: Course, one: RunningTry, status: int, fault: Fault, headers: Mapping[str, str]
     ) -> AttemptFailedError:
         if status >= 500 and len(one.outgoing.rids) > 1:
             # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
@@ -285,7 +241,7 @@ class Attempter:
     def _failed(
         self,
         course: Course,
-        one: _Try,
+        one: RunningTry,
         kind: FailureKind,
         message: str,
         status: int | None = None,
@@ -302,22 +258,29 @@ class Attempter:
         _log.debug("attempt %d of %s failed: %s", len(course.attempts), one.outgoing.path, attempt.outcome)
         return AttemptFailedError(attempt, message, body, is_stale=is_stale, asked_to_wait=asked_to_wait)
 
-    def _give_up_in_background(self, one: _Try) -> None:
-        if one.receiving:
-            self._server.aborter.detach(self._give_up_stream(one))
-        else:
-            self._server.aborter.stop_later(one.live)
+    def _give_up(self, course: Course, one: RunningTry) -> None:
+        self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
+        self._stop(one)
 
-    async def _give_up_stream(self, one: _Try) -> None:
+    def _stop(self, one: RunningTry) -> None:
+        """Stop its samples in the background."""
+        if one.receiving is None:
+            one.stop()
+        else:
+            self._server.aborter.detach(self._stop_stream(one.live, one.receiving))
+
+    async def _stop_stream(self, live: Live, receiving: asyncio.Task[HttpStream | HttpReply]) -> None:
         try:
-            await self._server.aborter.stop(one.live)
+            await self._server.aborter.stop(live)
         finally:
-            for receiving in one.receiving:
-                receiving.cancel()
-                got: HttpStream | HttpReply | BaseException
-                (got,) = await asyncio.gather(receiving, return_exceptions=True)
-                if not isinstance(got, BaseException | HttpReply):
-                    await got.aclose()
+            receiving.cancel()
+            (got,) = await asyncio.gather(receiving, return_exceptions=True)
+            if not isinstance(got, BaseException | HttpReply):
+                await got.aclose()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _url(one: RunningTry) -> str:
+    return one.samples.base + one.outgoing.path

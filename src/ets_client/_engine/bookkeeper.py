@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextvars import ContextVar
-from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from .._core.ledger import Accounts, Answer
 from ..ledger import Ledger
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
 
 __all__ = ["ACCOUNT", "Bookkeeper"]
+
+Ts = TypeVarTuple("Ts")
 
 ACCOUNT: ContextVar[TreeAccount | None] = ContextVar("ets_client_tree", default=None)
 """The tree in whose scope a call is made; every task that works for the call inherits it."""
@@ -42,7 +43,8 @@ class Bookkeeper:
         """
         self._clock = clock
         self._accounts = Accounts()
-        self._noted: deque[Callable[[], object]] = deque()  # appended and taken by atomic calls alone
+        # Appended and taken by atomic calls alone.
+        self._noted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._lock = Lock()
         self._has_pruned = False
 
@@ -58,43 +60,50 @@ class Bookkeeper:
 
     def close(self, account: TreeAccount) -> None:
         """It has ended."""
-        self._note(partial(self._accounts.close, account, self._clock()))
+        self._note(self._accounts.close, account, self._clock())
 
     def expand(self, prefix: Prefix) -> None:
         """A call asks for samples, in the tree of the present context."""
-        self._note(partial(self._accounts.expand, ACCOUNT.get(), prefix, self._clock()))
+        self._note(self._accounts.expand, ACCOUNT.get(), prefix, self._clock())
 
-    def answer(self, account: TreeAccount | None, prefix: Prefix, predicted: int, reply: WireSample) -> None:
-        """A sample or a prefill has come back.
+    def answer(
+        self, account: TreeAccount | None, prefix: Prefix, predicted: int, replies: Sequence[WireSample]
+    ) -> None:
+        """The samples of one request have come back, or a prefill.
 
         Args:
-            account: the tree in whose scope it was sent, or None.
-            prefix: its prompt.
-            predicted: tokens that it should have found in the cache.
-            reply: what came.
+            account: the tree in whose scope they were sent, or None.
+            prefix: their prompt.
+            predicted: tokens that each should have found in the cache.
+            replies: what came.
         """
-        meta, ids = reply.meta_info, reply.output_ids
-        finish = meta.finish_reason
-        is_prefill = not ids and (finish is None or finish.type != "abort")
-        is_open = finish is not None and (finish.type == "length" or isinstance(finish.matched, str))
-        retractions = meta.num_retractions or 0
-        call = CALL.get()
+        outputs: list[Sequence[int]] = []
+        closed: list[int] = []
+        prefills = generated = ran = asked = reused = retractions = 0
+        for reply in replies:
+            meta, ids, finish = reply.meta_info, reply.output_ids, reply.meta_info.finish_reason
+            is_prefill = not ids and (finish is None or finish.type != "abort")
+            prefills += is_prefill
+            generated += len(ids)
+            retractions += meta.num_retractions or 0
+            if meta.prompt_tokens:  # else it was aborted before it ran
+                ran += 1
+                asked += meta.prompt_tokens
+                reused += meta.cached_tokens
+                if not is_prefill:
+                    if finish is None or (finish.type != "length" and not isinstance(finish.matched, str)):
+                        closed.append(len(outputs))
+                    outputs.append(ids)
+        samples, predicted, call = len(replies) - prefills, ran * predicted, CALL.get()
+        is_wanted = call is None or call.pruned is None
         answer = Answer(
-            prefix,
-            ids,
-            predicted,
-            meta.prompt_tokens,
-            meta.cached_tokens,
-            retractions,
-            is_prefill,
-            call is None or call.pruned is None,
-            is_open,
+            prefix, outputs, samples, prefills, generated, predicted, asked, reused, retractions, is_wanted, closed
         )
-        self._note(partial(self._accounts.answer, account, answer, self._clock()))
+        self._note(self._accounts.answer, account, answer, self._clock())
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int) -> None:
         """No reply came of so many samples."""
-        self._note(partial(self._accounts.unanswered, account, prefix, samples, self._clock()))
+        self._note(self._accounts.unanswered, account, prefix, samples, self._clock())
 
     def probed(self, probes: int, asked: int, reused: int) -> None:
         """Label probes have come back.
@@ -104,11 +113,11 @@ class Bookkeeper:
             asked: tokens of them all.
             reused: of these, tokens that were in the server's cache.
         """
-        self._note(partial(self._accounts.probed, probes, asked, reused))
+        self._note(self._accounts.probed, probes, asked, reused)
 
     def unanswered_probes(self, probes: int) -> None:
         """No reply came of so many label probes."""
-        self._note(partial(self._accounts.unanswered_probes, probes))
+        self._note(self._accounts.unanswered_probes, probes)
 
     def prune(self, account: TreeAccount | None, prefixes: Sequence[Prefix]) -> list[Prefix]:
         """Paths are not in use any more.
@@ -149,8 +158,8 @@ class Bookkeeper:
             self._enter(len(self._noted))
             return account.row(self._clock())
 
-    def _note(self, event: Callable[[], object]) -> None:
-        self._noted.append(event)
+    def _note(self, enter: Callable[[*Ts], object], *args: *Ts) -> None:
+        self._noted.append((enter, args))
         if len(self._noted) > _MOST_NOTED:
             with self._lock:
                 self._enter(_AT_ONCE)
@@ -158,7 +167,8 @@ class Bookkeeper:
     def _enter(self, events: int) -> None:
         while events and self._noted:
             events -= 1
-            self._noted.popleft()()
+            enter, args = self._noted.popleft()
+            enter(*args)
 
     def __repr__(self) -> str:
         return f"Bookkeeper({self._accounts!r}, {len(self._noted)} events noted)"

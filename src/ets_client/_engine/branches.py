@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._core.ending import end_of_step, overshoot_in, surely_ends_at
+from .._record import Record
 from ..branch import Branch, EndReason, Usage
 from .tokenizers import TokenTexts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .._core.ledger import Maker
     from .._core.limits import StepLimit
     from .._core.shadow_sample import RunningSample
@@ -19,7 +22,21 @@ if TYPE_CHECKING:
     from .deadline import Deadline
     from .tokenizers import Tokenizer
 
-__all__ = ["BranchMaker", "usage_of"]
+__all__ = ["BranchMaker", "Found", "usage_of"]
+
+
+class Found(Record, frozen=True):
+    """One sample that came back.
+
+    Attributes:
+        sample: what the server said.
+        logprobs: its log-probabilities, when they were asked for and came.
+        running: the sample as the shadow of the server's cache has it, ended.
+    """
+
+    sample: WireSample
+    logprobs: Logprobs | None = None
+    running: RunningSample | None = None
 
 
 class BranchMaker:
@@ -37,60 +54,58 @@ class BranchMaker:
         self._token_texts = TokenTexts(tokenizer)
 
     async def make(
-        self,
-        prefix: Prefix,
-        sampling: SamplingParams,
-        limit: StepLimit,
-        sample: WireSample,
-        logprobs: Logprobs | None,
-        deadline: Deadline,
-        running: RunningSample | None = None,
-    ) -> Branch:
-        """Make the branch of one sample that has ended.
+        self, prefix: Prefix, sampling: SamplingParams, limit: StepLimit, deadline: Deadline, found: Sequence[Found]
+    ) -> list[Branch]:
+        """Make the branches of samples that have ended.
 
         Args:
             prefix: what was expanded.
             sampling: as it was sent.
             limit: where its ``max_new_tokens`` came from.
-            sample: what came back.
-            logprobs: of the sample, when they were asked for and came.
             deadline: until when the server may be asked for text, which is seldom needed.
-            running: the sample as the shadow of the server's cache has it, ended.
+            found: what came back.
 
         Raises:
             RequestError: the server was asked for the text of a token and failed, or the time was over.
         """
-        finish = sample.meta_info.finish_reason
-        matched = finish.matched if finish is not None else None
-        end = end_of_step(
-            finish.type if finish is not None else None,
-            matched,
-            generated=len(sample.output_ids),
-            limit=limit,
-            stop=sampling.stop or (),
-            stop_regex=sampling.stop_regex or (),
-            stop_token_ids=sampling.stop_token_ids or (),
-        )
-        stop, overshoot = "", ""
-        if end is EndReason.DELIMITER:
-            stop = str(matched)
-            overshoot = await self._overshoot(sample, stop, deadline)
-        child = prefix.child(sample.output_ids, sample.text + stop + overshoot)
-        child.made_by = self._maker
-        if running is not None:
-            running.mark(child)
-        return Branch(
-            text=sample.text,
-            token_ids=tuple(sample.output_ids),
-            prefix=child,
-            end=end,
-            matched=matched if isinstance(matched, str | int) else None,
-            overshoot=overshoot,
-            usage=usage_of(sample),
-            rid=sample.meta_info.id,
-            logprobs=logprobs,
-            predicted_cached_tokens=None if running is None else running.predicted,
-        )
+        stop, stop_regex, stop_token_ids = sampling.stop or (), sampling.stop_regex or (), sampling.stop_token_ids or ()
+        branches: list[Branch] = []
+        for one in found:
+            sample, running = one.sample, one.running
+            finish = sample.meta_info.finish_reason
+            matched = finish.matched if finish is not None else None
+            end = end_of_step(
+                finish.type if finish is not None else None,
+                matched,
+                generated=len(sample.output_ids),
+                limit=limit,
+                stop=stop,
+                stop_regex=stop_regex,
+                stop_token_ids=stop_token_ids,
+            )
+            text, overshoot = sample.text, ""
+            if end is EndReason.DELIMITER:
+                overshoot = await self._overshoot(sample, str(matched), deadline)
+                text += str(matched) + overshoot
+            child = prefix.child(sample.output_ids, text)
+            child.made_by = self._maker
+            if running is not None:
+                running.mark(child)
+            branches.append(
+                Branch(
+                    text=sample.text,
+                    token_ids=child.step_token_ids,
+                    prefix=child,
+                    end=end,
+                    matched=matched if isinstance(matched, str | int) else None,
+                    overshoot=overshoot,
+                    usage=usage_of(sample),
+                    rid=sample.meta_info.id,
+                    logprobs=one.logprobs,
+                    predicted_cached_tokens=None if running is None else running.predicted,
+                )
+            )
+        return branches
 
     async def _overshoot(self, sample: WireSample, stop: str, deadline: Deadline) -> str:
         if not sample.output_ids:

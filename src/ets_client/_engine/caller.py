@@ -19,7 +19,8 @@ from .failure import AttemptFailedError, final_error
 from .gate import GateClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from typing import Any
 
     from tenacity import RetryCallState
 
@@ -56,7 +57,7 @@ class Caller:
         self._opened: set[OpenCall] = set()
         self._repeating: set[asyncio.Timeout] = set()  # of calls that wait or are on another try
 
-    async def call(
+    def call(
         self,
         make: Callable[[], Outgoing],
         read: Callable[[bytes], T],
@@ -66,7 +67,7 @@ class Caller:
         did: Callable[[T], Work] | None = None,
         before_resend: Callable[[], Awaitable[object]] | None = None,
         first: Callable[[bytes], bool] | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Make one call.
 
         Args:
@@ -86,7 +87,7 @@ class Caller:
             ConfigurationError: the client is closed, or another model is served there now.
         """
         course = Course(make, deadline, self._server.policy, work, before_resend)
-        return await self._run(course, partial(self._attempter.send, read=read, did=did, first=first))
+        return self._run(course, partial(self._attempter.send, read=read, did=did, first=first))
 
     async def once(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], deadline: Deadline) -> T:
         """Make one call without retries, now, whatever is known of the server: a question whether it is there.

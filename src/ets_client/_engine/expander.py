@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._core.support import check_shape
 from .._record import Record
@@ -72,6 +72,7 @@ class Expander:
         """
         self._means = Means(caller, requests or BatchRequests(), cache, streams_increments)
         self._branches = BranchMaker(tokenizer, cache.books.maker)
+        self._written: tuple[SamplingParams | None, dict[str, Any]] = None, {}
 
     async def expand(self, request: ExpandRequest) -> Expansion:
         """Run one expand. Cancelling it stops its samples on the server.
@@ -83,12 +84,8 @@ class Expander:
         start, prefix = time.monotonic(), request.prefix
         check_shape(self._means.requests.shape, request.sampling, request.n)
         fan_out = FanOut(self._means, request)
-        branches = [
-            await self._branches.make(
-                prefix, request.sampling, request.limit, one.sample, one.logprobs, request.deadline, one.running
-            )
-            for one in await fan_out.sample(_sampling_of_each(request))
-        ]
+        found = await fan_out.sample(self._sampling_of_each(request))
+        branches = await self._branches.make(prefix, request.sampling, request.limit, request.deadline, found)
         seconds = time.monotonic() - start
         return Expansion(prefix, tuple(branches), fan_out.reason, fan_out.warmed, seconds, request.sampling)
 
@@ -114,7 +111,7 @@ class Expander:
         if plan.first is not None and n > 1:
             await fan_out.warm()
         sent = means.cache.send(prefix) if n == 1 else means.cache.send_batch(prefix, n)
-        sampling = _sampling_of_each(request)
+        sampling = self._sampling_of_each(request)
         if not every_token:
             sampling = at_their_ends(sampling, request.limit)
         try:
@@ -136,15 +133,16 @@ class Expander:
             warmed=fan_out.warmed,
         )
 
+    def _sampling_of_each(self, request: ExpandRequest) -> Sampling:
+        sampling = request.sampling
+        if self._written[0] is not sampling:  # a search merges the same two or three for all of its calls
+            self._written = sampling, sampling_fields(sampling)
+        fields, seed = self._written[1], sampling.seed
+        if seed is None:
+            return [fields] * request.n
+        return [{**fields, "sampling_seed": seed + place} for place in range(request.n)]
+
     @property
     def branches(self) -> BranchMaker:
         """Makes branches of samples."""
         return self._branches
-
-
-def _sampling_of_each(request: ExpandRequest) -> Sampling:
-    fields = sampling_fields(request.sampling)
-    seed = request.sampling.seed
-    if seed is None:
-        return [fields] * request.n
-    return [{**fields, "sampling_seed": seed + place} for place in range(request.n)]

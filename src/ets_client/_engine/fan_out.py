@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .._core.pace import Work
 from .._core.plan import plan_expand
@@ -11,13 +11,13 @@ from .._wire.generate import read_samples
 from .._wire.logprobs import logprobs_of_samples
 from .._wire.stream import read_streamed_sample, shows_a_token
 from ..branch import Usage
+from .branches import Found
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from .._core.limits import StepLimit
     from .._core.plan import ExpandPlan
-    from .._core.shadow_sample import RunningSample
     from .._wire.generate import WireSample
     from ..logprobs import Logprobs
     from .expander import ExpandRequest
@@ -25,25 +25,11 @@ if TYPE_CHECKING:
     from .outgoing import Outgoing
     from .server_cache import SentSamples
 
-__all__ = ["FanOut", "Found", "Sampling", "at_their_ends", "work_of"]
+__all__ = ["FanOut", "Sampling", "at_their_ends", "work_of"]
 
 Sampling = list[dict[str, Any]]  # SGLang's fields, one a sample
 
 _NOTHING = Usage()
-
-
-class Found(NamedTuple):
-    """One sample that came back.
-
-    Attributes:
-        sample: what the server said.
-        logprobs: its log-probabilities, when they were asked for.
-        running: the sample as the shadow of the cache has it.
-    """
-
-    sample: WireSample
-    logprobs: Logprobs | None
-    running: RunningSample
 
 
 class FanOut:
@@ -190,6 +176,8 @@ class _Post:
         sent: the same as the cache sees them.
     """
 
+    __slots__ = ("_fan_out", "_sampling", "n", "sent")
+
     def __init__(self, fan_out: FanOut, sampling: Sampling, sent: SentSamples) -> None:
         self.n = len(sampling)
         self.sent = sent
@@ -210,11 +198,9 @@ class _Post:
         await self._fan_out.again(self.n, self.sent)
 
     def found(self, samples: list[tuple[WireSample, Logprobs | None]]) -> list[Found]:
-        sent, found = self.sent, list[Found]()
-        for place, (sample, logprobs) in enumerate(samples):
-            found.append(Found(sample, logprobs, sent[place]))
-            sent.finish(place, sample)
-        return found
+        sent = self.sent
+        sent.finish(0, *[sample for sample, _ in samples])
+        return [Found(sample, logprobs, sent[place]) for place, (sample, logprobs) in enumerate(samples)]
 
 
 class _Leader(_Post):
@@ -223,6 +209,8 @@ class _Leader(_Post):
     Attributes:
         seen: set at its first token, or when it is lost for good.
     """
+
+    __slots__ = ("seen",)
 
     def __init__(self, fan_out: FanOut, sampling: Sampling, sent: SentSamples) -> None:
         super().__init__(fan_out, at_their_ends(sampling, fan_out.request.limit), sent)

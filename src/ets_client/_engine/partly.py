@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..branch import Expansion, SampleFailure
 from ..errors import RequestError
+from .branches import Found
 
 if TYPE_CHECKING:
     from ..branch import Branch
@@ -36,14 +37,9 @@ async def expand_partly(expander: Expander, request: ExpandRequest) -> Expansion
                 if part is None:
                     break
                 if part.sample is not None:
-                    branches[part.index] = await expander.branches.make(
-                        request.prefix,
-                        request.sampling,
-                        request.limit,
-                        part.sample,
-                        part.logprobs,
-                        request.deadline,
-                        stream.running(part.index),
+                    found = Found(part.sample, part.logprobs, stream.running(part.index))
+                    (branches[part.index],) = await expander.branches.make(
+                        request.prefix, request.sampling, request.limit, request.deadline, [found]
                     )
             except RequestError as error:
                 failed = [place for place in range(request.n) if place not in branches and place not in failures]

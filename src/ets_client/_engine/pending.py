@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import EtsClientError, PrunedError
+from .scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-    from typing import Any
+    from collections.abc import Collection, Sequence
+    from types import TracebackType
+    from typing import Self
 
     from ..prefix import Prefix
     from .streaming import SampleStream
 
 __all__ = ["CALL", "PendingCall", "PendingCalls"]
-
-T = TypeVar("T")
 
 CALL: ContextVar[PendingCall | None] = ContextVar("ets_client_call", default=None)
 """The call of a search that the present task works for."""
@@ -25,35 +25,61 @@ CALL: ContextVar[PendingCall | None] = ContextVar("ets_client_call", default=Non
 _PATIENCE_SECONDS = 2.0  # for the replies to aborts, as long as the aborter waits for a server that takes none
 
 
-class PendingCall:
-    """One call, and the task that waits for it.
+class Stoppable(Protocol):
+    """What a call has at the server."""
+
+    def stop(self) -> bool:
+        """Stop it; False when nothing has gone out."""
+        ...
+
+
+class PendingCall(Scope):
+    """One call, from the task that waits for it entering this context to its end.
+
+    Leaving it raises :class:`PrunedError`, instead of what the call came to, when its path was pruned meanwhile.
 
     Attributes:
         prefix: what it expands.
-        task: whose end is the call's.
         pruned: the error that it ends with, when its path was pruned.
-        tries: what it has at the server now, and how to stop it; that says False when nothing has gone out.
+        tries: what it has at the server now.
     """
 
-    __slots__ = ("_cancelling", "_has_cancelled", "_timer", "prefix", "pruned", "task", "tries")
+    __slots__ = ("_calls", "_timer", "_token", "prefix", "pruned", "tries")
 
-    def __init__(self, prefix: Prefix, task: asyncio.Task[Any]) -> None:
+    def __init__(self, prefix: Prefix, calls: set[PendingCall]) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine of ours runs in one
+        super().__init__(task)
         self.prefix = prefix
-        self.task = task
         self.pruned: PrunedError | None = None
-        self.tries: dict[object, Callable[[], bool]] = {}
-        self._cancelling = task.cancelling()
-        self._has_cancelled = False
+        self.tries: set[Stoppable] = set()
+        self._calls = calls
         self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        self._calls.add(self)
+        self._token = CALL.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        CALL.reset(self._token)
+        self._calls.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        was_ended = self.leave()
+        if kind is None or issubclass(kind, EtsClientError) or (was_ended and kind is asyncio.CancelledError):
+            self.check_wanted()
 
     def prune(self, error: PrunedError) -> None:
         """End it: by aborts, whose replies tell what the samples had, or at once where nothing runs."""
         self.pruned = error
-        stopped = [stop() for stop in self.tries.values()]
+        stopped = [one.stop() for one in self.tries]
         if stopped and all(stopped):
-            self._timer = self.task.get_loop().call_later(_PATIENCE_SECONDS, self._cancel)
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self.end)
         else:
-            self._cancel()
+            self.end()
 
     def check_wanted(self) -> None:
         """Check that it was not pruned: what it would send then nobody wants.
@@ -64,19 +90,6 @@ class PendingCall:
         if self.pruned is not None:
             raise self.pruned
 
-    def was_cancelled_by_us(self) -> bool:
-        """Whether a cancellation that arrived is that of :meth:`prune` alone, as asyncio.timeout finds out."""
-        return self._has_cancelled and self.task.uncancel() <= self._cancelling
-
-    def _cancel(self) -> None:
-        self._has_cancelled = True
-        self.task.cancel()
-
-    def close(self) -> None:
-        """It has ended."""
-        if self._timer is not None:
-            self._timer.cancel()
-
 
 class PendingCalls:
     """The calls of a tree, or of a client outside of its trees."""
@@ -85,42 +98,9 @@ class PendingCalls:
         self._calls: set[PendingCall] = set()
         self._streams: list[tuple[Prefix, SampleStream]] = []
 
-    async def run(
-        self, prefix: Prefix, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]] | None = None
-    ) -> T:
-        """Await a call on ``prefix``, unless the path is pruned before it ends.
-
-        Args:
-            prefix: what it expands.
-            work: the call.
-            undo: ends what it has begun, when its result is not wanted any more.
-
-        Raises:
-            PrunedError: it was; its samples have been stopped.
-        """
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine of ours runs in one
-        call = PendingCall(prefix, task)
-        self._calls.add(call)
-        token = CALL.set(call)
-        try:
-            result = await work
-        except asyncio.CancelledError:
-            if call.was_cancelled_by_us():
-                call.check_wanted()
-            raise
-        except EtsClientError:
-            call.check_wanted()
-            raise
-        else:
-            if call.pruned is not None and undo is not None:
-                await undo(result)
-            call.check_wanted()
-            return result
-        finally:
-            CALL.reset(token)
-            call.close()
-            self._calls.discard(call)
+    def call(self, prefix: Prefix) -> PendingCall:
+        """A call on ``prefix``, which the present task makes in this context."""
+        return PendingCall(prefix, self._calls)
 
     def add(self, prefix: Prefix, stream: SampleStream) -> None:
         """A stream on ``prefix`` has begun."""

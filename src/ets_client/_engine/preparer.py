@@ -16,7 +16,8 @@ from ..sampling import SeedIgnoredWarning
 from .expander import ExpandRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
+    from typing import Any
 
     from .._core.settle import StepSettings
     from ..logprobs import LogprobOptions
@@ -59,29 +60,29 @@ class Preparer:
         check_namespace(namespace)
         return self._root(await self._prompts.encode(source), namespace)
 
-    async def step(
+    def step(
         self,
         source: Prefix | Branch | str | Sequence[int],
         n: int,
         sampling: SamplingParams | None,
         logprobs: bool | LogprobOptions,  # noqa: FBT001 - as the public calls have it
         deadline: Deadline,
-    ) -> ExpandRequest:
+    ) -> Coroutine[Any, Any, ExpandRequest]:
         """A request for next steps, whose arguments are :meth:`AsyncPolicyClient.expand`'s."""
         check_samples(n)
         settings = step_settings(self._profile, check_sampling(sampling).over(self._sampling))
-        return await self._request(source, n, settings, logprobs, deadline)
+        return self._request(source, n, settings, logprobs, deadline)
 
-    async def path(
+    def path(
         self,
         source: Prefix | Branch | str | Sequence[int],
         sampling: SamplingParams | None,
         logprobs: bool | LogprobOptions,  # noqa: FBT001 - as the public calls have it
         deadline: Deadline,
-    ) -> ExpandRequest:
+    ) -> Coroutine[Any, Any, ExpandRequest]:
         """A request for one path to its end, whose arguments are :meth:`AsyncPolicyClient.generate`'s."""
         settings = path_settings(self._profile, check_sampling(sampling).over(self._sampling))
-        return await self._request(source, 1, settings, logprobs, deadline)
+        return self._request(source, 1, settings, logprobs, deadline)
 
     async def _request(
         self,
@@ -117,7 +118,7 @@ class Preparer:
         warnings.warn(
             f"sampling.seed = {seed} has no effect: this server was not started with --enable-deterministic-inference",
             SeedIgnoredWarning,
-            stacklevel=6,  # the line that called expand or generate
+            stacklevel=5,  # the line that called expand or generate
         )
 
     def _root(self, encoded: tuple[Sequence[int], str], namespace: str | None) -> Prefix:

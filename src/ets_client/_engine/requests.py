@@ -98,7 +98,7 @@ class BatchRequests:
         """Samples of one prefix."""
         rids = new_rids(len(sampling))
         body = generate_body(
-            prefix.token_ids,
+            prefix.step_token_ids if prefix.parent is None else prefix.token_ids,  # of a root without a copy
             rids,
             sampling,
             logprobs=logprobs,

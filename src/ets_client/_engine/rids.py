@@ -17,4 +17,4 @@ def new_rid() -> str:
 def new_rids(count: int) -> tuple[str, ...]:
     """As many of them."""
     digits = os.urandom(_BYTES * count).hex()  # one system call; a uuid4 each costs four times as much
-    return tuple(digits[start : start + 2 * _BYTES] for start in range(0, len(digits), 2 * _BYTES))
+    return tuple([digits[start : start + 2 * _BYTES] for start in range(0, len(digits), 2 * _BYTES)])

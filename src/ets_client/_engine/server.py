@@ -104,17 +104,24 @@ class Server:
         self._warned_at = float("-inf")
         self._written: dict[bool, tuple[SecretStr | None, Mapping[str, str]]] = {}
 
-    def headers(self, *, is_admin: bool = False) -> dict[str, str]:
-        """Headers of a request, the key included.
+    def headers(self, *, is_admin: bool = False) -> Mapping[str, str]:
+        """Headers of a request, the key included: the same object as long as the key is the same.
 
         Args:
             is_admin: whether a server with an admin key wants that one.
         """
-        return dict(self._headers(is_admin=is_admin))
+        key = self._admin_key if is_admin and self._admin_key is not None else self.address.api_key
+        written = self._written.get(is_admin)
+        if written is None or written[0] is not key:
+            headers = {"Content-Type": "application/json"}
+            if key is not None:
+                headers["Authorization"] = f"Bearer {key.get_secret_value()}"
+            written = self._written[is_admin] = key, MappingProxyType(headers)
+        return written[1]
 
     def live(self, rids: tuple[str, ...]) -> Live:
         """Samples that go where the server is now."""
-        return Live(self.address.base_url, self._headers(is_admin=True), rids)
+        return Live(self.address.base_url, self.headers(is_admin=True), rids)
 
     def check_open(self) -> None:
         """Check that the client has not ended.
@@ -193,17 +200,6 @@ class Server:
             predicted_reuse=counters.predicted,
             reuse_shortfall=counters.shortfall,
         )
-
-    def _headers(self, *, is_admin: bool) -> Mapping[str, str]:
-        """The same object as long as the key is the same: each sample in flight has the headers of its abort."""
-        key = self._admin_key if is_admin and self._admin_key is not None else self.address.api_key
-        written = self._written.get(is_admin)
-        if written is None or written[0] is not key:
-            headers = {"Content-Type": "application/json"}
-            if key is not None:
-                headers["Authorization"] = f"Bearer {key.get_secret_value()}"
-            written = self._written[is_admin] = key, MappingProxyType(headers)
-        return written[1]
 
     async def _probe(self) -> bool:
         """Ask something cheap that every SGLang answers at once. A router has no such path: any answer of it will do.

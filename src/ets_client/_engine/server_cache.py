@@ -182,6 +182,8 @@ class ServerCache:
 class SentSamples:
     """The samples of one request, from before its POST to its reply or its loss."""
 
+    __slots__ = ("_account", "_batch", "_cache", "_left", "_prefix", "_running", "_shadow")
+
     def __init__(
         self, cache: ServerCache, shadow: Shadow, prefix: Prefix, batch: int | None, running: list[RunningSample]
     ) -> None:
@@ -220,20 +222,22 @@ class SentSamples:
             self._shadow.prefilled(sample)
             self._cache.landed(sample)
 
-    def finish(self, place: int, reply: WireSample) -> None:
-        """A sample has ended and this is its reply."""
-        sample, meta, finish = self._running[place], reply.meta_info, reply.meta_info.finish_reason
-        self._left -= 1
-        self._cache.books.answer(self._account, self._prefix, sample.predicted, reply)
-        if meta.weight_version is not None:
-            self._shadow.saw_weights(meta.weight_version)
-        if finish is not None and finish.type == "abort" and not reply.output_ids:  # perhaps it never ran
-            self._shadow.lost(sample)
-        else:
-            # A reply without prompt_tokens tells nothing of the cache either.
-            reported = meta.cached_tokens if meta.prompt_tokens else None
-            self._cache.count(self._prefix, self._shadow.finish(sample, reply.output_ids, reported))
-        self._cache.landed(sample)
+    def finish(self, place: int, *replies: WireSample) -> None:
+        """Samples have ended, from ``place`` on, and these are their replies."""
+        cache, shadow, running = self._cache, self._shadow, self._running
+        self._left -= len(replies)
+        cache.books.answer(self._account, self._prefix, running[place].predicted, replies)
+        for sample, reply in zip(running[place:], replies, strict=False):
+            meta, finish = reply.meta_info, reply.meta_info.finish_reason
+            if meta.weight_version is not None:
+                shadow.saw_weights(meta.weight_version)
+            if finish is not None and finish.type == "abort" and not reply.output_ids:  # perhaps it never ran
+                shadow.lost(sample)
+            else:
+                # A reply without prompt_tokens tells nothing of the cache either.
+                reported = meta.cached_tokens if meta.prompt_tokens else None
+                cache.count(self._prefix, shadow.finish(sample, reply.output_ids, reported))
+            cache.landed(sample)
 
     def lost(self) -> None:
         """What has not ended is lost. Others that waited for it go on."""

@@ -98,7 +98,7 @@ def generate_body(
     body: dict[str, Any] = {
         "input_ids": _repeated(token_ids, len(rids)),
         "rid": list(rids),
-        "sampling_params": list(sampling),
+        "sampling_params": _written(sampling),
         **logprob_fields(logprobs, len(rids)),
     }
     if stream:
@@ -186,6 +186,14 @@ def warm_body(token_ids: Sequence[int], rid: str, namespace: str | None, rank: i
 def on_rank(rank: int | None) -> dict[str, int]:
     """The field that sends all samples of a request to one data-parallel rank; every version since 0.5.10 has it."""
     return {} if rank is None else {"routed_dp_rank": rank}
+
+
+def _written(sampling: Sequence[dict[str, Any]]) -> list[Any]:
+    """The sampling of each sample; what is the same for all of them is written once."""
+    first = sampling[0]
+    if len(sampling) > 1 and all(fields is first for fields in sampling):
+        return [Raw(to_json(first))] * len(sampling)
+    return list(sampling)
 
 
 def _repeated(token_ids: Sequence[int], samples: int) -> list[Raw]:
