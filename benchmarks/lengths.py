@@ -12,7 +12,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ets_client import EndReason
-from ets_client._engine import branches, expander
+from ets_client._engine import branches
+from ets_client._engine.expander import Expander
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -32,20 +33,20 @@ def exponential(mean: int, n: int, *key: Hashable) -> list[int]:
 @contextmanager
 def chosen(lengths: Callable[[ExpandRequest], Sequence[int]]) -> Iterator[None]:
     """Give each sample of each expand the length that ``lengths`` says, and take it for a step's end."""
-    written, read = expander._sampling_of_each, branches.end_of_step
+    written, read = Expander._sampling_of_each, branches.end_of_step
 
-    def write(request: ExpandRequest) -> list[dict[str, Any]]:
-        each = zip(written(request), lengths(request), strict=True)
+    def write(asked: Expander, request: ExpandRequest) -> list[dict[str, Any]]:
+        each = zip(written(asked, request), lengths(request), strict=True)
         return [{**fields, "max_new_tokens": length} for fields, length in each]
 
     def end(kind: str | None, *more: Any, **given: Any) -> EndReason:
         return EndReason.STEP_LENGTH if kind == "length" else read(kind, *more, **given)
 
-    expander._sampling_of_each, branches.end_of_step = write, end  # type: ignore[assignment]
+    Expander._sampling_of_each, branches.end_of_step = write, end  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
-        expander._sampling_of_each, branches.end_of_step = written, read
+        Expander._sampling_of_each, branches.end_of_step = written, read  # type: ignore[method-assign]
 
 
 def by_level(mean: int) -> Callable[[ExpandRequest], Sequence[int]]:
