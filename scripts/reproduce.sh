@@ -5,7 +5,8 @@
 #
 #     scripts/reproduce.sh [options of `ets-client search`]
 #
-# The last of two options counts. From the environment, or as `make reproduce NAME=value`:
+# The last of two options counts. From the environment, or as `make reproduce NAME=value`, with paths from the
+# repository's root:
 #
 #     QUESTIONS        the questions                          examples/questions.jsonl
 #     FIRST            how many of them                       all

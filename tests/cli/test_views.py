@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from ets_client import Branch, EndReason, Usage
+from ets_client import Branch, EndReason, ServerMetrics, Usage
 from ets_client.cli.live import LiveView, draw_tree
 from ets_client.cli.plain import PlainView, counted, one_line
 from ets_client.cli.progress import ProgressView
@@ -142,6 +142,17 @@ def test_the_table_has_a_row_a_question_and_the_totals() -> None:
     text = written(console)
     assert "right" in text
     assert "2 more questions did not fit into the time." in text
+
+
+def test_a_resumed_run_is_not_measured_by_what_earlier_sessions_paid_for() -> None:
+    run = RunResult({0: story()[1]}, not_started=0, metrics=ServerMetrics(3, 9, 4, 0, 0), seconds=2.0)
+    said = {}
+    for is_resumed in (False, True):
+        console = screen()
+        console.print(result_table(run, is_resumed=is_resumed))
+        said[is_resumed] = " ".join(written(console).split())
+    assert "it prefilled 3 tokens, 0.600 times the least, and reused 9." in said[False]
+    assert "count since the run was resumed: it prefilled 3 tokens and reused 9." in said[True]
 
 
 def test_the_data_says_what_the_server_did_not_count() -> None:

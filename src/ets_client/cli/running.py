@@ -82,6 +82,7 @@ def run(console: Console, plan: Plan) -> int:
     """
     done: dict[int, SearchResult] = {}
     start, out = time.monotonic(), plan.settings.out
+    is_resumed = plan.resumes and out is not None and RunFolder(out).has_run
     found: RunResult | None = None
     said, status = "", 0
     try:
@@ -98,7 +99,7 @@ def run(console: Console, plan: Plan) -> int:
         first = next(result.error for result in found.results.values() if result.error is not None)
         said, status = f"{counted(found.failed, 'question')} ended with an error, the first with: {first}", 1
     if found.results or not status:
-        console.print(result_table(found, is_resumed=plan.resumes))
+        console.print(result_table(found, is_resumed=is_resumed))
         if out is not None:
             _summarise(out / "summary.json", found, adds=plan.resumes)
             typer.echo(f"everything is in {out}")
