@@ -65,7 +65,7 @@ def test_cpu_command_line() -> None:
 
 def test_cpu_environment() -> None:
     made = plan()
-    assert made.environment["OMP_NUM_THREADS"] == "4"
+    assert made.environment["OMP_NUM_THREADS"] == "3"
     assert made.environment["SGLANG_TIMEOUT_KEEP_ALIVE"] == "60"
     assert made.environment["SGLANG_USE_CPU_ENGINE"] == "1"
     assert made.environment["CUDA_VISIBLE_DEVICES"] == ""

@@ -199,8 +199,8 @@ class Limiter:
         if done.at - done.seconds < self._round.began or done.seconds < _SHORTEST:
             return
         if self._is_settling:
-            # The first ones, and those after a step up, find no queue yet: a flooded server looks a third faster than it
-            # is, and one for 10 samples at once that was given 32 looked half as fast again for the next 48 rounds.
+            # The first ones, and those after a step up, find no queue yet: a flooded server looks a third faster than
+            # it is. One for 10 samples at once that was given 32 looked half as fast again, for the next 48 rounds.
             self._is_settling, self._round = False, _Round(done.at)
             return
         self._round.add(done)
