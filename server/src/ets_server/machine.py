@@ -78,7 +78,7 @@ class Machine:
 
     @property
     def threads(self) -> int:
-        """Threads that a model on the CPU computes with: a core is left to its clients and the server's other processes.
+        """Threads that a model on the CPU computes with: a core is left to clients and the server's other processes.
 
         With as many threads as cores each operator waits, spinning, for one whose core somebody else has. On two cores
         in use by others too, the tiny model took 17 to 105 ms a step with two threads, and 1 to 3 ms with one.
