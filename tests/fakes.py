@@ -20,6 +20,7 @@ from ets_client._transport.base import HttpReply, HttpRequest, HttpStream, Trans
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from ets_client import AsyncPolicyClient
     from ets_client._engine.address import Address
     from ets_client.events import ClientEvent
 
@@ -101,6 +102,14 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - any condition, not only one that somebody announces
             await asyncio.sleep(0)
+
+
+async def expanded(client: AsyncPolicyClient, root: Prefix, n: int, *, streams: bool) -> int:
+    """How many branches an expand gave, as one reply or as a stream."""
+    if not streams:
+        return len(await client.expand(root, n))
+    async with client.expand_iter(root, n) as stream:
+        return len([branch async for branch in stream])
 
 
 class Clock:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ets_client import AsyncPolicyClient, RetryPolicy
-from ets_client.testing import Costs, FakeOptions, FakeServer
-from tests.fakes import eventually
+from ets_client.testing import Costs, FakeOptions, FakeServer, VirtualClock
 from tests.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -89,7 +88,8 @@ def follow_replies(client: AsyncPolicyClient) -> set[str]:
 async def run(seed: int) -> LedgerRow:
     """One schedule; a third of them are neither cut nor restarted."""
     random, cuts = Random(seed), seed % 3 > 0
-    async with FakeServer(options(random, cuts=cuts), costs=COSTS) as server:
+    clock = VirtualClock()
+    async with FakeServer(options(random, cuts=cuts), costs=COSTS, clock=clock) as server:
         truth = Truth(server)
 
         async def disturb(random: Random) -> None:
@@ -106,8 +106,9 @@ async def run(seed: int) -> LedgerRow:
         async with AsyncPolicyClient(server.base_url, "tiny", retry=QUICK, admission=admission) as client:
             answered = follow_replies(client)
             longest = random.choice([12, 150])
-            heard = await Schedule(seed, cuts=cuts, longest=longest).run(client, disturb, pause)
-        await eventually(lambda: server.open_connections == 0 and server.scheduler.is_idle)
+            heard = await clock.run(Schedule(seed, cuts=cuts, longest=longest).run(client, disturb, pause))
+        await clock.advance(60)
+        assert (server.open_connections, server.scheduler.is_idle) == (0, True)
         truth.add()
     row, counts = client.ledger.total, truth.counts
     told = [job for job in truth.ended if job.rid in answered]

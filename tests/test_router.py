@@ -27,7 +27,7 @@ from ets_client._engine.tokenizers import RouterTokenizer
 from ets_client.profiles import ServerChatPrompt, Steps
 from ets_client.testing import Costs, FakeOptions, FakeServer
 from tests.fake_router import FakeRouter
-from tests.fakes import Rig
+from tests.fakes import Rig, expanded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -137,15 +137,7 @@ async def test_a_cancelled_call_closes_its_connection_and_sends_no_abort(site: S
     async with serve(site.router.kind, costs=Costs(decode_step=30)) as slow, slow.client() as client:
         root = await client.root("A question")
 
-        async def work() -> None:
-            if streams:
-                async with client.expand_iter(root, n=2) as stream:
-                    async for _ in stream:
-                        pass
-            else:
-                await client.expand(root, n=2)
-
-        task = asyncio.create_task(work())
+        task = asyncio.create_task(expanded(client, root, 2, streams=streams))
         async with asyncio.timeout(10):
             while len(slow.router.seen) < 2:  # noqa: ASYNC110 - the prefill, then the batch
                 await asyncio.sleep(0.01)

@@ -9,6 +9,7 @@ import pytest
 
 from ets_client import AsyncPolicyClient, ConfigurationError, RetryPolicy, SamplingParams, UnsupportedError
 from ets_client.testing import Costs, FakeOptions, FakeServer
+from tests.fakes import expanded
 
 QUICK = RetryPolicy(attempts=2, first_wait=0, most_wait=0)
 
@@ -53,16 +54,8 @@ async def test_a_cancelled_expand_sends_no_abort_since_nobody_knows_the_ids(*, s
     async with FakeServer(costs=Costs(decode_step=30)) as server, client_of(server) as client:
         root = await client.prefix("A question")
 
-        async def work() -> None:
-            if streams:
-                async with client.expand_iter(root, n=2) as stream:
-                    async for _ in stream:
-                        pass
-            else:
-                await client.expand(root, n=2)
-
         before = server.open_connections
-        task = asyncio.create_task(work())
+        task = asyncio.create_task(expanded(client, root, 2, streams=streams))
         async with asyncio.timeout(10):
             while not server.scheduler.running:  # noqa: ASYNC110 - the prefill, then the samples
                 await asyncio.sleep(0.01)

@@ -140,8 +140,8 @@ def test_a_server_that_is_suddenly_faster_is_explored_anew() -> None:
 
 def test_samples_without_tokens_say_nothing() -> None:
     limiter = Limiter(Limits(first=16))
-    assert turn(limiter, 1.0, seconds=1.0, tokens=0) == 16
-    assert turn(limiter, 2.0, seconds=1.0) == 32
+    assert [turn(limiter, at, seconds=1.0, tokens=0) for at in (1.0, 2.0)] == [16, 16]
+    assert turn(limiter, 3.0, seconds=1.0) == 32
 
 
 def test_it_begins_at_the_servers_native_batch_and_stays_there_for_a_while() -> None:

@@ -86,7 +86,7 @@ async def test_a_bad_value_in_a_stream_is_the_same_error_as_without(client: Asyn
 
 async def test_eight_samples_can_be_aborted_one_by_one_and_the_others_finish(client: AsyncPolicyClient) -> None:
     ends: dict[str, EndReason] = {}
-    async with client.expand_iter("Eight.", 8, SamplingParams(max_new_tokens=60, ignore_eos=True)) as branches:
+    async with client.expand_iter("Eight.", 8, SamplingParams(max_new_tokens=600, ignore_eos=True)) as branches:
         doomed = set(branches.rids[::2])
         for rid in doomed:
             await client.abort(rid)

@@ -63,17 +63,18 @@ class OwnServer:
         self.endpoint = folder / "policy.json"
         self._name = f"survival-{os.getpid()}"
         self._port = "auto"
+        self._pid = 0
 
     async def start(self) -> None:
         await self._tool(
             "up", self._name, "--profile", "tiny", "--port", self._port, "--endpoint-file", str(self.endpoint)
         )
         self._port = str(json.loads(self.endpoint.read_text(encoding="utf-8"))["port"])
-
-    async def kill(self) -> None:
         servers: list[dict[str, Any]] = json.loads(await self._tool("status", "--json"))
-        (pid,) = (server["pid"] for server in servers if server["name"] == self._name)
-        os.kill(pid, signal.SIGKILL)
+        (self._pid,) = (server["pid"] for server in servers if server["name"] == self._name)
+
+    def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         await self._tool("down", self._name)
@@ -117,7 +118,7 @@ async def test_a_server_killed_in_the_middle_of_a_search_costs_no_tree(own_serve
     async with AsyncPolicyClient.from_endpoint(own_server.endpoint) as client:
         trees = [asyncio.ensure_future(grow(client, f"Question {place}: how many?")) for place in range(TREES)]
         await half.wait()
-        await own_server.kill()
+        own_server.kill()
         assert not all(tree.done() for tree in trees)
         await own_server.stop()  # what is left of its processes
         await own_server.start()

@@ -11,7 +11,7 @@ import pytest
 from ets_client import AsyncPolicyClient, RequestError, RetryPolicy, SamplingParams
 from ets_client.testing import Costs, FakeOptions, FakeServer
 from tests.fakes import eventually
-from tests.survival.conftest import FAST, QUICK
+from tests.survival.conftest import FAST
 from tests.survival.cutting import CuttingProxy
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.survival.cutting import Way
 
 N = 2
+AT_ONCE = RetryPolicy(first_wait=0.0, most_wait=0.0)  # and no try is given up because the machine is busy
 STEP = SamplingParams(max_new_tokens=2, ignore_eos=True, stop="never")
 DEAF = FakeOptions(disconnect_poll_seconds=3600.0)  # samples of a connection that is gone run on: only aborts stop them
 
@@ -50,7 +51,7 @@ class Site:
 @asynccontextmanager
 async def site(costs: Costs = FAST, **options: Any) -> AsyncIterator[Site]:
     async with FakeServer(DEAF, costs=costs) as server, CuttingProxy().run(server.port) as proxy:
-        async with AsyncPolicyClient(proxy.url, "tiny", **{"retry": QUICK, **options}) as client:
+        async with AsyncPolicyClient(proxy.url, "tiny", **{"retry": AT_ONCE, **options}) as client:
             root = await client.prefix("q")
             await client.warm(root)
             found = Site(server, proxy, client, root)

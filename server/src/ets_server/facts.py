@@ -32,7 +32,8 @@ def read_machine() -> Machine:
 def read_identity() -> Machine:
     """The machine without its GPUs: what tells it from others."""
     host = platform.node().partition(".")[0] or "localhost"
-    return Machine(host=host, job=job_of(os.environ), cores=_cores())
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return Machine(host, job_of(os.environ), _cores(), wanted_threads=int(wanted) if wanted.isdecimal() else None)
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -211,7 +211,8 @@ def _environment(
     if model_is_local:
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if engine == "cpu":
-        environment |= {"SGLANG_USE_CPU_ENGINE": "1", "OMP_NUM_THREADS": str(machine.cores), "CUDA_VISIBLE_DEVICES": ""}
+        environment |= {"SGLANG_USE_CPU_ENGINE": "1", "OMP_NUM_THREADS": str(machine.threads)}
+        environment |= {"CUDA_VISIBLE_DEVICES": ""}
     elif gpus is not None:
         environment |= {
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the numbers below are NVML's, which count so

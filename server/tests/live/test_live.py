@@ -40,15 +40,6 @@ class Running:
         return Endpoint.read(self.endpoint_file)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder))
-        patch.setenv("CUDA_VISIBLE_DEVICES", "")
-        yield folder
-
-
 @pytest.fixture(scope="module")
 def server(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("server")

@@ -21,15 +21,6 @@ KEY = """sk-'live'-"test"""
 START_SECONDS = 600  # the first start of all installs the engine
 
 
-@pytest.fixture(scope="module", autouse=True)
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder))
-        patch.setenv("CUDA_VISIBLE_DEVICES", "")
-        yield folder
-
-
 @pytest.fixture(scope="module")
 def endpoint(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     folder = tmp_path_factory.mktemp("server")

@@ -116,3 +116,8 @@ def test_a_job_is_part_of_the_key_and_no_path() -> None:
     assert job_of({"PBS_JOBID": "7[3].pbs/x"}) == "7-3--pbs-x"
     assert Machine("node1", "12", 1).key == "node1.job-12"
     assert Machine("node1", None, 1).key == "node1"
+
+
+def test_a_model_on_the_cpu_leaves_a_core_to_the_others_unless_it_is_told_how_many_threads_to_use() -> None:
+    assert [Machine("node1", None, cores).threads for cores in (1, 2, 16)] == [1, 1, 15]
+    assert Machine("node1", None, 16, wanted_threads=4).threads == 4

@@ -21,10 +21,18 @@ KEY = "sk-very-secret"
 
 
 def plan(
-    machine: Machine = CPU_MACHINE, *, profile: str = "tiny", key: str | None = None, **options: Any
+    machine: Machine = CPU_MACHINE,
+    *,
+    profile: str = "tiny",
+    flags: dict[str, Any] | None = None,
+    key: str | None = None,
+    random_seed: int | None = None,
+    **options: Any,
 ) -> LaunchPlan:
     chosen = LaunchOptions(**options)
     loaded = load_profile(profile)
+    if flags is not None:
+        loaded = loaded.model_copy(update={"serving": loaded.serving.model_copy(update={"flags": flags})})
     choice = GpuChoice((gpu(3), gpu(1)), 2, 1) if machine.gpus else None
     return make_plan(
         chosen,
@@ -38,6 +46,7 @@ def plan(
         port=31000,
         api_key=key,
         config_file=Path("/state/sglang.yaml"),
+        random_seed=random_seed,
     )
 
 
@@ -65,7 +74,7 @@ def test_cpu_command_line() -> None:
 
 def test_cpu_environment() -> None:
     made = plan()
-    assert made.environment["OMP_NUM_THREADS"] == "4"
+    assert made.environment["OMP_NUM_THREADS"] == "3"
     assert made.environment["SGLANG_TIMEOUT_KEEP_ALIVE"] == "60"
     assert made.environment["SGLANG_USE_CPU_ENGINE"] == "1"
     assert made.environment["CUDA_VISIBLE_DEVICES"] == ""
@@ -107,24 +116,7 @@ def test_the_users_flags_replace_ours() -> None:
 
 
 def test_a_profiles_flags_are_spelled_out() -> None:
-    loaded = load_profile("tiny")
-    serving = loaded.serving.model_copy(
-        update={"flags": {"disable-radix-cache": True, "enable-p2p-check": False, "stream-interval": 4}}
-    )
-    chosen = LaunchOptions()
-    made = make_plan(
-        chosen,
-        machine=CPU_MACHINE,
-        profile=loaded.model_copy(update={"serving": serving}),
-        profile_label="tiny",
-        model=choose_model(chosen, loaded, Path("/m")),
-        model_is_local=True,
-        gpus=None,
-        python=Path("/p"),
-        port=1,
-        api_key=None,
-        config_file=Path("/c"),
-    )
+    made = plan(flags={"disable-radix-cache": True, "enable-p2p-check": False, "stream-interval": 4})
     assert "--disable-radix-cache" in made.argv
     assert "--enable-p2p-check" not in made.argv
     assert value(made.argv, "--stream-interval") == "4"
@@ -166,21 +158,7 @@ def test_shell_text_can_be_pasted() -> None:
 
 
 def test_a_start_has_a_seed_of_its_own_unless_the_user_gives_one() -> None:
-    chosen, loaded = LaunchOptions(extra=("--random-seed", "7")), load_profile("tiny")
-    for options, seed, flag in ((LaunchOptions(), 5, "5"), (chosen, None, "7")):
-        made = make_plan(
-            options,
-            machine=CPU_MACHINE,
-            profile=loaded,
-            profile_label="tiny",
-            model=choose_model(options, loaded, Path("/m")),
-            model_is_local=True,
-            gpus=None,
-            python=Path("/p"),
-            port=1,
-            api_key=None,
-            config_file=Path("/c"),
-            random_seed=5,
-        )
+    for extra, seed, flag in (((), 5, "5"), (("--random-seed", "7"), None, "7")):
+        made = plan(random_seed=5, extra=extra)
         assert made.random_seed == seed
         assert value(made.argv, "--random-seed") == flag
