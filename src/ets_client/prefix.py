@@ -122,6 +122,13 @@ class Prefix:
         return _packed(self._ids) if self._bytes is None else self._bytes
 
     @property
+    def path_bytes(self) -> bytes:
+        """:attr:`token_ids` as four bytes each."""
+        if self._parent is None:
+            return self.step_bytes
+        return b"".join([node.step_bytes for node in self.path])
+
+    @property
     def text(self) -> str:
         """The text of the whole path, matched stops included."""
         return "".join(node._text for node in self.path)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["IdForest"]
 
 _ROOM = 64  # nodes at first
+_NUMBERS = list(range(4096))  # for marks: made in the middle of a burst, each would keep an arena
+_AGES = 64  # made at once, for the same reason
 _SHARED_CHUNK = 1 << 16  # bytes; short runs stand in chunks of this size
 _OWN_CHUNK = 480  # a run as long as this is kept as it is: with its header it is no pymalloc block
 
@@ -37,8 +39,8 @@ class IdForest:
             unit: bytes that are kept together, and by which a node's children are told apart.
         """
         self._unit = unit
-        self._numbers = list(range(_ROOM))  # for marks, so that no mark is an object of its own
-        self._ages = [object()]  # what a number means, by how often it became free
+        self._size = _ROOM
+        self._ages = [object() for _ in range(_AGES)]  # what a number means, by how often it became free
         self._columns: list[array[int]] = []
         self.parent, self.end, self.child = self.column(), self.column(), self.column()
         self._next, self._before = self.column(), self.column()  # children of one node, in a ring
@@ -55,17 +57,19 @@ class IdForest:
 
     def column(self) -> array[int]:
         """A value for each node: 0 at first, and then what it was when another node had the number."""
-        new = array("q", bytes(8 * len(self._numbers)))
+        new = array("q", bytes(8 * self._size))
         self._columns.append(new)
         return new
 
     def mark(self, node: int) -> tuple[object, int]:
         """What a node can be remembered by, for when it is gone its number is given to another."""
-        return self._ages[self._removed[node]], self._numbers[node]
+        if node >= len(_NUMBERS):
+            _NUMBERS.extend(range(len(_NUMBERS), self._size))
+        return self._ages[self._removed[node]], _NUMBERS[node]
 
     def marked(self, age: object, number: int) -> int:
         """The node of this forest that has this mark, or 0 when there is none."""
-        return number if number < len(self._numbers) and self._ages[self._removed[number]] is age else 0
+        return number if number < self._size and self._ages[self._removed[number]] is age else 0
 
     def root(self) -> int:
         """A new root."""
@@ -168,7 +172,7 @@ class IdForest:
                 self._unused.append(chunk)
         age = self._removed[leaf] = self._removed[leaf] + 1
         if age == len(self._ages):
-            self._ages.append(object())
+            self._ages.extend([object() for _ in range(_AGES)])
         self._next[leaf] = 0
         if self._free:
             self._next[self._last_free] = leaf
@@ -228,10 +232,10 @@ class IdForest:
         Returns:
             The first of the new numbers, all of which are free.
         """
-        size = len(self._numbers)
+        size = self._size
+        self._size = 2 * size
         for column in self._columns:
             column.frombytes(bytes(8 * size))
-        self._numbers.extend(range(size, 2 * size))  # all at once, so that these ints stand together
         self._heads = array("q", bytes(8 * 2 * size))
         for node in range(1, size):
             if above := self.parent[node]:
@@ -241,6 +245,6 @@ class IdForest:
         return size
 
     def _link_free(self, first: int) -> None:
-        size = len(self._numbers)
+        size = self._size
         self._next[first:] = array("q", [*range(first + 1, size), 0])
         self._free, self._last_free = first, size - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..ledger import LedgerRow
+from .id_runs import packed
 from .ledger_level import Level
 from .ledger_paths import Paths
 
@@ -95,7 +96,7 @@ class TreeAccount:
 
     def grow(self, node: PathNode, output_ids: Sequence[int]) -> None:
         """A sample has generated tokens after a prompt."""
-        self._paths.add(node, output_ids)
+        self._paths.add(node, packed(output_ids))
 
     def prune(self, prefix: Prefix) -> bool:
         """A path is not in use any more, nor anything after it.
@@ -123,7 +124,7 @@ class TreeAccount:
         for step in prefix.path:
             if step.fingerprint in self._pruned:
                 node = self._nodes.get(above.fingerprint) if above is not None else None
-                if node is None or not node.ends or self._paths.find(node, step.step_token_ids) is None:
+                if node is None or not node.ends or self._paths.find(node, step.step_bytes) is None:
                     return True
             above = step
         return False
@@ -173,11 +174,11 @@ class TreeAccount:
         if at is None or node is None:
             node = self._paths.root(prefix.origin.namespace)
         for step in reversed(steps):
-            found = self._paths.find(node, step.step_token_ids)
+            found = self._paths.find(node, step.step_bytes)
             if found is None:
                 if step.fingerprint in self._pruned:
                     return None
-                found = self._paths.add(node, step.step_token_ids)
+                found = self._paths.add(node, step.step_bytes)
             self._pruned.discard(step.fingerprint)
             self._nodes[step.fingerprint] = node = found
         return node
