@@ -87,6 +87,27 @@ def test_leaves_are_removed_in_any_order(order: list[int]) -> None:
         assert all(put(forest, root, [each % 3, each]) == node for each, node in held.items())
 
 
+def test_a_mark_that_another_forest_made_is_none_here_however_high_its_number() -> None:
+    large, small = IdForest(ID_BYTES), IdForest(ID_BYTES)
+    root = large.root()
+    leaves = [large.grow(root, packed([number])) for number in range(5000)]
+    for leaf in leaves[::1000]:
+        assert large.marked(*large.mark(leaf)) == leaf
+        assert small.marked(*large.mark(leaf)) == 0
+    assert large.marked(*large.mark(leaves[-1])) == leaves[-1] > 4096
+
+
+def test_a_number_that_is_used_over_and_over_never_means_what_it_did() -> None:
+    forest = IdForest(ID_BYTES)
+    root, marks = forest.root(), list[tuple[object, int]]()
+    for _ in range(5000):
+        leaf = forest.grow(root, packed([1]))
+        marks.append(forest.mark(leaf))
+        assert forest.marked(*marks[-1]) == leaf
+        forest.remove(leaf)
+    assert not any(forest.marked(*mark) for mark in marks)
+
+
 def test_the_last_free_number_may_be_used() -> None:
     forest = IdForest(ID_BYTES)
     root = forest.root()

@@ -123,15 +123,16 @@ class IdForest:
         """A new leaf below ``node``, none of whose children begins like ``rest``."""
         leaf = self._add(node, self.end[node] + len(rest) // ID_BYTES)
         if len(rest) >= _OWN_CHUNK:
-            self._chunk[leaf], self._start[leaf] = self._new_chunk(rest), 0
+            place, start = self._new_chunk(rest), 0
         else:
             chunk = self._chunks[self._open]
             if not isinstance(chunk, bytearray) or len(chunk) > _SHARED_CHUNK:
                 chunk = bytearray()
                 self._open = self._new_chunk(chunk)
-            self._chunk[leaf], self._start[leaf] = self._open, len(chunk)
+            place, start = self._open, len(chunk)
             chunk += rest
-        self._uses[self._chunk[leaf]] += 1
+        self._chunk[leaf], self._start[leaf] = place, start
+        self._uses[place] += 1
         self._hash[leaf] = hash(rest[: self._unit])
         self._hang(leaf, node)
         return leaf
@@ -143,12 +144,11 @@ class IdForest:
             The new node, which is the upper part.
         """
         above = self.parent[node]
-        self._unhang(node)
         upper = self._add(above, length)
-        self._chunk[upper], self._start[upper] = chunk, start = self._chunk[node], self._start[node]
+        chunk, start = self._chunk[node], self._start[node]
+        self._chunk[upper], self._start[upper] = chunk, start
         self._uses[chunk] += 1
-        self._hash[upper] = self._hash[node]
-        self._hang(upper, above)
+        self._put_in_place_of(node, upper)
         start += (length - self.end[above]) * ID_BYTES
         self._start[node] = start
         self._hash[node] = hash(bytes(self._chunks[chunk][start : start + self._unit]))
@@ -191,16 +191,42 @@ class IdForest:
 
     def _hang(self, node: int, above: int) -> None:
         """Let a node be found as the youngest child of another."""
-        first = self.child[above]
-        if first:
-            last = self._before[first]
-            self._next[last], self._before[first] = node, node
-            self._next[node], self._before[node] = first, last
+        after, before = self._next, self._before
+        if first := self.child[above]:
+            last = before[first]
+            after[last] = before[first] = node
+            after[node], before[node] = first, last
         else:
-            self.child[above] = self._next[node] = self._before[node] = node
+            self.child[above] = after[node] = before[node] = node
         place = (self._hash[node] ^ above) & (len(self._heads) - 1)
         self._chain[node] = self._heads[place]
         self._heads[place] = node
+
+    def _put_in_place_of(self, node: int, other: int) -> None:
+        """Let another node, which begins alike, be found where a node was."""
+        above, after, before = self.parent[node], self._next[node], self._before[node]
+        if after == node:
+            self._next[other] = self._before[other] = other
+        else:
+            self._next[other], self._before[other] = after, before
+            self._next[before] = self._before[after] = other
+        if self.child[above] == node:
+            self.child[above] = other
+        self._hash[other] = self._hash[node]
+        self._chain[other] = self._chain[node]
+        self._relink(node, above, other)
+
+    def _relink(self, node: int, above: int, to: int) -> None:
+        """Let what leads to a node in its chain lead to another."""
+        place = (self._hash[node] ^ above) & (len(self._heads) - 1)
+        each = self._heads[place]
+        if each == node:
+            self._heads[place] = to
+            return
+        chain = self._chain
+        while chain[each] != node:
+            each = chain[each]
+        chain[each] = to
 
     def _unhang(self, node: int) -> None:
         above, after, before = self.parent[node], self._next[node], self._before[node]
@@ -208,14 +234,7 @@ class IdForest:
         self._next[before], self._before[after] = after, before
         if self.child[above] == node:
             self.child[above] = 0 if after == node else after
-        place = (self._hash[node] ^ above) & (len(self._heads) - 1)
-        each = self._heads[place]
-        if each == node:
-            self._heads[place] = self._chain[node]
-        else:
-            while self._chain[each] != node:
-                each = self._chain[each]
-            self._chain[each] = self._chain[node]
+        self._relink(node, above, self._chain[node])
 
     def _new_chunk(self, ids: bytes | bytearray) -> int:
         if self._unused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from .id_runs import packed
 from .shadow_flights import Flights
 from .shadow_order import EvictionOrder
 from .shadow_sample import OVER, RunningSample
@@ -261,17 +262,17 @@ class Shadow:
             self._correct(sample, cached_tokens)
         self.grown(sample, len(output_ids))
         if len(output_ids) > 1:
-            self._hold(sample, self._tree.insert(sample.prefix, output_ids[:-1]))
+            self._hold(sample, self._insert_output(sample, sample.node, output_ids))
         self._release(sample)
 
     def _finish_at_once(self, sample: RunningSample, output_ids: Sequence[int]) -> None:
         """The same where nothing has to be evicted, which is nearly always: a third of the cost."""
-        tree, prefix = self._tree, sample.prefix
+        tree = self._tree
         if sample.flight:
             self._land(sample)
         node = self._insert_prompt(sample)
         if len(output_ids) > 1:
-            node = tree.insert(prefix, output_ids[:-1])
+            node = self._insert_output(sample, node, output_ids)
         tree.locks[sample.node] -= 1
         sample.held_in, sample.held_at = tree.mark(node)
         sample.epoch = OVER
@@ -279,9 +280,20 @@ class Shadow:
         self._order.offer(node)
 
     def _insert_prompt(self, sample: RunningSample) -> int:
-        node = self._tree.insert(sample.prefix)
-        mark(sample.prefix, self._tree, node)
+        tree, prefix = self._tree, sample.prefix
+        node = tree.marked(prefix.held_in, prefix.held_at)
+        if node and tree.end[node] == len(prefix):
+            return tree.insert_below(node, b"")
+        node = tree.insert(prefix)
+        mark(prefix, tree, node)
         return node
+
+    def _insert_output(self, sample: RunningSample, prompt: int, output_ids: Sequence[int]) -> int:
+        """Hold what a sample generated; ``prompt`` is where the whole pages of its prompt end."""
+        tree, tail = self._tree, output_ids[:-1]
+        if prompt and tree.end[prompt] == len(sample.prefix):
+            return tree.insert_below(prompt, packed(tail))
+        return tree.insert(sample.prefix, tail)
 
     def _has_room(self, generated: int) -> bool:
         """Whether a running sample can end without an eviction, whatever it shares."""

@@ -13,6 +13,7 @@ __all__ = ["EvictionOrder"]
 _SHARE = 4  # of the leaves, those that were not used for longest are put in order together
 _FEW = 64
 _NODE_BITS = 32
+_NODE = (1 << _NODE_BITS) - 1
 _ALL = 1 << 62  # later than any use
 
 
@@ -35,20 +36,24 @@ class EvictionOrder:
 
     def offer(self, node: int) -> None:
         """A node may have become a free leaf: it was unlocked, or lost its last child."""
-        used = self._tree.used[node]
-        if node and 0 < used < self._until and self._is_free(node):
+        if not node or not self._until:
+            return
+        tree = self._tree
+        used = tree.used[node]
+        if 0 < used < self._until and not tree.locks[node] and not tree.child[node]:
             heappush(self._oldest, used << _NODE_BITS | node)
             if len(self._oldest) > _FEW + 2 * self._tree.nodes:  # most of it is what was used again
                 self._oldest, self._until = [], 0
 
     def pop(self) -> int:
         """The leaf to evict next, or 0 when all that is left is in use."""
+        tree = self._tree
         while self._oldest or (self._until < _ALL and self._look()):
             entry = heappop(self._oldest)
-            node = entry & ((1 << _NODE_BITS) - 1)
-            if self._tree.used[node] != entry >> _NODE_BITS:
+            node = entry & _NODE
+            if tree.used[node] != entry >> _NODE_BITS:
                 self.offer(node)  # it was used since
-            elif self._is_free(node):
+            elif not tree.locks[node] and not tree.child[node]:
                 return node
         return 0
 
@@ -67,9 +72,6 @@ class EvictionOrder:
         self._oldest = found[:taken]
         self._until = (found[taken] >> _NODE_BITS) if taken < len(found) else _ALL
         return bool(found)
-
-    def _is_free(self, node: int) -> bool:
-        return not (self._tree.child[node] or self._tree.locks[node])
 
     def __repr__(self) -> str:
         return f"EvictionOrder({len(self._oldest)} of {self._tree!r} in order)"

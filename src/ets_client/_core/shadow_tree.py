@@ -98,19 +98,29 @@ class PrefixTree(IdForest):
         """
         top = self.marked(prefix.held_in, prefix.held_at)
         if top and self.end[top] == len(prefix):
-            if not tail:
-                self.tick += 1
-                self.used[top] = self.tick
-                return top
-            rest = packed(tail)
+            rest = packed(tail) if tail else b""
         else:
             top, rest = self._nearest(prefix)
             if tail:
                 rest += packed(tail)
+        if not top and len(rest) >= self._page_bytes:
+            top = self._root(prefix)
+        return self.insert_below(top, rest)
+
+    def insert_below(self, top: int, rest: bytes) -> int:
+        """Hold ``rest`` after what a node ends with, down to whole pages.
+
+        Args:
+            top: the node; a root, or 0 when ``rest`` is no page.
+            rest: ids, four bytes each.
+
+        Returns:
+            The node that ends there.
+        """
         page = self._page_bytes
         if len(rest) % page:
             rest = rest[: len(rest) // page * page]
-        if self.find(top, rest):
+        if self.child[top] and self.find(top, rest):
             node, at = self.walk(top, rest)
             node = self.use(node, self.end[top] + at // ID_BYTES)
             rest = rest[at:]
@@ -118,9 +128,9 @@ class PrefixTree(IdForest):
             node = top
             self.tick += 1
             self.used[node] = self.tick
-        if not rest:
-            return node if self.parent[node] else 0
-        return self._leaf(node or self._root(prefix), rest)
+        if rest:
+            return self._leaf(node, rest)
+        return node if self.parent[node] else 0
 
     def part_after(self, node: int, length: int) -> int:
         """The node on the path to ``node`` that begins ``length`` tokens from the root, split for it where need be.
