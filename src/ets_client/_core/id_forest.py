@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["IdForest"]
 
 _ROOM = 64  # nodes at first
-_NUMBERS = list(range(4096))  # for marks: made in the middle of a burst, each would keep an arena
+_NUMBERS = tuple(range(1 << 14))  # for marks: made in the middle of a burst, each would keep an arena
 _AGES = 64  # made at once, for the same reason
-_SHARED_CHUNK = 1 << 16  # bytes; short runs stand in chunks of this size
+_SHARED_CHUNK = 1 << 14  # bytes; short runs stand in chunks of this size, and the last to go keeps its chunk
 _OWN_CHUNK = 480  # a run as long as this is kept as it is: with its header it is no pymalloc block
 
 
@@ -63,9 +63,7 @@ class IdForest:
 
     def mark(self, node: int) -> tuple[object, int]:
         """What a node can be remembered by, for when it is gone its number is given to another."""
-        if node >= len(_NUMBERS):
-            _NUMBERS.extend(range(len(_NUMBERS), self._size))
-        return self._ages[self._removed[node]], _NUMBERS[node]
+        return self._ages[self._removed[node]], _NUMBERS[node] if node < len(_NUMBERS) else node
 
     def marked(self, age: object, number: int) -> int:
         """The node of this forest that has this mark, or 0 when there is none."""
