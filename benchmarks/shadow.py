@@ -158,7 +158,7 @@ def bytes_of_a_token() -> dict[str, float]:
     shadow.clear()
     for prefix in prefixes:
         for each in prefix.path:
-            each.held_at = None
+            each.held_in = None
     gc.collect()
     freed = whole - tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

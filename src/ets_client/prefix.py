@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import pack
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._core.ledger import Maker
-    from ._core.shadow_tree import Node
 
 __all__ = ["Origin", "Prefix"]
 
@@ -39,7 +39,18 @@ class Prefix:
     Two prefixes are equal when their token ids and their origin are, however they were cut into steps.
     """
 
-    __slots__ = ("_hash", "_ids", "_length", "_origin", "_parent", "_text", "held_at", "made_by")
+    __slots__ = (
+        "_bytes",
+        "_hash",
+        "_ids",
+        "_length",
+        "_origin",
+        "_parent",
+        "_text",
+        "held_at",
+        "held_in",
+        "made_by",
+    )
 
     def __init__(self, ids: Sequence[int], text: str, *, parent: Prefix | None = None, origin: Origin) -> None:
         """Not for users: ids given here are trusted to be inside the vocabulary."""
@@ -49,8 +60,11 @@ class Prefix:
         self._origin = origin
         self._length: int = len(self._ids) + (parent._length if parent is not None else 0)
         self._hash: int | None = None  # of the path; most leaves of a search are never asked for theirs
-        # Where a client's model of its server's cache found this path last; PrefixTree knows whether it still is there.
-        self.held_at: Node | None = None
+        # A root is long, and more than one keep its ids: the model of the server's cache, and the ledger.
+        self._bytes = _packed(self._ids) if parent is None else None
+        # Where a client's model of its server's cache found this path last; IdForest knows whether it still is there.
+        self.held_in: object = None
+        self.held_at = 0
         # Which client's sample generated its step; None when it was given.
         self.made_by: Maker | None = None
 
@@ -98,6 +112,18 @@ class Prefix:
     def step_token_ids(self) -> tuple[int, ...]:
         """The token ids that this prefix adds to its parent (of a root: all of them)."""
         return self._ids
+
+    @property
+    def step_bytes(self) -> bytes:
+        """:attr:`step_token_ids` as four bytes each."""
+        return _packed(self._ids) if self._bytes is None else self._bytes
+
+    @property
+    def path_bytes(self) -> bytes:
+        """:attr:`token_ids` as four bytes each."""
+        if self._parent is None:
+            return self.step_bytes
+        return b"".join([node.step_bytes for node in self.path])
 
     @property
     def text(self) -> str:
@@ -173,3 +199,7 @@ class Prefix:
     def __repr__(self) -> str:
         tail = self.text[-40:]
         return f"Prefix({self._length} tokens, depth {self.depth}, …{tail!r})"
+
+
+def _packed(ids: tuple[int, ...]) -> bytes:
+    return pack(f"{len(ids)}i", *ids)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ets_client._core.id_runs import packed
 from ets_client._core.ledger import Accounts, Answer
 from ets_client._core.ledger_level import Level
 from ets_client._core.ledger_paths import Paths
@@ -289,13 +290,13 @@ def test_paths_find_only_what_ends_there() -> None:
     paths = Paths()
     top = paths.root(None)
     assert paths.computed(root([1])) == 0
-    long = paths.add(top, [1, 2, 3])
-    assert paths.find(top, [1, 2]) is None
-    assert paths.find(top, [1, 2, 3]) is long
-    assert paths.find(top, [1, 2, 3, 4]) is None
+    long = paths.add(top, packed([1, 2, 3]))
+    assert paths.find(top, packed([1, 2])) is None
+    assert paths.find(top, packed([1, 2, 3])) is long
+    assert paths.find(top, packed([1, 2, 3, 4])) is None
     assert [paths.computed(root(ids)) for ids in ([1], [1, 2, 3], [1, 2, 3, 4], [2])] == [1, 2, 2, 0]
-    short = paths.put(top, [1, 2])
-    assert paths.put(top, [1, 2]) is short
+    short = paths.put(top, packed([1, 2]))
+    assert paths.put(top, packed([1, 2])) is short
     assert long.parent is short
     paths.release(long)
     assert (paths.tokens, repr(paths)) == (0, "Paths(0 tokens)")

@@ -96,7 +96,8 @@ def test_the_child_of_a_sample_is_found_where_the_sample_ended() -> None:
     shadow.finish(sample, [40, 41, 42])
     child = PROMPT.child([40, 41, 42], "")
     sample.mark(child)
-    assert child.held_at is sample.node
+    assert (child.held_in, child.held_at) == (sample.held_in, sample.held_at)
+    assert child.held_at
     assert shadow.warm_length(child) == 22
     shadow.clear()
     assert shadow.warm_length(child) == 0

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["ID_BYTES", "common_bytes"]
+from struct import pack
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ID_BYTES", "common_bytes", "packed"]
 
 ID_BYTES = 4
 
 
-def common_bytes(key: bytes, rest: bytes, unit: int) -> int:
+def packed(ids: Sequence[int]) -> bytes:
+    """Ids as bytes, four each."""
+    return pack(f"{len(ids)}i", *ids)
+
+
+def common_bytes(key: bytes | bytearray, rest: bytes, unit: int) -> int:
     """Bytes, in whole units, in which two runs begin alike.
 
     Args:

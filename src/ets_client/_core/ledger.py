@@ -204,11 +204,11 @@ class Accounts:
         known = max(tree.computed(prefix), self._given.computed(prefix), self._given_before.computed(prefix))
         if self._given.tokens > self._given_tokens:
             self._given, self._given_before = Paths(), self._given
-        self._given.put(self._given.root(prefix.origin.namespace), prefix.token_ids).was_sent = True
+        self._given.put(self._given.root(prefix.origin.namespace), prefix.path_bytes).was_sent = True
         return max(1, len(prefix) - known)
 
     def _share_root(self, tree: TreeAccount, prefix: Prefix) -> None:
-        node = self._roots.put(self._roots.root(prefix.origin.namespace), prefix.token_ids)
+        node = self._roots.put(self._roots.root(prefix.origin.namespace), prefix.path_bytes)
         node.ends += 1
         tree.roots[prefix.fingerprint] = len(prefix), node
         self._root_tokens += len(prefix)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from struct import pack
 from typing import TYPE_CHECKING
 
 from .id_runs import ID_BYTES, common_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..prefix import Prefix
 
 __all__ = ["PathNode", "Paths"]
@@ -58,13 +55,12 @@ class Paths:
             node = self._roots[namespace] = PathNode(b"", None)
         return node
 
-    def put(self, node: PathNode, ids: Sequence[int]) -> PathNode:
+    def put(self, node: PathNode, rest: bytes) -> PathNode:
         """Hold these ids after a node.
 
         Returns:
             The node that ends with them.
         """
-        rest = pack(f"{len(ids)}i", *ids)
         if rest[:ID_BYTES] in node.children:
             node, at = self._walk(node, rest)
             rest = rest[at:]
@@ -77,13 +73,13 @@ class Paths:
         self.tokens += len(rest) // ID_BYTES
         return leaf
 
-    def add(self, node: PathNode, ids: Sequence[int]) -> PathNode:
+    def add(self, node: PathNode, rest: bytes) -> PathNode:
         """A path that goes on from a node with these ids is in use.
 
         Returns:
             Where it ends.
         """
-        leaf = self.put(node, ids)
+        leaf = self.put(node, rest)
         leaf.ends += 1
         if node.samples is None:
             node.samples = []
@@ -99,9 +95,8 @@ class Paths:
                 given_up += each.samples
                 each.samples = None
 
-    def find(self, node: PathNode, ids: Sequence[int]) -> PathNode | None:
+    def find(self, node: PathNode, rest: bytes) -> PathNode | None:
         """The node that ends with these ids after ``node``, if a path in use does."""
-        rest = pack(f"{len(ids)}i", *ids)
         while rest:
             child = node.children.get(rest[:ID_BYTES])
             if child is None or not rest.startswith(child.key):
@@ -117,8 +112,7 @@ class Paths:
         node = self._roots.get(prefix.origin.namespace)
         if node is None:
             return 0
-        ids = prefix.token_ids
-        rest, at = pack(f"{len(ids)}i", *ids), 0
+        rest, at = prefix.path_bytes, 0
         while at < len(rest):
             child = node.children.get(rest[at : at + ID_BYTES])
             if child is None:

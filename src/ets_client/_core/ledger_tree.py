@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..ledger import LedgerRow
+from .id_runs import packed
 from .ledger_level import Level
 from .ledger_paths import Paths
 from .ledger_published import PublishedKV
@@ -103,7 +104,7 @@ class TreeAccount:
         Returns:
             Whether no path in use is the same.
         """
-        return self._paths.add(node, output_ids).ends == 1
+        return self._paths.add(node, packed(output_ids)).ends == 1
 
     def prune(self, prefix: Prefix) -> bool:
         """A path is not in use any more, nor anything after it.
@@ -131,7 +132,7 @@ class TreeAccount:
         for step in prefix.path:
             if step.fingerprint in self._pruned:
                 node = self._nodes.get(above.fingerprint) if above is not None else None
-                if node is None or not node.ends or self._paths.find(node, step.step_token_ids) is None:
+                if node is None or not node.ends or self._paths.find(node, step.step_bytes) is None:
                     return True
             above = step
         return False
@@ -183,11 +184,11 @@ class TreeAccount:
         if at is None or node is None:
             node = self._paths.root(prefix.origin.namespace)
         for step in reversed(steps):
-            found = self._paths.find(node, step.step_token_ids)
+            found = self._paths.find(node, step.step_bytes)
             if found is None:
                 if step.fingerprint in self._pruned:
                     return None
-                found = self._paths.add(node, step.step_token_ids)
+                found = self._paths.add(node, step.step_bytes)
             self._pruned.discard(step.fingerprint)
             self._nodes[step.fingerprint] = node = found
         return node

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from .id_runs import packed
 from .shadow_flights import Flights
 from .shadow_order import EvictionOrder
 from .shadow_sample import OVER, RunningSample
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..prefix import Prefix
     from .shadow_rules import CacheRules
-    from .shadow_tree import Node
 
 __all__ = ["Reuse", "Shadow", "ShadowStats"]
 
@@ -219,7 +219,7 @@ class Shadow:
     def _empty(self) -> None:
         self._tree = PrefixTree(self.rules.shared_page)
         self._flights: Flights[RunningSample] = Flights(self.rules.shared_page)
-        self._order = EvictionOrder()
+        self._order = EvictionOrder(self._tree)
         self._running_tokens = 0
 
     def _correct(self, sample: RunningSample, cached_tokens: int) -> None:
@@ -227,30 +227,32 @@ class Shadow:
         if cached_tokens >= sample.predicted:
             return
         # The path to what was predicted is still there: the sample holds it.
-        top = self._tree.part_after(sample.node, self.rules.floor(cached_tokens))
-        if not sample.is_prefilled and top.parent is not None:
-            self._hold(sample, top.parent)
+        tree = self._tree
+        top = tree.part_after(sample.node, self.rules.floor(cached_tokens))
+        if not sample.is_prefilled:
+            self._hold(sample, tree.above(top))
             self._occupy(sample, self.rules.ceil(len(sample.prefix)))
-        below = [top] if top.tree is not None else []  # to make room for the sample it may have gone just now
+        below = [top] if tree.used[top] else []  # to make room for the sample it may have gone just now
         for node in below:
-            below.extend(node.children.values())
-        before = self._tree.tokens
+            below.extend(tree.children(node))
+        before = tree.tokens
         for node in reversed(below):
-            if not node.children and not node.locks and node.used <= sample.begun:
-                self._order.forget(node)
-                self._order.offer(self._tree.remove(node))
-        self._disproved += before - self._tree.tokens
+            if not tree.child[node] and not tree.locks[node] and tree.used[node] <= sample.begun:
+                self._order.offer(tree.drop(node))
+        self._disproved += before - tree.tokens
 
-    def _begin(self, prefix: Prefix, samples: int, node: Node) -> list[RunningSample]:
+    def _begin(self, prefix: Prefix, samples: int, node: int) -> list[RunningSample]:
         """Samples whose prompt is held as far as ``node``, which was used just now."""
-        node.locks += samples
-        held = self.rules.ceil(len(prefix)) - node.end
+        tree = self._tree
+        tree.locks[node] += samples
+        predicted = tree.end[node]
+        held = self.rules.ceil(len(prefix)) - predicted
         self._running_tokens += held * samples
         self._make_room()
-        begun, epoch = self._tree.tick, self._epoch
+        begun, epoch = tree.tick, self._epoch
         if samples == 1:
-            return [RunningSample(prefix, node, begun, epoch, held)]
-        return [RunningSample(prefix, node, begun, epoch, held) for _ in range(samples)]
+            return [RunningSample(prefix, predicted, node, begun, epoch, held)]
+        return [RunningSample(prefix, predicted, node, begun, epoch, held) for _ in range(samples)]
 
     def _finish_in_order(self, sample: RunningSample, output_ids: Sequence[int], cached_tokens: int | None) -> None:
         """As the server does it: what must be evicted in between depends on the order."""
@@ -260,30 +262,38 @@ class Shadow:
             self._correct(sample, cached_tokens)
         self.grown(sample, len(output_ids))
         if len(output_ids) > 1:
-            self._hold(sample, self._tree.insert(sample.prefix, output_ids[:-1]))
+            self._hold(sample, self._insert_output(sample, sample.node, output_ids))
         self._release(sample)
 
     def _finish_at_once(self, sample: RunningSample, output_ids: Sequence[int]) -> None:
         """The same where nothing has to be evicted, which is nearly always: a third of the cost."""
-        tree, prefix = self._tree, sample.prefix
-        if sample.flight is not None:
+        tree = self._tree
+        if sample.flight:
             self._land(sample)
         node = self._insert_prompt(sample)
         if len(output_ids) > 1:
-            node = tree.insert(prefix, output_ids[:-1])
-        sample.node.locks -= 1
-        sample.node = node
+            node = self._insert_output(sample, node, output_ids)
+        tree.locks[sample.node] -= 1
+        sample.held_in, sample.held_at = tree.mark(node)
         sample.epoch = OVER
         self._running_tokens -= sample.held
-        if not (node.children or node.locks):
-            self._order.offer(node)
+        self._order.offer(node)
 
-    def _insert_prompt(self, sample: RunningSample) -> Node:
-        prefix = sample.prefix
-        node = self._tree.insert(prefix)
-        if node is not prefix.held_at:
-            mark(prefix, node)
+    def _insert_prompt(self, sample: RunningSample) -> int:
+        tree, prefix = self._tree, sample.prefix
+        node = tree.marked(prefix.held_in, prefix.held_at)
+        if node and tree.end[node] == len(prefix):
+            return tree.insert_below(node, b"")
+        node = tree.insert(prefix)
+        mark(prefix, tree, node)
         return node
+
+    def _insert_output(self, sample: RunningSample, prompt: int, output_ids: Sequence[int]) -> int:
+        """Hold what a sample generated; ``prompt`` is where the whole pages of its prompt end."""
+        tree, tail = self._tree, output_ids[:-1]
+        if prompt and tree.end[prompt] == len(sample.prefix):
+            return tree.insert_below(prompt, packed(tail))
+        return tree.insert(sample.prefix, tail)
 
     def _has_room(self, generated: int) -> bool:
         """Whether a running sample can end without an eviction, whatever it shares."""
@@ -291,29 +301,30 @@ class Shadow:
         tokens = tree.tokens + self._running_tokens + generated + rules.page_size
         return tokens <= rules.capacity_tokens and tree.nodes + _MOST_NEW_NODES <= rules.most_nodes
 
-    def _hold(self, sample: RunningSample, node: Node) -> None:
-        node.locks += 1
+    def _hold(self, sample: RunningSample, node: int) -> None:
+        self._tree.locks[node] += 1
         self._unlock(sample.node)
         sample.node = node
 
-    def _unlock(self, node: Node) -> None:
-        node.locks -= 1
+    def _unlock(self, node: int) -> None:
+        self._tree.locks[node] -= 1
         self._order.offer(node)
 
     def _release(self, sample: RunningSample) -> None:
         self._running_tokens -= sample.held
         self._unlock(sample.node)
+        sample.held_in, sample.held_at = self._tree.mark(sample.node)
         sample.epoch = OVER
         self._make_room()
 
     def _land(self, sample: RunningSample) -> None:
-        if sample.flight is not None:
+        if sample.flight:
             self._flights.remove(sample.flight, sample)
-            sample.flight = None
+            sample.flight = 0
 
     def _occupy(self, sample: RunningSample, tokens: int) -> None:
         """A sample needs room for so many tokens, of which the tree holds those that it shares."""
-        held = max(0, tokens - sample.node.end)
+        held = max(0, tokens - self._tree.end[sample.node])
         self._running_tokens += held - sample.held
         sample.held = held
         self._make_room()
@@ -322,10 +333,10 @@ class Shadow:
         rules, tree = self.rules, self._tree
         while tree.tokens + self._running_tokens > rules.capacity_tokens or tree.nodes > rules.most_nodes:
             leaf = self._order.pop()
-            if leaf is None:
+            if not leaf:
                 return
             before = tree.tokens
-            self._order.offer(tree.remove(leaf))
+            self._order.offer(tree.drop(leaf))
             self._evicted += before - tree.tokens
 
     def __repr__(self) -> str:

@@ -8,7 +8,6 @@ from .shadow_tree import PrefixTree
 
 if TYPE_CHECKING:
     from ..prefix import Prefix
-    from .shadow_tree import Node
 
 __all__ = ["Flights"]
 
@@ -21,29 +20,29 @@ class Flights(Generic[_Owner]):
     def __init__(self, page_size: int) -> None:
         """Compare in whole pages of ``page_size`` tokens."""
         self._tree = PrefixTree(page_size)
-        self._owners: dict[Node, list[_Owner]] = {}
+        self._owners: dict[int, list[_Owner]] = {}
 
-    def add(self, prefix: Prefix, owner: _Owner) -> Node | None:
+    def add(self, prefix: Prefix, owner: _Owner) -> int:
         """A prompt is being computed.
 
         Returns:
-            What :meth:`remove` needs; None for a prompt shorter than a page, which nobody can share.
+            What :meth:`remove` needs; 0 for a prompt shorter than a page, which nobody can share.
         """
         node = self._tree.insert(prefix)
-        if node.parent is None:
-            return None
+        if not node:
+            return 0
         self._owners.setdefault(node, []).append(owner)
         return node
 
-    def remove(self, node: Node, owner: _Owner) -> None:
+    def remove(self, node: int, owner: _Owner) -> None:
         """It is computed, or nobody knows."""
         owners = self._owners[node]
         owners.remove(owner)
         if owners:
             return
         del self._owners[node]
-        while node.parent is not None and not node.children and node not in self._owners:
-            node = self._tree.remove(node)
+        while node and not self._tree.child[node] and node not in self._owners:
+            node = self._tree.drop(node)
 
     def longest(self, prefix: Prefix) -> tuple[_Owner, int] | None:
         """Who computes the longest beginning of ``prefix``, the first of them, and its length in tokens."""
@@ -51,7 +50,7 @@ class Flights(Generic[_Owner]):
         if not length:
             return None
         while node not in self._owners:  # each leaf has an owner, and the first child is the oldest
-            node = next(iter(node.children.values()))
+            node = self._tree.child[node]
         return self._owners[node][0], length
 
     def __bool__(self) -> bool:

@@ -18,7 +18,7 @@ class CacheRules:
         page_size: matches and insertions are rounded down to a multiple of it.
         is_enabled: False with ``--disable-radix-cache``: nothing is ever reused.
         most_nodes: bound of our own memory; beyond it the least recently used is taken for evicted
-            (0.6 KB each).
+            (0.4 KB each).
         shared_page: the unit in which tokens are shared.
     """
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .shadow_tree import mark
-
 if TYPE_CHECKING:
     from ..prefix import Prefix
-    from .shadow_tree import Node
 
 __all__ = ["OVER", "RunningSample"]
 
@@ -25,27 +22,32 @@ class RunningSample:
         predicted: tokens that it should find in the cache, as was thought before it was sent.
         is_prefilled: whether its whole prompt is known to be computed.
         node: where the part of the tree that it holds ends.
+        held_in, held_at: when it is over, the mark of where that was.
         begun: number of the last use when it was sent.
         epoch: which cache it runs in: another one after each flush.
         held: tokens that it occupies beside the tree.
-        flight: its cold prompt among those that are being computed.
+        flight: its cold prompt among those that are being computed; 0 when nobody can wait for it.
     """
 
-    __slots__ = ("begun", "epoch", "flight", "held", "is_prefilled", "node", "predicted", "prefix")
+    __slots__ = (
+        "begun", "epoch", "flight", "held", "held_at", "held_in", "is_prefilled", "node", "predicted", "prefix"
+    )  # fmt: skip
 
-    def __init__(self, prefix: Prefix, node: Node, begun: int, epoch: int, held: int) -> None:
+    def __init__(self, prefix: Prefix, predicted: int, node: int, begun: int, epoch: int, held: int) -> None:
         self.prefix = prefix
-        self.predicted = node.end
+        self.predicted = predicted
         self.is_prefilled = False
         self.node = node
         self.begun = begun
         self.epoch = epoch
         self.held = held
-        self.flight: Node | None = None
+        self.flight = 0
+        self.held_in: object = None
+        self.held_at = 0
 
     def mark(self, prefix: Prefix) -> None:
-        """Remember where a prefix is held that begins with what this sample has brought into the cache."""
-        mark(prefix, self.node)
+        """Remember where a prefix is held that begins with what this sample, which is over, brought into the cache."""
+        prefix.held_in, prefix.held_at = self.held_in, self.held_at
 
     def __repr__(self) -> str:
         state = "over" if self.epoch == OVER else "prefilled" if self.is_prefilled else "sent"

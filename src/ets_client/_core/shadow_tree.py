@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-from struct import pack
 from typing import TYPE_CHECKING
 
-from .id_runs import ID_BYTES, common_bytes
+from .id_forest import IdForest
+from .id_runs import ID_BYTES, packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..prefix import Prefix
 
-__all__ = ["Node", "PrefixTree", "mark"]
+__all__ = ["PrefixTree", "mark"]
 
 _NO_BOUND = 1 << 62
 
 
-_NO_CHILDREN: dict[bytes, Node] = {}  # of all nodes that have had none, and those are most
-
-
-class Node:
-    """A run of tokens that all sequences below it share; its length is a multiple of the page size.
-
-    Attributes:
-        tree: that holds it; None when it was removed.
-        key: the ids, four bytes each, so that comparing is one memcmp.
-        parent: the node above; None of a root and of a removed node.
-        children: by the bytes of their first page.
-        end: tokens from the root to the end of this node. Splitting keeps it: the new node is the upper part.
-        used: number of the last use that ended here; uses of what is below count too once that is removed.
-        locks: how many running samples hold this node and with it all above.
-        is_queued: whether it stands in the order of eviction.
-        namespace: of a root, what it is the root of.
-    """
-
-    __slots__ = ("children", "end", "is_queued", "key", "locks", "namespace", "parent", "tree", "used")
-
-    def __init__(
-        self, tree: PrefixTree, key: bytes, parent: Node | None, end: int, used: int = 0, namespace: str | None = None
-    ) -> None:
-        self.tree: PrefixTree | None = tree
-        self.key = key
-        self.parent = parent
-        self.children = _NO_CHILDREN
-        self.end = end
-        self.used = used
-        self.locks = 0
-        self.is_queued = False
-        self.namespace = namespace
-
-    def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        return type(None), ()  # a prefix that is pickled or deep-copied must not take the tree along
-
-    def __repr__(self) -> str:
-        return f"Node({len(self.key) // ID_BYTES} tokens to {self.end}, {len(self.children)} children)"
-
-
-class PrefixTree:
+class PrefixTree(IdForest):
     """Token sequences in pages. A namespace is a tree of its own, which goes when it is empty.
 
-    Nodes are cut where SGLang cuts its own (``mem_cache/radix_cache.py``), because a node is what it evicts.
+    Nodes are cut where SGLang cuts its own (``mem_cache/radix_cache.py``), because a node is what it evicts. Those who
+    use the tree see no roots: where nothing is held, the node is 0.
 
     A search begins at the mark of the prefix or of its nearest ancestor that has one in this tree (``Prefix.held_at``).
     Any node on the way to a prefix's end can be its mark; whoever uses the tree sets them, by :func:`mark`.
@@ -69,18 +30,23 @@ class PrefixTree:
         tokens: tokens held.
         nodes: nodes held.
         tick: number of the last use; the only clock there is.
+        used: of each node, the number of the last use that ended there; uses of what is below count too once that is
+            removed. 0 when it is no node now.
+        locks: of each node, how many running samples hold it and with it all above.
     """
 
     def __init__(self, page_size: int) -> None:
         """Make an empty tree of whole pages of ``page_size`` tokens."""
+        super().__init__(page_size * ID_BYTES)
         self.tokens = 0
         self.nodes = 0
         self.tick = 0
-        self._page = page_size
+        self.used, self.locks = self.column(), self.column()
         self._page_bytes = page_size * ID_BYTES
-        self._roots: dict[str | None, Node] = {}
+        self._roots: dict[str | None, int] = {}
+        self._namespaces: dict[int, str | None] = {}
 
-    def reach(self, prefix: Prefix, most: int = _NO_BOUND) -> tuple[Node, int]:
+    def reach(self, prefix: Prefix, most: int = _NO_BOUND) -> tuple[int, int]:
         """How far ``prefix`` is held. Nothing is split or used by it.
 
         Args:
@@ -90,13 +56,14 @@ class PrefixTree:
         Returns:
             The node in which the held part ends, or one that reaches beyond ``most``, and the held part's length.
         """
-        node = prefix.held_at
-        if node is None or node.tree is not self or node.end < most:
-            node, length = self._walk(*self._nearest(prefix))
-            return node, min(length, most)
-        return node, most
+        if (node := self.marked(prefix.held_in, prefix.held_at)) and self.end[node] >= most:
+            return node, most
+        top, rest = self._nearest(prefix)
+        node, at = self.walk(top, rest)
+        length = self.end[top] + at // ID_BYTES
+        return (node, min(length, most)) if length else (0, 0)
 
-    def match(self, prefix: Prefix, most: int) -> Node:
+    def match(self, prefix: Prefix, most: int) -> int:
         """Use the held part of ``prefix``, up to ``most`` tokens.
 
         Returns:
@@ -104,7 +71,7 @@ class PrefixTree:
         """
         return self.use(*self.reach(prefix, most))
 
-    def use(self, node: Node, length: int) -> Node:
+    def use(self, node: int, length: int) -> int:
         """Use what is held down to ``length``.
 
         Args:
@@ -114,134 +81,138 @@ class PrefixTree:
         Returns:
             The node that ends at ``length``, split for it where need be.
         """
-        while node.end > length and (parent := node.parent) is not None and parent.end >= length:
-            node = parent
         self.tick += 1
-        node.used = self.tick  # SGLang touches a node before it splits it, so both parts are used
-        return self._split(node, length) if length < node.end else node
+        if not length:
+            return 0
+        end, parent = self.end, self.parent
+        while end[above := parent[node]] >= length:
+            node = above
+        self.used[node] = self.tick  # SGLang touches a node before it splits it, so both parts are used
+        return self._cut(node, length) if length < end[node] else node
 
-    def insert(self, prefix: Prefix, tail: Sequence[int] = ()) -> Node:
+    def insert(self, prefix: Prefix, tail: Sequence[int] = ()) -> int:
         """Hold ``prefix`` and the ids of ``tail`` after it, down to whole pages.
 
         Returns:
             The node that ends there.
         """
-        top = prefix.held_at
-        if top is not None and top.tree is self and top.end == len(prefix):
-            if not tail:
-                self.tick += 1
-                top.used = self.tick
-                return top
-            rest = pack(f"{len(tail)}i", *tail)
+        top = self.marked(prefix.held_in, prefix.held_at)
+        if top and self.end[top] == len(prefix):
+            rest = packed(tail) if tail else b""
         else:
             top, rest = self._nearest(prefix)
             if tail:
-                rest += pack(f"{len(tail)}i", *tail)
+                rest += packed(tail)
+        if not top and len(rest) >= self._page_bytes:
+            top = self._root(prefix)
+        return self.insert_below(top, rest)
+
+    def insert_below(self, top: int, rest: bytes) -> int:
+        """Hold ``rest`` after what a node ends with, down to whole pages.
+
+        Args:
+            top: the node; a root, or 0 when ``rest`` is no page.
+            rest: ids, four bytes each.
+
+        Returns:
+            The node that ends there.
+        """
         page = self._page_bytes
         if len(rest) % page:
             rest = rest[: len(rest) // page * page]
-        if rest[:page] in top.children:
-            node, length = self._walk(top, rest)
-            node = self.use(node, length)
-            rest = rest[(length - top.end) * ID_BYTES :]
+        if self.child[top] and self.find(top, rest):
+            node, at = self.walk(top, rest)
+            node = self.use(node, self.end[top] + at // ID_BYTES)
+            rest = rest[at:]
         else:
             node = top
             self.tick += 1
-            node.used = self.tick
-        return self._grow(node, rest) if rest else node
+            self.used[node] = self.tick
+        if rest:
+            return self._leaf(node, rest)
+        return node if self.parent[node] else 0
 
-    def part_after(self, node: Node, length: int) -> Node:
+    def part_after(self, node: int, length: int) -> int:
         """The node on the path to ``node`` that begins ``length`` tokens from the root, split for it where need be.
 
         Args:
             node: where the path ends, behind ``length``.
             length: in whole pages.
         """
-        while node.parent is not None and node.parent.end > length:
-            node = node.parent
-        if node.parent is not None and node.parent.end < length:
-            self._split(node, length)
+        while self.end[self.parent[node]] > length:
+            node = self.parent[node]
+        if self.end[self.parent[node]] < length:
+            self._cut(node, length)
         return node
 
-    def remove(self, leaf: Node) -> Node:
+    def above(self, node: int) -> int:
+        """The node above another; 0 when nothing is."""
+        above = self.parent[node]
+        return above if self.parent[above] else 0
+
+    def drop(self, leaf: int) -> int:
         """Drop a leaf.
 
         Returns:
-            Its parent, which counts as used when the leaf was.
+            Its parent, which counts as used when the leaf was; 0 when the leaf was at the top.
         """
-        parent = leaf.parent
-        assert parent is not None  # noqa: S101 - roots and removed nodes are never offered for removal
-        del parent.children[leaf.key[: self._page_bytes]]
-        leaf.parent = leaf.tree = None
-        self.tokens -= len(leaf.key) // ID_BYTES
+        used = self.used
+        self.tokens -= self.end[leaf] - self.end[self.parent[leaf]]
         self.nodes -= 1
-        parent.used = max(parent.used, leaf.used)
-        if parent.parent is None and not parent.children:
-            del self._roots[parent.namespace]
-        return parent
+        above = self.remove(leaf)
+        used[above] = max(used[above], used[leaf])
+        used[leaf] = 0
+        if self.parent[above]:
+            return above
+        if not self.child[above]:
+            del self._roots[self._namespaces.pop(above)]
+            self.remove(above)
+        return 0
 
-    def _nearest(self, prefix: Prefix) -> tuple[Node, bytes]:
+    def _root(self, prefix: Prefix) -> int:
+        namespace = prefix.origin.namespace
+        root = self._roots[namespace] = self.root()
+        self._namespaces[root] = namespace
+        self.locks[root] = 0
+        return root
+
+    def _nearest(self, prefix: Prefix) -> tuple[int, bytes]:
         """The node that is known to lie on the way to the end of ``prefix``, and the ids that follow it."""
-        steps: list[tuple[int, ...]] = []
+        steps: list[bytes] = []
         at: Prefix | None = prefix
-        node: Node | None = None
+        node = 0
         while at is not None:
-            node = at.held_at
-            if node is not None and node.tree is self:
+            if node := self.marked(at.held_in, at.held_at):
                 break
-            steps.append(at.step_token_ids)
+            steps.append(at.step_bytes)
             at = at.parent
-        if at is None or node is None:
-            namespace = prefix.origin.namespace
-            node = self._roots.get(namespace) or Node(self, b"", None, 0, namespace=namespace)
-        start = 0 if at is None else len(at)
-        while at is not None and start > node.end:  # a mark may lie before the end of its prefix
-            steps.append(at.step_token_ids)
+        if at is None:
+            node = self._roots.get(prefix.origin.namespace, 0)
+        start, end = 0 if at is None else len(at), self.end[node]
+        while at is not None and start > end:  # a mark may lie before the end of its prefix
+            steps.append(at.step_bytes)
             start -= len(at.step_token_ids)
             at = at.parent
-        if start < node.end:
-            steps[-1] = steps[-1][node.end - start :]
+        if start < end:
+            steps[-1] = steps[-1][(end - start) * ID_BYTES :]
         if len(steps) == 1:
-            return node, pack(f"{len(steps[0])}i", *steps[0])
-        return node, b"".join([pack(f"{len(step)}i", *step) for step in reversed(steps)])
+            return node, steps[0]
+        return node, b"".join(reversed(steps))
 
-    def _walk(self, node: Node, rest: bytes) -> tuple[Node, int]:
-        """The last node that ``rest`` enters below ``node``, and how many tokens from the root it goes."""
-        at, page = 0, self._page_bytes
-        while at < len(rest):
-            child = node.children.get(rest[at : at + page])
-            if child is None:
-                break
-            if not rest.startswith(child.key, at):
-                shared = common_bytes(child.key, rest[at : at + len(child.key)], page)
-                return child, node.end + shared // ID_BYTES
-            at += len(child.key)
-            node = child
-        return node, node.end
-
-    def _grow(self, node: Node, rest: bytes) -> Node:
+    def _leaf(self, node: int, rest: bytes) -> int:
         """A new leaf below ``node``, none of whose children begins with the first page of ``rest``."""
-        if node.parent is None:
-            self._roots[node.namespace] = node
-        tokens = len(rest) // ID_BYTES
+        leaf = self.grow(node, rest)
         self.tick += 1  # SGLang stamps a new leaf after the path to it
-        leaf = Node(self, rest, node, node.end + tokens, self.tick)
-        if node.children is _NO_CHILDREN:
-            node.children = {}
-        node.children[rest[: self._page_bytes]] = leaf
-        self.tokens += tokens
+        self.used[leaf] = self.tick
+        self.locks[leaf] = 0
+        self.tokens += len(rest) // ID_BYTES
         self.nodes += 1
         return leaf
 
-    def _split(self, node: Node, length: int) -> Node:
-        parent = node.parent
-        assert parent is not None  # noqa: S101 - a root has no tokens to split
-        cut = (length - parent.end) * ID_BYTES
-        upper = Node(self, node.key[:cut], parent, length, node.used)
-        parent.children[upper.key[: self._page_bytes]] = upper
-        node.key = node.key[cut:]
-        node.parent = upper
-        upper.children = {node.key[: self._page_bytes]: node}
+    def _cut(self, node: int, length: int) -> int:
+        upper = self.split(node, length)
+        self.used[upper] = self.used[node]
+        self.locks[upper] = 0
         self.nodes += 1
         return upper
 
@@ -249,12 +220,13 @@ class PrefixTree:
         return f"PrefixTree({self.tokens} tokens in {self.nodes} nodes)"
 
 
-def mark(prefix: Prefix, node: Node) -> None:
+def mark(prefix: Prefix, tree: PrefixTree, node: int) -> None:
     """Remember where a prefix is held, so that the next search begins there.
 
     Args:
         prefix: which.
-        node: on the way to its end. A root is not worth a mark, and one that is empty may have been replaced.
+        tree: that holds it.
+        node: on the way to its end. 0 is not worth a mark.
     """
-    if node.parent is not None:
-        prefix.held_at = node
+    if node:
+        prefix.held_in, prefix.held_at = tree.mark(node)
