@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._core.ledger_tree import TreeAccount
-    from ._engine.admitter import Admitter
     from ._engine.connect import Connection
     from ._engine.deadline import Deadline
     from ._engine.expander import ExpandRequest
@@ -90,18 +89,6 @@ class PolicyCalls(ABC):
             raise PrunedError(self._name, len(prefix))
         books.expand(prefix)
         return connection
-
-    async def _in_turn(
-        self, request: ExpandRequest, connection: Connection, admitter: Admitter, run: _Run, *, speculative: bool
-    ) -> Expansion:
-        turn = await admitter.turn(self._ticket(request, speculative=speculative), request.deadline)
-        try:
-            expansion = await run(connection.expander, request)
-            if expansion.branches:
-                turn.done(len(expansion), sum(len(branch.token_ids) for branch in expansion))
-            return expansion
-        finally:
-            turn.close()
 
     async def _open_stream(
         self, request: ExpandRequest, *, every_token: bool, speculative: bool = False
@@ -229,7 +216,12 @@ class PolicyCalls(ABC):
             connection = self._ready_for(request)
             if connection.admitter is None:
                 return await run(connection.expander, request)
-            return await self._in_turn(request, connection, connection.admitter, run, speculative=speculative)
+            ticket = self._ticket(request, speculative=speculative)
+            with await connection.admitter.turn(ticket, request.deadline) as turn:
+                expansion = await run(connection.expander, request)
+                if expansion.branches:
+                    turn.done(len(expansion), sum(len(branch.token_ids) for branch in expansion))
+                return expansion
 
     def expand_iter(
         self,

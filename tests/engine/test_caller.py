@@ -65,6 +65,14 @@ async def failure(rig: Rig, make: Callable[[], Outgoing] | None = None) -> Reque
     return caught.value
 
 
+async def test_a_transport_that_cannot_begin_leaves_nothing_in_flight() -> None:
+    rig = Rig()
+    rig.transport.send = Mock(side_effect=ImportError("no httpx"))  # type: ignore[method-assign]
+    with pytest.raises(ImportError, match="no httpx"):
+        await rig.caller.call(numbered(), bytes, FOREVER)
+    assert (rig.caller.counters.in_flight, rig.caller.counters.samples) == (0, 0)
+
+
 async def test_a_good_reply_is_read() -> None:
     rig = Rig(reply([1]))
     assert await rig.caller.call(numbered(lane="control"), bytes, FOREVER) == b"[1]"

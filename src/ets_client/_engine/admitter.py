@@ -11,6 +11,7 @@ from ..errors import ConfigurationError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
+    from typing import Self
 
     from .._core.admission import Admitted
     from .._core.limiter import Limits
@@ -24,12 +25,20 @@ _LOOK_SECONDS = 1.0
 
 
 class Turn:
-    """The permits of one expand. Whatever was not told to have ended well comes back when it is closed."""
+    """The permits of one expand. Whatever was not told to have ended well comes back when it is closed, or left."""
+
+    __slots__ = ("_admitted", "_admitter", "_ticket")
 
     def __init__(self, admitter: Admitter, admitted: Admitted, ticket: Ticket) -> None:
         self._admitter = admitter
         self._admitted = admitted
         self._ticket = ticket
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def done(self, samples: int, tokens: int) -> None:
         """Samples ended well.

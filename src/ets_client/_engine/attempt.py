@@ -166,7 +166,11 @@ class Attempter:
             one.went_out,
             has_abort=bool(one.samples.rids),
         )
-        return one, send(request)
+        try:
+            return one, send(request)
+        except BaseException:
+            self._end(one)
+            raise
 
     def _end(self, one: RunningTry) -> None:
         self._server.counters.in_flight -= 1

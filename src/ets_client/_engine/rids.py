@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+from random import Random
 
 __all__ = ["new_rid", "new_rids"]
 
-_BYTES = 16
+_DIGITS = 32
+
+# Seeded by the system, and again in a forked child. os.urandom is a system call for every request, in which the loop's
+# thread gives the interpreter to any other that waits for it.
+_random = Random()  # noqa: S311 - an id is no secret
+os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_rid() -> str:
     """32 hexadecimal digits that nobody has used."""
-    return os.urandom(_BYTES).hex()
+    return new_rids(1)[0]
 
 
 def new_rids(count: int) -> tuple[str, ...]:
     """As many of them."""
-    digits = os.urandom(_BYTES * count).hex()  # one system call; a uuid4 each costs four times as much
-    return tuple([digits[start : start + 2 * _BYTES] for start in range(0, len(digits), 2 * _BYTES)])
+    length = _DIGITS * count
+    digits = f"{_random.getrandbits(4 * length):0{length}x}"
+    return tuple([digits[start : start + _DIGITS] for start in range(0, length, _DIGITS)])
