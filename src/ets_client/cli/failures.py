@@ -11,7 +11,7 @@ import typer
 from ..errors import EtsClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["fail", "told"]
 
@@ -23,7 +23,7 @@ def fail(error: object) -> NoReturn:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def told(what: str) -> Generator[None, None, None]:
     """Work on files of a run.
 
     Args:
