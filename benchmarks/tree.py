@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import platform
 import resource
 import statistics
@@ -240,14 +241,16 @@ def plot(report: dict[str, Any], path: Path) -> None:
     for row, trees in zip(axes, counts, strict=True):
         names = list(dict.fromkeys(each["driver"] for each in rounds if each["trees"] == trees))[::-1]
         for axis, (field, title) in zip(row, shown, strict=True):
-            values = [
-                statistics.median(
-                    [each[field] or 0.0 for each in rounds if (each["trees"], each["driver"]) == (trees, n)]
-                )
-                for n in names
+            told = [
+                [each[field] for each in rounds if (each["trees"], each["driver"]) == (trees, name) and each[field]]
+                for name in names
             ]
+            values = [statistics.median(each) if each else math.nan for each in told]
             bars = axis.barh(names, values, color=["#2a6f97" if n.startswith("ours") else "#b0b7bf" for n in names])
-            axis.bar_label(bars, [f"{value:,.0f}" if value >= 100 else f"{value:.2f}" for value in values], padding=2)
+            labels = [
+                f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if not math.isnan(value) else "" for value in values
+            ]
+            axis.bar_label(bars, labels, padding=2)
             axis.set_title(f"{title}, {trees} trees", fontsize=9)
             axis.margins(x=0.2)
     figure.tight_layout()
