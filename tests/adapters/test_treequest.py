@@ -125,7 +125,7 @@ async def test_duplicates_that_fill_a_batch_are_not_sampled(server: FakeServer) 
 async def test_actions_differ_in_their_sampling() -> None:
     algorithm: Any = treequest.ABMCTSA()
     lengths = {"short": 2, "long": 5}
-    actions = {name: SamplingParams(max_new_tokens=length) for name, length in lengths.items()}
+    actions = {name: SamplingParams(max_new_tokens=length, stop=()) for name, length in lengths.items()}
     async with (
         FakeServer(model=SeededModel(line_end=0.0, text_end=0.0)) as server,
         client_of(server) as client,
