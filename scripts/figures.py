@@ -2,7 +2,7 @@
 
 Tokens are the servers' own counts. The least is what they had to prefill for the same trees: on the policy all distinct
 tokens of the prompts, and one for each further sample; on the reward server all distinct tokens of the paths that it
-judged, and each label behind them.
+judged.
 """
 
 from __future__ import annotations
@@ -95,7 +95,6 @@ def policy_least(entries: Iterable[Entry]) -> int:
 async def reward_least(client: AsyncPolicyClient, form: RewardFormat, questions: Iterable[LoadedQuestion]) -> int:
     """Tokens that the reward server had to prefill: all of its prompts, what they share counted once."""
     renderer = Renderer(client, form)
-    labels = form.label_ids or [(await client.tokenize(label))[0] for label in (form.good, form.bad)]
     prompts: set[tuple[int, ...]] = set()
     for question in questions:
         prefixes: dict[str, Prefix] = {}
@@ -105,8 +104,7 @@ async def reward_least(client: AsyncPolicyClient, form: RewardFormat, questions:
                 continue
             prefixes[node.id] = prefixes[node.parent].child(node.token_ids, node.full_text)
             if node.score is not None:
-                path = (await renderer.path(question.problem, prefixes[node.id])).token_ids
-                prompts |= {(*path, label) for label in labels}
+                prompts.add(tuple((await renderer.path(question.problem, prefixes[node.id])).token_ids))
     return distinct(prompts)
 
 

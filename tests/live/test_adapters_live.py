@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ets_client import Prefix
+
 pytestmark = pytest.mark.live
 
 QUESTION = "How many legs have 3 cats, 2 dogs and 7 hens together, when one of the dogs has lost a leg? " * 4
@@ -54,13 +56,13 @@ STEPWISE: dict[str, Callable[[StepGeneration, ProcessReward], Any]] = {
 async def test_its_hub_prefills_hardly_more_than_the_least(
     live_endpoint: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = 0
+    sampled: list[Prefix] = []
     expand = AsyncPolicyClient.expand
 
-    async def counting(client: AsyncPolicyClient, prefix: Any, n: int, *args: Any, **options: Any) -> Any:
-        nonlocal samples
-        samples += n
-        return await expand(client, prefix, n, *args, **options)
+    async def counting(client: AsyncPolicyClient, *args: Any, **options: Any) -> Any:
+        branches = await expand(client, *args, **options)
+        sampled.extend(branch.prefix for branch in branches)
+        return branches
 
     monkeypatch.setattr(AsyncPolicyClient, "expand", counting)
     steps = StepGeneration(max_steps=6, step_token=["\n\n", "\n", "."], include_stop_str_in_output=True)
@@ -73,10 +75,11 @@ async def test_its_hub_prefills_hardly_more_than_the_least(
         counted = (await client.metrics()).since(before)
         path = await model.scored_path([{"role": "user", "content": QUESTION}, result.the_one])
         assert path.prefix.root == root
-        text = path.prefix.text[len(root.text) :]
-        assert await client.tokenize(text) != path.prefix.token_ids[len(root) :]  # the text alone would not do
-    assert samples > 3 * 16
-    least = least_prefill(root, [], samples)
+        assert path.prefix in sampled  # by its ids
+        again = [await client.tokenize(each.text[len(root.text) :]) for each in sampled]
+        assert again != [each.token_ids[len(root) :] for each in sampled]  # the text alone would not do
+    assert len(sampled) > 3 * 16
+    least = least_prefill(root, [], len(sampled))
     assert least <= counted.prefilled_tokens <= 1.02 * least
 
 
