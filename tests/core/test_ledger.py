@@ -288,15 +288,15 @@ def test_a_level_without_changes_is_nothing() -> None:
 
 def test_paths_find_only_what_ends_there() -> None:
     paths = Paths()
-    top = paths.root(None)
-    assert paths.computed(root([1])) == 0
+    top = paths.top(None)
+    assert paths.computed(top, root([1])) == 0
     long = paths.add(top, packed([1, 2, 3]))
-    assert paths.find(top, packed([1, 2])) is None
-    assert paths.find(top, packed([1, 2, 3])) is long
-    assert paths.find(top, packed([1, 2, 3, 4])) is None
-    assert [paths.computed(root(ids)) for ids in ([1], [1, 2, 3], [1, 2, 3, 4], [2])] == [1, 2, 2, 0]
+    assert paths.seek(top, packed([1, 2])) == 0
+    assert paths.seek(top, packed([1, 2, 3])) == long
+    assert paths.seek(top, packed([1, 2, 3, 4])) == 0
+    assert [paths.computed(top, root(ids)) for ids in ([1], [1, 2, 3], [1, 2, 3, 4], [2])] == [1, 2, 2, 0]
     short = paths.put(top, packed([1, 2]))
-    assert paths.put(top, packed([1, 2])) is short
-    assert long.parent is short
+    assert paths.put(top, packed([1, 2])) == short
+    assert paths.parent[long] == short
     paths.release(long)
     assert (paths.tokens, repr(paths)) == (0, "Paths(0 tokens)")
