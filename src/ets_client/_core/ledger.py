@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._record import Record
 from ..ledger import NO_PROBES, LedgerRow
 from .id_runs import ID_BYTES
+from .ledger_ended import SUMMED, EndedTrees
 from .ledger_level import Level
 from .ledger_paths import Paths
 from .ledger_tree import TreeAccount
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Accounts", "Answer"]
 
 _OPEN_ROOTS = 1024  # trees without a scope; the one that was used least lately ends when there are more
-_ENDED = 1024  # trees that are still shown by themselves
 _GIVEN_TOKENS = 4_000_000  # of which 4 bytes each are kept, twice at most
-_SUMMED = [field.name for field in fields(LedgerRow) if field.type == "int" and not field.name.startswith("live")]
 _NAME_CHARACTERS = 40
 _NO_ID = b"\xff" * ID_BYTES
 
@@ -81,8 +79,7 @@ class Accounts:
         self._scopes: dict[TreeAccount, None] = {}
         self._of_root: dict[bytes, TreeAccount] = {}  # the one that was used least lately is the first
         self._paths = Paths()  # of all these
-        self._ended: deque[TreeAccount] = deque()
-        self._sum = LedgerRow()
+        self._ended = EndedTrees()
         self._live = Level()
         self._tokens = 0  # of all trees, each alone
         self._root_tokens = 0  # of these, tokens of what is in _roots, each alone
@@ -167,10 +164,10 @@ class Accounts:
     def total(self, at: float) -> LedgerRow:
         """Of all trees."""
         rows = self.rows(at)
-        counts = {name: sum(getattr(row, name) for row in (self._sum, *rows)) for name in _SUMMED}
+        counts = {name: sum(getattr(row, name) for row in (self._ended.sum, *rows)) for name in SUMMED}
         area, seconds = self._live.area(at), self._live.seconds(at)
         return replace(
-            self._sum,
+            self._ended.sum,
             **counts,
             live=self._live.value,
             live_peak=self._live.peak,
@@ -181,7 +178,7 @@ class Accounts:
 
     def rows(self, at: float) -> tuple[LedgerRow, ...]:
         """Of each tree that is open, after those that ended last."""
-        return tuple(tree.row(at) for tree in (*self._ended, *self._scopes, *self._of_root.values()))
+        return (*self._ended.rows(at), *[tree.row(at) for tree in (*self._scopes, *self._of_root.values())])
 
     def _account(self, account: TreeAccount | None, prefix: Prefix, at: float) -> TreeAccount:
         if account is not None:
@@ -235,10 +232,7 @@ class Accounts:
         tree.end(at)
         self._tokens -= before
         self._live.set(self._tokens - self._root_tokens + self._roots.tokens, at)
-        self._ended.append(tree)
-        if len(self._ended) > _ENDED:
-            row = self._ended.popleft().row(at)
-            self._sum = replace(self._sum, **{name: getattr(self._sum, name) + getattr(row, name) for name in _SUMMED})
+        self._ended.add(tree, at)
 
     def __repr__(self) -> str:
         return f"Accounts({len(self._scopes) + len(self._of_root)} open, {self._live.value} live tokens)"

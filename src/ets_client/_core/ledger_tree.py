@@ -81,6 +81,11 @@ class TreeAccount:
         self._root = 0
         self._roots: dict[Fingerprint, int] | None = None
 
+    @property
+    def has_scope(self) -> bool:
+        """Whether calls may still come when it has ended."""
+        return not self._top
+
     def is_new(self, prefix: Prefix) -> bool:
         """Whether no reply came of a prompt whose path is in use."""
         node = self._known(prefix)
