@@ -6,6 +6,9 @@ last reply; when the idle connections are closed; and all of it once more. Then 
 server's cache (`flush_cache`), and glibc is asked to give back what it holds (`malloc_trim`, which the client itself
 never calls): what is left of the peak then was held by neither. Each expand has a prefix of 512 ids of its own.
 
+The same burst is then sent by a second client: aiohttp, with orjson by hand, which keeps nothing of a reply. What is
+left of that burst is CPython's allocator's and asyncio's, whoever the client is.
+
 Of each state: resident memory, as the kernel says; blocks that are in use, as CPython's allocator says; and where the
 difference is: arenas of CPython's (1 MB each, given back only when nothing lives in one), their pools that are empty,
 and what glibc holds though it is free.
@@ -22,6 +25,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 from machine import resident_mb, where
@@ -110,26 +114,60 @@ async def measure(port: int) -> None:
         print(json.dumps(found))
 
 
-def run() -> dict[str, dict[str, float]]:
+async def measure_aiohttp(port: int) -> None:
+    import aiohttp
+    import orjson
+
+    url = f"http://127.0.0.1:{port}/generate"
+    rest = tuple(range(1000, 1000 + PROMPT_TOKENS - 2))
+    prompts = [(*divmod(number, 2048), *rest) for number in range(IN_FLIGHT)]
+    sampling = [{"max_new_tokens": 4, "temperature": 1.0}]
+    timeout = aiohttp.ClientTimeout(total=None)
+    connector = aiohttp.TCPConnector(limit=IN_FLIGHT, keepalive_timeout=0.6 * 5)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+        async def send(prompt: tuple[int, ...]) -> None:
+            body = orjson.dumps({"input_ids": [prompt], "rid": [uuid.uuid4().hex], "sampling_params": sampling})
+            async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as reply:
+                orjson.loads(await reply.read())
+
+        await send(prompts[0])
+        found = {"idle": now()}
+        for wave in range(1, WAVES + 1):
+            sent = [asyncio.create_task(send(prompt)) for prompt in prompts]
+            await asyncio.sleep(0.8 * DELAY)
+            found[f"in flight, wave {wave}"] = now() | {"requests": sum(not each.done() for each in sent)}
+            await asyncio.gather(*sent)
+            del sent
+            found[f"right after wave {wave}"] = now()
+            await asyncio.sleep(2.5 * QUIET_SECONDS)  # it looks every 3 s for what has been idle for 3 s
+            found[f"after wave {wave}"] = now()
+        if hasattr(LIBC, "malloc_trim"):
+            LIBC.malloc_trim(0)
+            found["trimmed"] = now()
+        print(json.dumps(found))
+
+
+CLIENTS = {"ets_client": measure, "aiohttp + orjson": measure_aiohttp}
+
+
+def run(name: str) -> dict[str, dict[str, float]]:
     here = Path(__file__).parent
     server = [sys.executable, str(here / "lean_server.py"), str(DELAY), "0"]
     with subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             port = json.loads(process.stdout.readline())["lean"]
-            client = [sys.executable, __file__, "--client", str(port)]
+            client = [sys.executable, __file__, "--client", name, str(port)]
             return dict(json.loads(subprocess.run(client, check=True, stdout=subprocess.PIPE, text=True).stdout))
         finally:
             process.kill()
 
 
-def main(out: str | None) -> None:
-    found = run()
+def summary(found: dict[str, dict[str, float]]) -> dict[str, object]:
     idle = found["idle"]
     after = [name for name in found if name != "idle" and not name.startswith("in flight")]
-    report = where("memory") | {
-        "expands": IN_FLIGHT,
-        "prompt tokens": PROMPT_TOKENS,
+    return {
         "MB above idle": {
             f"wave {wave}": round(found[f"in flight, wave {wave}"]["MB"] - idle["MB"], 1)
             for wave in range(1, WAVES + 1)
@@ -139,6 +177,12 @@ def main(out: str | None) -> None:
         },
         "states": found,
     }
+
+
+def main(out: str | None) -> None:
+    ours, theirs = (summary(run(name)) for name in CLIENTS)
+    sizes = {"expands": IN_FLIGHT, "prompt tokens": PROMPT_TOKENS}
+    report = where("memory") | sizes | ours | {"aiohttp + orjson": theirs}
     print(json.dumps(report, indent=1))
     if out is not None:
         Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -146,6 +190,6 @@ def main(out: str | None) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--client"]:
-        asyncio.run(measure(int(sys.argv[2])))
+        asyncio.run(CLIENTS[sys.argv[2]](int(sys.argv[3])))
     else:
         main(sys.argv[1] if len(sys.argv) > 1 else None)

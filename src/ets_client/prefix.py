@@ -47,6 +47,8 @@ class Prefix:
         "_origin",
         "_parent",
         "_text",
+        "entered_at",
+        "entered_in",
         "held_at",
         "held_in",
         "made_by",
@@ -65,6 +67,9 @@ class Prefix:
         # Where a client's model of its server's cache found this path last; IdForest knows whether it still is there.
         self.held_in: object = None
         self.held_at = 0
+        # Where a client's ledger entered this prompt last, told alike.
+        self.entered_in: object = None
+        self.entered_at = 0
         # Which client's sample generated its step; None when it was given.
         self.made_by: Maker | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from ets_client import Prefix
+    from ets_client import LedgerRow, Prefix
     from ets_client._core.ledger_tree import TreeAccount
 
 IDS = st.lists(st.integers(0, 2), min_size=1, max_size=4)
@@ -223,7 +224,7 @@ def test_trees_without_a_scope_are_known_by_their_roots_and_the_oldest_ends() ->
 
 
 def test_ended_trees_are_summed_up_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ets_client._core.ledger._ENDED", 2)
+    monkeypatch.setattr("ets_client._core.ledger_ended._SHOWN", 2)
     accounts = Accounts()
     trees = [accounts.open(str(number)) for number in range(5)]
     for tree in trees:
@@ -236,6 +237,51 @@ def test_ended_trees_are_summed_up_when_there_are_many(monkeypatch: pytest.Monke
     assert total.least == 2 + 4 + 5
     assert not trees[0].is_open
     assert accounts.prune(trees[0], root([1, 2]), 0.0)
+
+
+def test_ended_trees_without_a_scope_are_shown_as_they_were_and_summed_up_when_there_are_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ets_client._core.ledger_ended._SHOWN", 2)
+    accounts = Accounts(open_roots=1)
+    given = [root([number] * 7, namespace="é\ud800" if number % 2 else None) for number in range(5)]
+    rows: list[LedgerRow] = []
+    for at, each in enumerate(given):
+        sampled(accounts, None, each, [7, number := at], at=float(at))
+        sampled(accounts, None, each, [7, number, 8], at=at + 0.5)
+        rows.append(replace(accounts.rows(float(at + 1))[-1], live=0))
+    assert accounts.rows(5.0)[:-1] == tuple(rows[2:4])
+    total = accounts.total(5.0)
+    assert (total.samples, total.least, total.generated) == (10, 5 * 8, 25)
+
+
+def test_uses_that_were_given_up_are_forgotten_one_by_one() -> None:
+    accounts = Accounts()
+    tree, first = accounts.open("one"), root([1])
+    parent = sampled(accounts, tree, first, [2])
+    children = [sampled(accounts, tree, parent, [number]) for number in range(3)]
+    assert tree.tokens == 5
+    for number in (0, 1, 2):
+        assert accounts.prune(tree, children[number], 0.0)
+    assert tree.tokens == 2
+    again = sampled(accounts, tree, parent, [9])
+    twin = root(again.token_ids)
+    assert accounts.prune(tree, twin, 0.0)  # by another cut: its parent does not hear of it
+    sampled(accounts, tree, parent, [8])  # takes the number that became free
+    assert accounts.prune(tree, parent, 0.0)
+    assert tree.tokens == 1
+    assert accounts.is_pruned(tree, again)
+
+
+def test_a_path_that_was_sampled_at_once_can_be_pruned_step_by_step() -> None:
+    accounts = Accounts()
+    tree, first = accounts.open("one"), root([1])
+    sampled(accounts, tree, first, [2, 9])
+    step = first.child([2], "")
+    assert accounts.prune(tree, step.child([9], ""), 0.0)
+    assert tree.tokens == 2
+    assert accounts.prune(tree, step, 0.0)
+    assert tree.tokens == 1
 
 
 def test_given_prompts_are_remembered_within_bounds_and_the_latest_longest() -> None:
@@ -288,15 +334,15 @@ def test_a_level_without_changes_is_nothing() -> None:
 
 def test_paths_find_only_what_ends_there() -> None:
     paths = Paths()
-    top = paths.root(None)
-    assert paths.computed(root([1])) == 0
+    top = paths.top(None)
+    assert paths.computed(top, root([1])) == 0
     long = paths.add(top, packed([1, 2, 3]))
-    assert paths.find(top, packed([1, 2])) is None
-    assert paths.find(top, packed([1, 2, 3])) is long
-    assert paths.find(top, packed([1, 2, 3, 4])) is None
-    assert [paths.computed(root(ids)) for ids in ([1], [1, 2, 3], [1, 2, 3, 4], [2])] == [1, 2, 2, 0]
+    assert paths.seek(top, packed([1, 2])) == 0
+    assert paths.seek(top, packed([1, 2, 3])) == long
+    assert paths.seek(top, packed([1, 2, 3, 4])) == 0
+    assert [paths.computed(top, root(ids)) for ids in ([1], [1, 2, 3], [1, 2, 3, 4], [2])] == [1, 2, 2, 0]
     short = paths.put(top, packed([1, 2]))
-    assert paths.put(top, packed([1, 2])) is short
-    assert long.parent is short
+    assert paths.put(top, packed([1, 2])) == short
+    assert paths.parent[long] == short
     paths.release(long)
     assert (paths.tokens, repr(paths)) == (0, "Paths(0 tokens)")

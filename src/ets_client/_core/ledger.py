@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._record import Record
 from ..ledger import NO_PROBES, LedgerRow
+from .id_runs import ID_BYTES
+from .ledger_ended import SUMMED, EndedTrees
 from .ledger_level import Level
 from .ledger_paths import Paths
 from .ledger_tree import TreeAccount
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Accounts", "Answer"]
 
 _OPEN_ROOTS = 1024  # trees without a scope; the one that was used least lately ends when there are more
-_ENDED = 1024  # trees that are still shown by themselves
 _GIVEN_TOKENS = 4_000_000  # of which 4 bytes each are kept, twice at most
-_SUMMED = [field.name for field in fields(LedgerRow) if field.type == "int" and not field.name.startswith("live")]
 _NAME_CHARACTERS = 40
+_NO_ID = b"\xff" * ID_BYTES
 
 
 class Answer(Record, frozen=True):
@@ -77,9 +77,9 @@ class Accounts:
         self._given_tokens = given_tokens
         self._given, self._given_before = Paths(), Paths()
         self._scopes: dict[TreeAccount, None] = {}
-        self._of_root: OrderedDict[tuple[str | None, int, int], TreeAccount] = OrderedDict()
-        self._ended: deque[TreeAccount] = deque()
-        self._sum = LedgerRow()
+        self._of_root: dict[bytes, TreeAccount] = {}  # the one that was used least lately is the first
+        self._paths = Paths()  # of all these
+        self._ended = EndedTrees()
         self._live = Level()
         self._tokens = 0  # of all trees, each alone
         self._root_tokens = 0  # of these, tokens of what is in _roots, each alone
@@ -119,18 +119,18 @@ class Accounts:
         first = 1 if prefix.made_by is self.maker else self._least_of_given(tree, prefix)
         tree.least += first + len(outputs) - 1
         node = tree.sent(prefix) if answer.is_wanted else None
-        if node is None:
+        if not node:
             tree.generated_after_prune += sum(map(len, outputs))
             return
         if prefix.parent is None and tree.tokens - before == len(prefix):
             self._share_root(tree, prefix)
-        tree.published.sent(prefix, self.maker)
+        tree.published.sent(prefix, tree.paths, node, self.maker)
         candidates = 0
         for place, ids in enumerate(outputs):
             if ids and tree.grow(node, ids) and place not in answer.closed:
                 candidates += len(ids)
         if candidates:
-            tree.published.candidates(candidates, self.maker)
+            tree.published.candidates(candidates, tree.paths, node, self.maker)
         self._changed(tree, before, at)
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int, at: float) -> None:
@@ -142,14 +142,14 @@ class Accounts:
         tree = self._account(account, prefix, at)
         before = tree.tokens
         is_gone = tree.prune(prefix)
-        if is_gone:
-            self._release_root(tree, prefix)
+        if is_gone and (node := tree.take_root(prefix)):
+            self._release_root(node)
         self._changed(tree, before, at)
         return is_gone
 
     def is_pruned(self, account: TreeAccount | None, prefix: Prefix) -> bool:
         """Whether nobody wants what is asked of a path; see :meth:`TreeAccount.is_pruned`."""
-        tree = self._of_root.get(prefix.root.fingerprint) if account is None else account
+        tree = self._of_root.get(_key(prefix.root)) if account is None else account
         return tree is not None and tree.is_pruned(prefix)
 
     def probed(self, probes: int, asked: int, reused: int) -> None:
@@ -164,10 +164,10 @@ class Accounts:
     def total(self, at: float) -> LedgerRow:
         """Of all trees."""
         rows = self.rows(at)
-        counts = {name: sum(getattr(row, name) for row in (self._sum, *rows)) for name in _SUMMED}
+        counts = {name: sum(getattr(row, name) for row in (self._ended.sum, *rows)) for name in SUMMED}
         area, seconds = self._live.area(at), self._live.seconds(at)
         return replace(
-            self._sum,
+            self._ended.sum,
             **counts,
             live=self._live.value,
             live_peak=self._live.peak,
@@ -178,7 +178,7 @@ class Accounts:
 
     def rows(self, at: float) -> tuple[LedgerRow, ...]:
         """Of each tree that is open, after those that ended last."""
-        return tuple(tree.row(at) for tree in (*self._ended, *self._scopes, *self._of_root.values()))
+        return (*self._ended.rows(at), *[tree.row(at) for tree in (*self._scopes, *self._of_root.values())])
 
     def _account(self, account: TreeAccount | None, prefix: Prefix, at: float) -> TreeAccount:
         if account is not None:
@@ -186,39 +186,38 @@ class Accounts:
         if self._last is not None and self._last[0] is prefix:  # of one request most often
             return self._last[1]
         root = prefix.root
-        name = root.fingerprint
-        tree = self._of_root.get(name)
+        key = _key(root)
+        tree = self._of_root.pop(key, None)
         if tree is None:
-            tree = self._of_root[name] = TreeAccount(root.text[-_NAME_CHARACTERS:])
-            if len(self._of_root) > self._open_roots:
-                _, oldest = self._of_root.popitem(last=False)
-                self._end(oldest, at)
-        else:
-            self._of_root.move_to_end(name)
+            tree = TreeAccount(root.text[-_NAME_CHARACTERS:], self._paths)
+            if len(self._of_root) >= self._open_roots:
+                self._end(self._of_root.pop(next(iter(self._of_root))), at)
+        self._of_root[key] = tree
         self._last = prefix, tree
         return tree
 
     def _least_of_given(self, tree: TreeAccount, prefix: Prefix) -> int:
         if not tree.is_open or not tree.is_new(prefix):
             return 1
-        known = max(tree.computed(prefix), self._given.computed(prefix), self._given_before.computed(prefix))
-        if self._given.tokens > self._given_tokens:
-            self._given, self._given_before = Paths(), self._given
-        self._given.put(self._given.root(prefix.origin.namespace), prefix.path_bytes).was_sent = True
+        given, before = self._given, self._given_before
+        space = prefix.origin.namespace
+        top = given.top(space)
+        known = max(tree.computed(prefix), given.computed(top, prefix), before.computed(before.top(space), prefix))
+        if given.tokens > self._given_tokens:
+            self._given_before, given = given, Paths()
+            self._given, top = given, given.top(space)
+        given.was_sent[given.put(top, prefix.path_bytes)] = 1
         return max(1, len(prefix) - known)
 
     def _share_root(self, tree: TreeAccount, prefix: Prefix) -> None:
-        node = self._roots.put(self._roots.root(prefix.origin.namespace), prefix.path_bytes)
-        node.ends += 1
-        tree.roots[prefix.fingerprint] = len(prefix), node
+        node = self._roots.put(self._roots.top(prefix.origin.namespace), prefix.path_bytes)
+        self._roots.ends[node] += 1
+        tree.hold_root(prefix, node)
         self._root_tokens += len(prefix)
 
-    def _release_root(self, tree: TreeAccount, prefix: Prefix) -> None:
-        held = tree.roots.pop(prefix.fingerprint, None)
-        if held is not None:
-            length, node = held
-            self._root_tokens -= length
-            self._roots.release(node)
+    def _release_root(self, node: int) -> None:
+        self._root_tokens -= self._roots.end[node]
+        self._roots.release(node)
 
     def _changed(self, tree: TreeAccount, before: int, at: float) -> None:
         self._tokens += tree.tokens - before
@@ -228,19 +227,21 @@ class Accounts:
     def _end(self, tree: TreeAccount, at: float) -> None:
         self._last = None
         before = tree.tokens
-        for length, node in tree.roots.values():
-            self._root_tokens -= length
-            self._roots.release(node)
+        for node in tree.roots:
+            self._release_root(node)
         tree.end(at)
         self._tokens -= before
         self._live.set(self._tokens - self._root_tokens + self._roots.tokens, at)
-        self._ended.append(tree)
-        if len(self._ended) > _ENDED:
-            row = self._ended.popleft().row(at)
-            self._sum = replace(self._sum, **{name: getattr(self._sum, name) + getattr(row, name) for name in _SUMMED})
+        self._ended.add(tree, at)
 
     def __repr__(self) -> str:
         return f"Accounts({len(self._scopes) + len(self._of_root)} open, {self._live.value} live tokens)"
+
+
+def _key(root: Prefix) -> bytes:
+    """Equal for equal roots. Of most it is what the paths hold anyway; a tuple, or a hash, would be one more object."""
+    space = root.origin.namespace
+    return root.step_bytes if space is None else root.step_bytes + _NO_ID + space.encode("utf-8", "surrogatepass")
 
 
 class Maker:

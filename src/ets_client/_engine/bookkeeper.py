@@ -28,7 +28,7 @@ Ts = TypeVarTuple("Ts")
 ACCOUNT: ContextVar[TreeAccount | None] = ContextVar("ets_client_tree", default=None)
 """The tree in whose scope a call is made; every task that works for the call inherits it."""
 
-_MOST_NOTED = 512
+_MOST_NOTED = 64  # each is some ten objects, which stay after a burst until somebody asks
 _AT_ONCE = 32  # entered together when there are more: 0.2 ms, so that no caller waits long for the books
 
 
