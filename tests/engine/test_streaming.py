@@ -141,11 +141,10 @@ class TestParts:
 
     async def test_the_deadline_ends_the_wait_for_the_next_part(self) -> None:
         clock = Clock()
-        stream, rig, _ = await opened(events(part(0)), asyncio.Event(), deadline=Deadline.after(60))
+        stream, rig, reply_stream = await opened(events(part(0)), asyncio.Event(), deadline=Deadline.after(60))
         assert await stream.part() is not None
         waiting = asyncio.create_task(stream.part())
-        tasks = len(asyncio.all_tasks())
-        await clock.jump(60, when=lambda: len(asyncio.all_tasks()) > tasks)
+        await clock.jump(60, when=lambda: reply_stream.is_awaited)
         with pytest.raises(DeadlineExceededError, match="the stream did not end within 60 s") as caught:
             await waiting
         assert caught.value.rids == RIDS
@@ -158,8 +157,7 @@ class TestParts:
         stream, _, reply_stream = await opened(events(part(0), is_done=False), held, events(part(1), part(2)))
         assert await stream.part() is not None
         waiting = asyncio.create_task(stream.part())
-        tasks = len(asyncio.all_tasks())
-        await eventually(lambda: len(asyncio.all_tasks()) > tasks)
+        await eventually(lambda: reply_stream.is_awaited)
         waiting.cancel()
         await asyncio.wait([waiting])
         assert waiting.cancelled()
@@ -188,7 +186,7 @@ class TestClose:
         before = asyncio.all_tasks()
         stream, rig, reply_stream = await opened(asyncio.Event())
         waiting = asyncio.create_task(stream.part())
-        await eventually(lambda: len(asyncio.all_tasks()) == len(before) + 2)
+        await eventually(lambda: reply_stream.is_awaited)
         waiting.cancel()
         await asyncio.wait([waiting])
         await stream.aclose()
