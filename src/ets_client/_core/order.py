@@ -58,6 +58,8 @@ class _Lane:
         return self._trees[self._started.first].head
 
     def ready(self, free: int, spare: int, *, alone: bool) -> Ticket | None:
+        if free < 1 and not alone:
+            return None  # with many trees waiting, looking for one that fits cost more than all else of admission
         head = self.head()
         if alone or head.samples <= self._room(head, free, spare):
             return head

@@ -114,9 +114,7 @@ class Attempter:
             if one.call is not None:
                 one.call.tries.discard(one)
             deadline = course.deadline
-            return OpenCall(
-                one.outgoing, one.samples, stream, one.limit(), deadline=deadline, watchdog=self._watchdog
-            )
+            return OpenCall(one.outgoing, one.samples, stream, one.limit(), deadline=deadline, watchdog=self._watchdog)
         try:
             body = b"".join([chunk async for chunk in stream.chunks()])
         except TransportError:
