@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -228,17 +229,29 @@ class FakeStream:
         self.headers: dict[str, str] = {}
         self.read = 0  # pieces that were taken
         self.is_closed = False
+        self.is_awaited = False
+        self._left = deque(pieces)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        for piece in self.pieces:
+    async def piece(self) -> bytes | None:
+        while self._left:
             await asyncio.sleep(0)
+            piece = self._left[0]
             if isinstance(piece, Exception):
+                self._left.popleft()
                 raise piece
             if isinstance(piece, asyncio.Event):
+                self.is_awaited = True
                 await piece.wait()
+                self._left.popleft()
             else:
                 self.read += 1
-                yield piece
+                self._left.popleft()
+                return piece
+        return None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while (piece := await self.piece()) is not None:
+            yield piece
 
     async def aclose(self) -> None:
         self.is_closed = True

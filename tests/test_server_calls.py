@@ -214,7 +214,19 @@ class TestText:
                 await client.detokenize(ids)
             with pytest.raises(InvalidRequestError):
                 await client.tokenize("")
+            with pytest.raises(InvalidRequestError, match=r"texts\[1\]"):
+                await client.tokenize_each(["a", ""])
             assert {path for _, path in server.requests} == {"/model_info", "/v1/models", "/server_info"}
+
+    async def test_many_texts_are_tokenised_in_one_request(self) -> None:
+        async with server_of() as server, client_of(server) as client:
+            texts = ["a", "some text", "a"]
+            alone = [await client.tokenize(text, add_special_tokens=True) for text in texts]
+            asked = len(server.requests)
+            assert await client.tokenize_each(texts, add_special_tokens=True) == alone
+            assert len(server.requests) == asked + 1
+            assert await client.tokenize_each([]) == []
+            assert len(server.requests) == asked + 1
 
 
 class TestWarm:

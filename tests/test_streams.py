@@ -464,7 +464,7 @@ class TestCancellation:
                     done = 0 if task.cancelled() else task.result()
                     await eventually(lambda: asyncio.all_tasks() == before)
                     await eventually(lambda: server.scheduler.is_idle and not server.registered_rids)
-                assert place > 5
+                assert place >= 5
             await eventually(lambda: server.open_connections == 0)
 
     async def test_cancelling_the_wait_for_a_branch_stops_them_all(self) -> None:

@@ -22,6 +22,15 @@ async def test_results_come_in_order() -> None:
     assert await together(echo(value) for value in range(5)) == [0, 1, 2, 3, 4]
 
 
+async def test_one_thing_runs_in_the_task_that_waits_for_it() -> None:
+    async def whose() -> asyncio.Task[object] | None:
+        return asyncio.current_task()
+
+    assert await together([whose()]) == [asyncio.current_task()]
+    with pytest.raises(KeyError, match="first"):
+        await together([fail()])
+
+
 async def test_a_failure_comes_out_bare_and_cancels_the_others() -> None:
     cancelled = asyncio.Event()
 

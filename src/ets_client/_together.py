@@ -22,9 +22,12 @@ async def together(coroutines: Iterable[Coroutine[None, None, T]]) -> list[T]:
     Args:
         coroutines: what to run.
     """
+    every = list(coroutines)
+    if len(every) == 1:  # as most are: a group and a task take longer than many of the things that are awaited
+        return [await every[0]]
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+            tasks = [group.create_task(coroutine) for coroutine in every]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

@@ -164,6 +164,24 @@ class ServerCalls(Connected):
         special = check_flag(add_special_tokens, "add_special_tokens")
         return list(await tokenizer.encode(check_text(text), add_special_tokens=special))
 
+    async def tokenize_each(self, texts: Sequence[str], *, add_special_tokens: bool = False) -> list[list[int]]:
+        """The token ids of many texts: in one request, where the server tokenises; through a router one each.
+
+        Args:
+            texts: any texts.
+            add_special_tokens: whether the tokenizer adds its own to each, a BOS for example.
+
+        Raises:
+            InvalidRequestError: a text is empty.
+            RequestError: the server was asked and failed.
+        """
+        tokenizer = self._ready().tokenizer
+        special = check_flag(add_special_tokens, "add_special_tokens")
+        checked = [check_text(text, f"texts[{place}]") for place, text in enumerate(texts)]
+        if not checked:
+            return []
+        return [list(ids) for ids in await tokenizer.encode_each(checked, add_special_tokens=special)]
+
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """The text of token ids, special tokens included.
 

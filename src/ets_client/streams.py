@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -109,20 +110,12 @@ class BranchStream(_Opened):
         self._given: list[Branch] = []
 
     async def __aiter__(self) -> AsyncIterator[Branch]:
-        if self._stream is None:
-            async with self:
-                async for branch in self._run():
+        async with self if self._stream is None else contextlib.nullcontext():
+            while (found := await self._following()) is not None:
+                _, branch = found
+                if branch is not None:
+                    self._given.append(branch)
                     yield branch
-        else:
-            async for branch in self._run():
-                yield branch
-
-    async def _run(self) -> AsyncIterator[Branch]:
-        while (found := await self._following()) is not None:
-            _, branch = found
-            if branch is not None:
-                self._given.append(branch)
-                yield branch
 
     async def _following(self) -> tuple[StreamedPart, Branch | None] | None:
         try:

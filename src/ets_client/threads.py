@@ -152,6 +152,7 @@ class PolicyClient(SyncPolicyCalls):
     flush_cache = blocking(AsyncPolicyClient.flush_cache)
     abort = blocking(AsyncPolicyClient.abort)
     tokenize = blocking(AsyncPolicyClient.tokenize)
+    tokenize_each = blocking(AsyncPolicyClient.tokenize_each)
     detokenize = blocking(AsyncPolicyClient.detokenize)
 
     def tree(self, name: str = "", *, timeout: float | None = None, weight: float = 1.0) -> SyncTree:

@@ -141,11 +141,10 @@ class TestParts:
 
     async def test_the_deadline_ends_the_wait_for_the_next_part(self) -> None:
         clock = Clock()
-        stream, rig, _ = await opened(events(part(0)), asyncio.Event(), deadline=Deadline.after(60))
+        stream, rig, reply_stream = await opened(events(part(0)), asyncio.Event(), deadline=Deadline.after(60))
         assert await stream.part() is not None
         waiting = asyncio.create_task(stream.part())
-        tasks = len(asyncio.all_tasks())
-        await clock.jump(60, when=lambda: len(asyncio.all_tasks()) > tasks)
+        await clock.jump(60, when=lambda: reply_stream.is_awaited)
         with pytest.raises(DeadlineExceededError, match="the stream did not end within 60 s") as caught:
             await waiting
         assert caught.value.rids == RIDS
@@ -153,13 +152,47 @@ class TestParts:
         await rig.caller.aclose()
         assert rig.transport.aborted == ["b", "c"]
 
+    async def test_a_silence_much_longer_than_it_should_be_is_a_lost_server(self) -> None:
+        clock = Clock()
+        silence = asyncio.Event()
+        stream, rig, reply_stream = await opened(events(part(0), is_done=False), silence, events(part(1), part(2)))
+        assert await stream.part() is not None
+        waiting = asyncio.create_task(stream.part())
+        await clock.jump(3600, when=lambda: reply_stream.is_awaited)
+        with pytest.raises(ServerUnreachableError, match=r"nothing came for .* s, much longer") as caught:
+            await waiting
+        assert caught.value.rids == RIDS
+        assert rig.server.gate.state is ServerState.DOWN
+        assert not reply_stream.is_closed
+        silence.set()  # what comes after all is not lost
+        assert [each.index for each in await all_of(stream)] == [1, 2]
+
+    async def test_after_the_deadline_nothing_is_waited_for(self) -> None:
+        clock = Clock()
+        stream, _, reply_stream = await opened(
+            events(part(0), is_done=False), events(part(1), part(2)), deadline=Deadline.after(60)
+        )
+        assert await stream.part() is not None
+        await clock.jump(60, when=lambda: True)
+        with pytest.raises(DeadlineExceededError, match="the stream did not end within 60 s"):
+            await stream.part()
+        assert reply_stream.read == 1
+
+    async def test_parts_need_no_tasks(self) -> None:
+        before = asyncio.all_tasks()
+        stream, _, reply_stream = await opened(events(part(0), is_done=False), asyncio.Event())
+        assert await stream.part() is not None
+        waiting = asyncio.create_task(stream.part())
+        await eventually(lambda: reply_stream.is_awaited)
+        assert asyncio.all_tasks() - before == {waiting}
+        waiting.cancel()
+
     async def test_cancelling_loses_nothing_and_leaves_the_connection_open(self) -> None:
         held = asyncio.Event()
         stream, _, reply_stream = await opened(events(part(0), is_done=False), held, events(part(1), part(2)))
         assert await stream.part() is not None
         waiting = asyncio.create_task(stream.part())
-        tasks = len(asyncio.all_tasks())
-        await eventually(lambda: len(asyncio.all_tasks()) > tasks)
+        await eventually(lambda: reply_stream.is_awaited)
         waiting.cancel()
         await asyncio.wait([waiting])
         assert waiting.cancelled()
@@ -188,7 +221,7 @@ class TestClose:
         before = asyncio.all_tasks()
         stream, rig, reply_stream = await opened(asyncio.Event())
         waiting = asyncio.create_task(stream.part())
-        await eventually(lambda: len(asyncio.all_tasks()) == len(before) + 2)
+        await eventually(lambda: reply_stream.is_awaited)
         waiting.cancel()
         await asyncio.wait([waiting])
         await stream.aclose()

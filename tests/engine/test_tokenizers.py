@@ -118,6 +118,9 @@ class Counting:
     async def encode(self, text: str, *, add_special_tokens: bool) -> tuple[int, ...]:
         raise NotImplementedError
 
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        raise NotImplementedError
+
     async def decode(self, token_ids: Sequence[int]) -> str:
         self.asked += token_ids
         return str(token_ids[0])

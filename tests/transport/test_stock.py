@@ -80,6 +80,40 @@ async def test_cancelling_closes_the_connection_and_leaves_the_others_alone() ->
         assert free.connections == 1
 
 
+async def test_a_wait_for_a_piece_that_was_cancelled_lost_nothing() -> None:
+    go_on = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await go_on.wait()
+        writer.write(b"2\r\nok\r\n0\r\n\r\n")
+
+    async with SocketServer(slow).run() as server, opened() as stock:
+        stream = await stock.open(HttpRequest("POST", server.url))
+        reading = asyncio.create_task(stream.piece())
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
+        go_on.set()
+        assert [piece async for piece in stream.chunks()] == [b"ok"]
+        await stream.aclose()
+
+
+async def test_closing_ends_a_reader_that_waits() -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await reader.read()
+
+    async with SocketServer(slow).run() as server, opened() as stock:
+        stream = await stock.open(HttpRequest("POST", server.url))
+        reading = asyncio.create_task(stream.piece())
+        await asyncio.sleep(0)
+        await stream.aclose()
+        with pytest.raises(TransportError, match="the stream is closed"):
+            await reading
+
+
 async def test_a_refused_connection_was_not_sent() -> None:
     async with SocketServer(answer_ok).run() as server:
         url = server.url

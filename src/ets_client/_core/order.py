@@ -58,14 +58,17 @@ class _Lane:
         return self._trees[self._started.first].head
 
     def ready(self, free: int, spare: int, *, alone: bool) -> Ticket | None:
+        if free < 1 and not alone:
+            return None  # with many trees waiting, looking for one that fits cost more than all else of admission
         head = self.head()
-        if alone or head.samples <= self._room(head, free, spare):
+        is_overdue = self._fresh_is_overdue()
+        if alone or head.samples <= self._room(head, free, spare, is_overdue=is_overdue):
             return head
         # Permits that are too few for the next one would idle. Others may have them, as many as it asks for in all:
         # then it waits no longer than it takes to let its permits come together.
         left = head.samples - self._overtaken.get(head, 0)
         for other in self._others():
-            if other.samples <= min(left, self._room(other, free, spare)):
+            if other.samples <= min(left, self._room(other, free, spare, is_overdue=is_overdue)):
                 self._overtaken[head] = self._overtaken.get(head, 0) + other.samples
                 return other
         return None
@@ -102,9 +105,9 @@ class _Lane:
     def _fresh_is_overdue(self) -> bool:
         return bool(self._fresh) and self._fresh_passed >= PATIENCE * self._trees[self._fresh.first].head.samples
 
-    def _room(self, ticket: Ticket, free: int, spare: int) -> int:
+    def _room(self, ticket: Ticket, free: int, spare: int, *, is_overdue: bool) -> int:
         """Permits that this ticket may have: what is kept for started trees is not for one that would start."""
-        may_use_all = ticket.tree in self._started or self._fresh_is_overdue()
+        may_use_all = is_overdue or ticket.tree in self._started
         return free if may_use_all else min(free, spare)
 
     def _others(self) -> Iterator[Ticket]:

@@ -113,7 +113,8 @@ class Attempter:
             self._server.gate.succeeded()
             if one.call is not None:
                 one.call.tries.discard(one)
-            return OpenCall(one.outgoing, one.samples, stream, one.limit())
+            deadline = course.deadline
+            return OpenCall(one.outgoing, one.samples, stream, one.limit(), deadline=deadline, watchdog=self._watchdog)
         try:
             body = b"".join([chunk async for chunk in stream.chunks()])
         except TransportError:

@@ -9,7 +9,7 @@ from .._transport.base import TransportError
 from .._wire.broken import BrokenReplyError
 from .._wire.sse import SseReader
 from .._wire.stream import StreamFaultError, StreamReader
-from ..errors import ConfigurationError, ServerFaultError
+from ..errors import ConfigurationError, DeadlineExceededError, ServerFaultError
 from .failure import ERRORS
 
 if TYPE_CHECKING:
@@ -115,12 +115,14 @@ class SampleStream:
                 self.on_close()
 
     async def _chunk(self) -> bytes:
-        async with self._deadline.limit("the stream did not end", self.rids):
-            try:
-                chunk = await self._call.chunk()
-            except TransportError as error:
-                self._check_open()
-                raise self._caller.lost(error, self.rids) from error
+        try:
+            chunk = await self._call.chunk()
+        except TimeoutError:
+            message = f"the stream did not end within {self._deadline.seconds:g} s"
+            raise DeadlineExceededError(message, rids=self.rids) from None
+        except TransportError as error:
+            self._check_open()
+            raise self._caller.lost(error, self.rids) from error
         if chunk is None:
             message = f"{len(self._call.unfinished)} of its {len(self._call.outgoing.rids)} samples have no end"
             raise self._caller.lost(TransportError(message, was_sent=True), self.rids)

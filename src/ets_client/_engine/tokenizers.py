@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from .._together import together
 from .._wire.tokens import (
     detokenize_body,
     detokenize_each_body,
@@ -52,6 +53,10 @@ class Tokenizer(Protocol):
 
     async def encode(self, text: str, *, add_special_tokens: bool) -> tuple[int, ...]:
         """The ids of a text."""
+        ...
+
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        """The ids of each text."""
         ...
 
     async def decode(self, token_ids: Sequence[int]) -> str:
@@ -162,6 +167,10 @@ class RouterTokenizer:
         return await self._caller.call(
             lambda: Outgoing("POST", "/v1/tokenize", body), read_tokens, Deadline.after(self._timeout)
         )
+
+    async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
+        """The ids of each text, in a request each: the routers take one text at a time."""
+        return await together(self.encode(text, add_special_tokens=add_special_tokens) for text in texts)
 
     async def encode_chat(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Not possible: the routers' tokenizers take text alone."""

@@ -75,12 +75,16 @@ class HttpStream(Protocol):
         """Its headers, by name in lower case."""
         ...
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body's pieces as they come.
+    async def piece(self) -> bytes | None:
+        """The next piece of the body, or None at its end. A wait that was cancelled lost nothing: ask again.
 
         Raises:
-            TransportError: the connection broke.
+            TransportError: the connection broke, or the stream was closed.
         """
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body's pieces as they come, one :meth:`piece` after the other."""
         ...
 
     async def aclose(self) -> None:

@@ -48,8 +48,8 @@ class PoolStream:
         """Its headers, by name in lower case."""
         return self._headers
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body's pieces as they come. A wait that was cancelled lost nothing: ask again.
+    async def piece(self) -> bytes | None:
+        """The next piece of the body, or None at its end. A wait that was cancelled lost nothing: ask again.
 
         Raises:
             TransportError: the connection broke, or the stream was closed.
@@ -61,11 +61,15 @@ class PoolStream:
             piece = connection.take()
             if piece:
                 self._count(len(piece))
-                yield piece
-            elif connection.is_complete:
-                return
-            else:
-                await connection.progress()
+                return piece
+            if connection.is_complete:
+                return None
+            await connection.progress()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body's pieces as they come; see :meth:`piece`."""
+        while (piece := await self.piece()) is not None:
+            yield piece
 
     async def aclose(self) -> None:
         """Give the connection back when all of the body has come, else close it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,8 @@ class _StockStream:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
+        self._bytes = response.aiter_bytes()
+        self._reading: asyncio.Task[bytes | None] | None = None
 
     @property
     def status(self) -> int:
@@ -105,13 +108,29 @@ class _StockStream:
     def headers(self) -> Mapping[str, str]:
         return self._response.headers
 
+    async def piece(self) -> bytes | None:
+        # httpx closes a response whose reading is cancelled, so that a task of its own reads.
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().create_task(self._next())
+        await asyncio.wait([self._reading])
+        reading, self._reading = self._reading, None
+        if reading.cancelled():  # by aclose(): nobody cancelled the caller
+            raise TransportError("the stream is closed", was_sent=True)
+        return reading.result()
+
     async def chunks(self) -> AsyncIterator[bytes]:
-        with _transport_errors():
-            async for chunk in self._response.aiter_bytes():
-                yield chunk
+        while (piece := await self.piece()) is not None:
+            yield piece
 
     async def aclose(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
         await self._response.aclose()
+
+    async def _next(self) -> bytes | None:
+        with _transport_errors():
+            return await anext(self._bytes, None)
 
 
 class _Borrowed(httpx.AsyncBaseTransport):

@@ -99,6 +99,9 @@ class Sampler:
         """
         paid, missing = self._paid(node, first, n)
         draw = self._stream if self._options.watch is None else self._watch
+        if not paid:
+            await together(draw(node, places, take) for places in missing)
+            return
         try:
             async with asyncio.TaskGroup() as group:
                 for places in missing:

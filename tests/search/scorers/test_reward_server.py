@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,12 +60,39 @@ async def test_a_child_has_its_parents_tokens_and_is_tokenised_once(
     reward: AsyncPolicyClient, server: FakeServer
 ) -> None:
     renderer = Renderer(reward, load_reward_format("plus-minus"))
-    written = [await renderer.path(each.problem, each.prefix) for each in PATHS]
+    written = await renderer.paths([(each.problem, each.prefix) for each in PATHS])
     assert written[1].parent is written[0] is written[2].parent
     assert written[1].token_ids == await reward.tokenize(written[1].text)
     asked = len(server.requests)
-    assert [await renderer.path(each.problem, each.prefix) for each in PATHS] == written
+    assert await renderer.paths([(each.problem, each.prefix) for each in PATHS]) == written
     assert len(server.requests) == asked
+
+
+async def test_all_that_is_new_of_many_paths_is_tokenised_at_once_and_by_one_of_those_that_ask(
+    reward: AsyncPolicyClient, server: FakeServer
+) -> None:
+    wanted = [(each.problem, each.prefix) for each in PATHS]
+    one_by_one = Renderer(reward, load_reward_format("plus-minus"))
+    alone = [each for one in wanted for each in await one_by_one.paths([one])]
+    together = Renderer(reward, load_reward_format("plus-minus"))
+    asked = len(server.requests)
+    first, second = await asyncio.gather(together.paths(wanted[:2]), together.paths(wanted))
+    assert [each.token_ids for each in second] == [each.token_ids for each in alone]
+    assert [each is other for each, other in zip(first, second, strict=False)] == [True, True]
+    assert second[2].parent is second[0]
+    # Those of the first, the one path that only the second asked for, and what every later step begins behind.
+    assert len(server.requests) - asked == 3
+
+
+async def test_who_gives_up_takes_no_paths_from_others(reward: AsyncPolicyClient) -> None:
+    renderer = Renderer(reward, load_reward_format("plus-minus"))
+    wanted = [(each.problem, each.prefix) for each in PATHS]
+    hasty = asyncio.create_task(renderer.paths(wanted))
+    patient = asyncio.create_task(renderer.paths(wanted))
+    await asyncio.sleep(0)
+    hasty.cancel()
+    assert len(await patient) == len(PATHS)
+    assert hasty.cancelled()
 
 
 async def test_the_reward_server_prefills_each_step_once_and_hardly_more(
@@ -84,7 +112,8 @@ async def test_the_reward_server_prefills_each_step_once_and_hardly_more(
             for result in results
             for node in result.tree
             if node.branch is not None
-            for each in (await scorer._renderer.path(result.question.problem, node.prefix)).path
+            for rendered in await scorer._renderer.paths([(result.question.problem, node.prefix)])
+            for each in rendered.path
         }
         least = sum(len(each.step_token_ids) for each in paths.values())
         assert prefilled <= 1.05 * least
@@ -97,7 +126,7 @@ async def test_a_reward_head_reads_each_step_once(server: FakeServer) -> None:
         assert scorer.form.name == "reward-head"
         before = await head.metrics()
         found = await scores(scorer, PATHS)
-        written = [await scorer._renderer.path(each.problem, each.prefix) for each in PATHS]
+        written = await scorer._renderer.paths([(each.problem, each.prefix) for each in PATHS])
         raw = await head.reward_scores(written)
         assert found == [each.value for each in raw if not isinstance(each, ScoreFailure)]
         squashed = RewardServer(head, scorer.form.model_copy(update={"squash": "sigmoid"}))
@@ -196,9 +225,13 @@ class Tokenising:
     async def tokenize(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         return list(await self._tokenizer.encode(text, add_special_tokens=add_special_tokens))
 
+    async def tokenize_each(self, texts: list[str], *, add_special_tokens: bool = False) -> list[list[int]]:
+        return [await self.tokenize(text, add_special_tokens=add_special_tokens) for text in texts]
+
 
 async def written(form: str, tokenizer: Any, one: ScoredPath) -> tuple[list[int], str]:
-    prefix = await Renderer(Tokenising(tokenizer), load_reward_format(form)).path(one.problem, one.prefix)  # type: ignore[arg-type]
+    renderer = Renderer(Tokenising(tokenizer), load_reward_format(form))  # type: ignore[arg-type]
+    (prefix,) = await renderer.paths([(one.problem, one.prefix)])
     return prefix.token_ids, prefix.text
 
 

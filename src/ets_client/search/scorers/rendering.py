@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...prefix import Origin, Prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable
-    from typing import Any
+    from collections.abc import Hashable, Mapping, Sequence
+    from typing import TypeAlias
 
     from ...client import AsyncPolicyClient
     from .formats import RewardFormat
+
+    Key: TypeAlias = tuple[str, Hashable]  # a problem, and the fingerprint of a path of steps behind it
+    Batch: TypeAlias = asyncio.Task[dict[Key, Prefix]]
 
 __all__ = ["Renderer"]
 
@@ -24,7 +28,8 @@ class Renderer:
     """Writes each step once. A child's tokens begin with its parent's, so that the server finds those in its cache.
 
     Tokens are exact as far as the tokenizer lets a text end there: what follows is tokenised together with the end of
-    what is there, and the tokens of that end are then taken off.
+    what is there, and the tokens of that end are then taken off. So the text of a step does not depend on its parent's
+    tokens, and all that is new of many paths is tokenised at once.
     """
 
     def __init__(self, client: AsyncPolicyClient, form: RewardFormat) -> None:
@@ -36,61 +41,92 @@ class Renderer:
         """
         self._client = client
         self._form = form
-        self._paths: OrderedDict[Hashable, Prefix] = OrderedDict()
-        self._making: dict[Hashable, asyncio.Task[Prefix]] = {}
+        self._paths: OrderedDict[Key, Prefix] = OrderedDict()
+        self._making: dict[Key, Batch] = {}
         self._tail_ids: dict[str, list[int]] = {}
         self._tails = (form.first_step.partition("{step}")[2], form.next_step.partition("{step}")[2])
 
-    async def path(self, problem: str, prefix: Prefix) -> Prefix:
-        """A path as the reward model reads it.
+    async def paths(self, wanted: Sequence[tuple[str, Prefix]]) -> list[Prefix]:
+        """Paths as the reward model reads them.
 
         Args:
-            problem: the question's text.
-            prefix: the path on the policy.
+            wanted: of each the question's text and the path on the policy.
 
         Raises:
             RequestError: the server was asked to tokenise and failed.
         """
-        if prefix.parent is None:
-            return await self._once((problem,), lambda: self._root(problem))
-        parent = await self.path(problem, prefix.parent)
-        return await self._once((problem, prefix.fingerprint), lambda: self._child(parent, prefix.step_text))
+        new: dict[Key, Prefix] = {}
+        known: dict[Key, Prefix | Batch] = {}  # held here, since what is remembered may be forgotten meanwhile
+        for problem, prefix in wanted:
+            node: Prefix | None = prefix
+            while node is not None and (key := _key(problem, node)) not in new and key not in known:
+                if (found := self._known(key)) is None:
+                    new[key] = node
+                    node = node.parent
+                else:
+                    known[key] = found
+        if new:
+            task = asyncio.ensure_future(self._make(new, known))
+            task.add_done_callback(partial(self._made, tuple(new)))
+            known = known | dict.fromkeys(new, task)
+            self._making.update(dict.fromkeys(new, task))
+        return [await _settled(key, known[key]) for key in (_key(*each) for each in wanted)]
 
-    async def _once(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Prefix]]) -> Prefix:
+    def _known(self, key: Key) -> Prefix | Batch | None:
         """What was made, or is being made, for this path."""
         known = self._paths.get(key)
-        if known is not None:
-            self._paths.move_to_end(key)
-            return known
-        task = self._making.get(key)
-        if task is None:
-            task = self._making[key] = asyncio.ensure_future(make())
-            task.add_done_callback(lambda made: self._made(key, made))
-        return await asyncio.shield(task)  # one search's end must not take it from another
+        if known is None:
+            return self._making.get(key)
+        self._paths.move_to_end(key)
+        return known
 
-    def _made(self, key: Hashable, made: asyncio.Task[Prefix]) -> None:
-        del self._making[key]
+    def _made(self, keys: Sequence[Key], made: Batch) -> None:
+        for key in keys:
+            del self._making[key]
         if not made.cancelled() and made.exception() is None:
-            self._paths[key] = made.result()
-            if len(self._paths) > _REMEMBERED:
+            self._paths.update(made.result())
+            while len(self._paths) > _REMEMBERED:
                 self._paths.popitem(last=False)
 
-    async def _root(self, problem: str) -> Prefix:
-        text = self._form.begin.replace("{problem}", problem)
-        ids = await self._client.tokenize(text, add_special_tokens=self._form.add_special_tokens)
-        return Prefix(ids, text, origin=Origin(self._client.capabilities.tokenizer_path))
+    async def _make(self, new: Mapping[Key, Prefix], known: Mapping[Key, Prefix | Batch]) -> dict[Key, Prefix]:
+        depths = {key: node.depth for key, node in new.items()}
+        keys = sorted(new, key=depths.__getitem__)
+        behind = {key: self._behind(key[0], depths[key]) for key in keys}
+        texts = {key: self._text(key[0], new[key], depths[key]) for key in keys}
+        ids: dict[Key, list[int]] = {}
+        for special in (True, False):
+            some = [key for key in keys if (self._form.add_special_tokens and depths[key] <= 1) is special]
+            if some:
+                whole = [behind[key] + texts[key] for key in some]
+                ids.update(zip(some, await self._client.tokenize_each(whole, add_special_tokens=special), strict=True))
+        made: dict[Key, Prefix] = {}
+        for key in keys:
+            parent = new[key].parent
+            if parent is None:
+                origin = Origin(self._client.capabilities.tokenizer_path)
+                made[key] = Prefix(ids[key], texts[key], origin=origin)
+                continue
+            above = _key(key[0], parent)
+            rendered = made[above] if above in made else await _settled(above, known[above])
+            head = list(rendered.token_ids) if depths[key] == 1 else await self._tail(behind[key])
+            if ids[key][: len(head)] == head:
+                made[key] = rendered.child(ids[key][len(head) :], texts[key])
+            else:
+                made[key] = rendered.child(await self._client.tokenize(texts[key]), texts[key])
+        return made
 
-    async def _child(self, parent: Prefix, step: str) -> Prefix:
-        is_first = parent.parent is None
-        form = self._form.first_step if is_first else self._form.next_step
-        text = form.replace("{step}", self._form.clean(step))
-        before = parent.text if is_first else self._tails[parent.depth > 1]
-        special = is_first and self._form.add_special_tokens
-        known = list(parent.token_ids) if is_first else await self._tail(before)
-        ids = await self._client.tokenize(before + text, add_special_tokens=special)
-        if ids[: len(known)] == known:
-            return parent.child(ids[len(known) :], text)
-        return parent.child(await self._client.tokenize(text), text)
+    def _text(self, problem: str, node: Prefix, depth: int) -> str:
+        """What this step, or the question, adds to a path's text."""
+        if depth == 0:
+            return self._form.begin.replace("{problem}", problem)
+        form = self._form.first_step if depth == 1 else self._form.next_step
+        return form.replace("{step}", self._form.clean(node.step_text))
+
+    def _behind(self, problem: str, depth: int) -> str:
+        """The text together with which a step is tokenised."""
+        if depth == 0:
+            return ""
+        return self._form.begin.replace("{problem}", problem) if depth == 1 else self._tails[depth > 2]
 
     async def _tail(self, text: str) -> list[int]:
         """The ids of what every step but the first begins behind."""
@@ -98,3 +134,13 @@ class Renderer:
         if known is None:
             known = self._tail_ids[text] = await self._client.tokenize(text) if text else []
         return known
+
+
+def _key(problem: str, prefix: Prefix) -> Key:
+    return problem, None if prefix.parent is None else prefix.fingerprint
+
+
+async def _settled(key: Key, found: Prefix | Batch) -> Prefix:
+    if isinstance(found, Prefix):
+        return found
+    return (await asyncio.shield(found))[key]  # one search's end must not take it from another

@@ -69,7 +69,7 @@ class RewardServer(Scorer):
 
     async def score(self, paths: Sequence[ScoredPath]) -> Sequence[PathScore | ScoreFailure]:
         """Score them in one POST."""
-        written = await together(self._renderer.path(path.problem, path.prefix) for path in paths)
+        written = await self._renderer.paths([(path.problem, path.prefix) for path in paths])
         parents = {path.parent.fingerprint: path.parent for path in written if path.parent is not None}
         if self.form.reads == "reward_head":
             await together(self._read_once(parent) for parent in parents.values())
