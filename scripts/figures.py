@@ -94,8 +94,7 @@ def policy_least(entries: Iterable[Entry]) -> int:
 
 async def reward_least(client: AsyncPolicyClient, form: RewardFormat, questions: Iterable[LoadedQuestion]) -> int:
     """Tokens that the reward server had to prefill: all of its prompts, what they share counted once."""
-    renderer = Renderer(client, form)
-    prompts: set[tuple[int, ...]] = set()
+    judged: list[tuple[str, Prefix]] = []
     for question in questions:
         prefixes: dict[str, Prefix] = {}
         for node in question.nodes.values():
@@ -104,8 +103,8 @@ async def reward_least(client: AsyncPolicyClient, form: RewardFormat, questions:
                 continue
             prefixes[node.id] = prefixes[node.parent].child(node.token_ids, node.full_text)
             if node.score is not None:
-                prompts.add(tuple((await renderer.path(question.problem, prefixes[node.id])).token_ids))
-    return distinct(prompts)
+                judged.append((question.problem, prefixes[node.id]))
+    return distinct({tuple(path.token_ids) for path in await Renderer(client, form).paths(judged)})
 
 
 def distinct(prompts: Iterable[tuple[int, ...]]) -> int:
