@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ets_client import AsyncPolicyClient
 
+from . import openai_n
 from .plain import Plain
 
 if TYPE_CHECKING:
@@ -105,19 +106,7 @@ class TextWithN(_ByHand):
         return [self.child(node, reply) for reply in replies]
 
 
-class OpenAiWithN:
-    def __init__(self, base: str, shape: TextShape) -> None:
-        self.base, self.shape = base, shape
-
-    async def __aenter__(self) -> Self:
-        import openai
-
-        self.client = openai.AsyncOpenAI(base_url=self.base + "/v1", api_key="none", timeout=600, max_retries=0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.client.close()
-
+class OpenAiWithN(openai_n.OpenAiWithN):
     def root(self, root: Prefix) -> str:
         return root.text
 

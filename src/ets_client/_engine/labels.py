@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .._core.guard import check_ids, check_text, is_items
@@ -15,7 +16,7 @@ from .bisect import outcomes_of
 from .requests import BatchRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import TypeAlias
 
     from .._wire.labels import LabelReply
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from .tokenizers import Tokenizer
 
     Numbers: TypeAlias = tuple[float, ...] | None  # of one prefix
-    Ask: TypeAlias = Callable[[Sequence[Prefix]], Awaitable[list[Numbers]]]
+    Write: TypeAlias = Callable[[Sequence[Prefix]], Outgoing]
+    Read: TypeAlias = Callable[[bytes, int], LabelReply]
 
 __all__ = ["Labels"]
 
@@ -77,13 +79,10 @@ class Labels:
         async with deadline.limit("the labels were not tokenised"):
             ids = await self._ids(labels)
 
-        async def ask(some: Sequence[Prefix]) -> list[Numbers]:
-            def write() -> Outgoing:
-                return self._requests.labels(some, ids)
+        def write(some: Sequence[Prefix]) -> Outgoing:
+            return self._requests.labels(some, ids)
 
-            return await self._ask(some, len(ids), write, lambda body: read_labels(body, len(some), ids), deadline)
-
-        found = await self._numbers(prefixes, len(ids), ask, deadline)
+        found = await self._numbers(prefixes, len(ids), write, partial(read_labels, labels=ids), deadline)
         return [each if isinstance(each, ScoreFailure) else LabelProbs(ids, each) for each in found]
 
     async def choices(
@@ -97,13 +96,10 @@ class Labels:
         if self._requests.shape == "router":
             return await self._choices_of_probs(prefixes, ids, deadline)
 
-        async def ask(some: Sequence[Prefix]) -> list[Numbers]:
-            def write() -> Outgoing:
-                return self._requests.choices(some, ids)
+        def write(some: Sequence[Prefix]) -> Outgoing:
+            return self._requests.choices(some, ids)
 
-            return await self._ask(some, 1, write, lambda body: read_choices(body, len(some), ids), deadline)
-
-        found = await self._numbers(prefixes, 1, ask, deadline)
+        found = await self._numbers(prefixes, 1, write, partial(read_choices, labels=ids), deadline)
         return [each if isinstance(each, ScoreFailure) else LabelChoice(ids, each) for each in found]
 
     async def _choices_of_probs(
@@ -114,16 +110,21 @@ class Labels:
         return [_choice(ids, row) for row in zip(*columns, strict=True)]
 
     async def _numbers(
-        self, prefixes: Sequence[Prefix], rows: int, ask: Ask, deadline: Deadline
+        self, prefixes: Sequence[Prefix], rows: int, write: Write, read: Read, deadline: Deadline
     ) -> list[tuple[float, ...] | ScoreFailure]:
         """Numbers of each prefix; those that are too long, are refused or have none have the reason.
 
         Args:
             prefixes: all of them.
             rows: prompts that each of them is in a request.
-            ask: makes one request.
+            write: one request for some of them.
+            read: its reply, to so many of them.
             deadline: the end of all of it.
         """
+
+        async def ask(some: Sequence[Prefix]) -> list[Numbers]:
+            return await self._ask(some, rows, write, read, deadline)
+
         too_long = "{} tokens; with a label behind them this server takes at most {}"
         outcomes: list[tuple[float, ...] | ScoreFailure] = [
             ScoreFailure(too_long.format(len(prefix), self._most_tokens)) for prefix in prefixes
@@ -143,17 +144,12 @@ class Labels:
         return outcomes
 
     async def _ask(
-        self,
-        prefixes: Sequence[Prefix],
-        rows: int,
-        write: Callable[[], Outgoing],
-        read: Callable[[bytes], LabelReply],
-        deadline: Deadline,
+        self, prefixes: Sequence[Prefix], rows: int, write: Write, read: Read, deadline: Deadline
     ) -> list[Numbers]:
         """One request, written down in the books; what it computed is in the server's cache then."""
         probes, books = len(prefixes) * rows, self._cache.books
         try:
-            reply = await self._caller.call(write, read, deadline)
+            reply = await self._caller.call(lambda: write(prefixes), lambda body: read(body, len(prefixes)), deadline)
         except BaseException:
             books.unanswered_probes(probes)
             raise

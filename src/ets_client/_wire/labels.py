@@ -152,10 +152,8 @@ def read_labels(body: bytes, expected: int, labels: Sequence[int]) -> LabelReply
     Raises:
         BrokenReplyError: it is not JSON of that shape.
     """
-    samples = read_json(_SAMPLES, body)
-    if len(samples) != expected * len(labels):
-        raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected * len(labels)}")
     each = len(labels)
+    samples = _samples(body, expected * each)
     return _reply(samples, [_of_one(samples[place * each : (place + 1) * each], labels) for place in range(expected)])
 
 
@@ -170,10 +168,15 @@ def read_choices(body: bytes, expected: int, labels: Sequence[int]) -> LabelRepl
     Raises:
         BrokenReplyError: it is not JSON of that shape, or the server did not heed the bias.
     """
+    samples = _samples(body, expected)
+    return _reply(samples, [_choice_of_one(sample, labels) for sample in samples])
+
+
+def _samples(body: bytes, expected: int) -> list[_Sample]:
     samples = read_json(_SAMPLES, body)
     if len(samples) != expected:
         raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected}")
-    return _reply(samples, [_choice_of_one(sample, labels) for sample in samples])
+    return samples
 
 
 def _reply(samples: Sequence[_Sample], numbers: list[tuple[float, ...] | None]) -> LabelReply:
