@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from struct import pack
 from typing import TYPE_CHECKING
+
+from ._packed import packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ class Prefix:
         self._length: int = len(self._ids) + (parent._length if parent is not None else 0)
         self._hash: int | None = None  # of the path; most leaves of a search are never asked for theirs
         # A root is long, and more than one keep its ids: the model of the server's cache, and the ledger.
-        self._bytes = _packed(self._ids) if parent is None else None
+        self._bytes = packed(self._ids) if parent is None else None
         # Where a client's model of its server's cache found this path last; IdForest knows whether it still is there.
         self.held_in: object = None
         self.held_at = 0
@@ -121,7 +122,7 @@ class Prefix:
     @property
     def step_bytes(self) -> bytes:
         """:attr:`step_token_ids` as four bytes each."""
-        return _packed(self._ids) if self._bytes is None else self._bytes
+        return packed(self._ids) if self._bytes is None else self._bytes
 
     @property
     def path_bytes(self) -> bytes:
@@ -204,7 +205,3 @@ class Prefix:
     def __repr__(self) -> str:
         tail = self.text[-40:]
         return f"Prefix({self._length} tokens, depth {self.depth}, …{tail!r})"
-
-
-def _packed(ids: tuple[int, ...]) -> bytes:
-    return pack(f"{len(ids)}i", *ids)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ets_client._core.id_forest import IdForest
-from ets_client._core.id_runs import ID_BYTES, packed
+from ets_client._core.id_runs import ID_BYTES
+from ets_client._packed import packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ets_client._core.id_runs import packed
 from ets_client._core.ledger import Accounts, Answer
 from ets_client._core.ledger_level import Level
 from ets_client._core.ledger_paths import Paths
+from ets_client._packed import packed
 from tests.fakes import root
 
 if TYPE_CHECKING:

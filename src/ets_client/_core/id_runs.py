@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from struct import pack
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["ID_BYTES", "common_bytes", "packed"]
+__all__ = ["ID_BYTES", "common_bytes"]
 
 ID_BYTES = 4
-
-
-def packed(ids: Sequence[int]) -> bytes:
-    """Ids as bytes, four each."""
-    return pack(f"{len(ids)}i", *ids)
 
 
 def common_bytes(key: bytes | bytearray, rest: bytes, unit: int) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._packed import packed
 from ..ledger import LedgerRow
-from .id_runs import packed
 from .ledger_level import Level
 from .ledger_paths import Paths
 from .ledger_published import PublishedKV

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from .id_runs import packed
+from .._packed import packed
 from .shadow_flights import Flights
 from .shadow_order import EvictionOrder
 from .shadow_sample import OVER, RunningSample

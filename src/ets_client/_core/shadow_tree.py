@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._packed import packed
 from .id_forest import IdForest
-from .id_runs import ID_BYTES, packed
+from .id_runs import ID_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
