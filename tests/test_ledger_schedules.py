@@ -75,11 +75,18 @@ def follow_replies(client: AsyncPolicyClient) -> set[str]:
     books, answered = client._books, set[str]()
     write_down = books.answer
 
-    def answer(account: TreeAccount | None, prefix: Prefix, predicted: int, replies: Sequence[WireSample]) -> None:
+    def answer(
+        account: TreeAccount | None,
+        prefix: Prefix,
+        predicted: int,
+        replies: Sequence[WireSample],
+        *,
+        is_wanted: bool = True,
+    ) -> None:
         for reply in replies:
             assert reply.meta_info.id not in answered
             answered.add(reply.meta_info.id)
-        write_down(account, prefix, predicted, replies)
+        write_down(account, prefix, predicted, replies, is_wanted=is_wanted)
 
     books.answer = answer  # type: ignore[method-assign]
     return answered

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-__all__ = ["Record"]
+__all__ = ["Record", "Untracked", "UntrackedState"]
 
 
 class Record(Struct, frozen=True, weakref=True):
@@ -22,3 +22,14 @@ class Record(Struct, frozen=True, weakref=True):
         """Let :mod:`dataclasses` note the fields, and nothing else: all the rest is there."""
         super().__init_subclass__(**options)
         dataclass(init=False, repr=False, eq=False, match_args=False)(cls)
+
+
+class Untracked(Struct, frozen=True, gc=False):
+    """A record of which nothing leads back to it, so that the garbage collector need not walk it.
+
+    There is a handful for each call that waits; with 1,024 of them the walks were a sixth of the client's CPU.
+    """
+
+
+class UntrackedState(Struct, gc=False):
+    """The same, of what changes."""

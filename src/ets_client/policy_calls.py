@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._core.ledger_tree import TreeAccount
     from ._engine.connect import Connection
     from ._engine.expander import ExpandRequest
-    from ._engine.pending import PendingCalls
+    from ._engine.pending import PendingCall, PendingCalls
     from ._engine.streaming import SampleStream
     from .branch import Branch, Expansion, Usage
     from .logprobs import LogprobOptions
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .sampling import SamplingParams
 
     T = TypeVar("T")
-    _Run = Callable[[Expander, ExpandRequest], Coroutine[Any, Any, Expansion]]
+    _Run = Callable[[Expander, ExpandRequest, PendingCall], Coroutine[Any, Any, Expansion]]
 
 __all__ = ["PolicyCalls"]
 
@@ -84,19 +84,21 @@ class PolicyCalls(ScoreCalls):
         self, request: ExpandRequest, *, every_token: bool, speculative: bool = False
     ) -> SampleStream:
         with self._pending.call(request.prefix) as call:
-            stream = await self._open_in_turn(request, every_token=every_token, speculative=speculative)
+            stream = await self._open_in_turn(request, call, every_token=every_token, speculative=speculative)
             if call.pruned is not None:
                 await stream.aclose()
         self._pending.add(request.prefix, stream)
         return stream
 
-    async def _open_in_turn(self, request: ExpandRequest, *, every_token: bool, speculative: bool) -> SampleStream:
+    async def _open_in_turn(
+        self, request: ExpandRequest, call: PendingCall, *, every_token: bool, speculative: bool
+    ) -> SampleStream:
         connection = self._ready_for(request)
         if connection.admitter is None:
-            return await connection.expander.open(request, every_token=every_token)
+            return await connection.expander.open(request, call, every_token=every_token)
         turn = await connection.admitter.turn(self._ticket(request, speculative=speculative), request.deadline)
         try:
-            stream = await connection.expander.open(request, every_token=every_token)
+            stream = await connection.expander.open(request, call, every_token=every_token)
         except BaseException:
             turn.close()
             raise
@@ -195,20 +197,26 @@ class PolicyCalls(ScoreCalls):
         connection, deadline = self._ready(), self._deadline(timeout)
         run = expand_partly if check_partial(partial) == "return" else Expander.expand
         speculative = check_flag(speculative, "speculative")
-        prepare = partial_of(connection.prepare.step, prefix, n, sampling, logprobs, deadline)
-        return await self._run(self._expand(prepare, run, speculative=speculative))
+        return await self._run(
+            self._expand(
+                partial_of(connection.prepare.step, prefix, n, sampling, logprobs, deadline),
+                run,
+                speculative=speculative,
+            )
+        )
 
     async def _expand(
         self, prepare: Callable[[], Awaitable[ExpandRequest]], run: _Run, *, speculative: bool = False
     ) -> Expansion:
         request = await prepare()
-        with self._pending.call(request.prefix):
+        del prepare  # what waits for a reply holds as little as it can
+        with self._pending.call(request.prefix) as call:
             connection = self._ready_for(request)
             if connection.admitter is None:
-                return await run(connection.expander, request)
+                return await run(connection.expander, request, call)
             ticket = self._ticket(request, speculative=speculative)
             with await connection.admitter.turn(ticket, request.deadline) as turn:
-                expansion = await run(connection.expander, request)
+                expansion = await run(connection.expander, request, call)
                 if expansion.branches:
                     turn.done(len(expansion), sum(len(branch.token_ids) for branch in expansion))
                 return expansion

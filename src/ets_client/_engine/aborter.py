@@ -7,10 +7,12 @@ import json
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._record import Record
+from msgspec.structs import replace
+
+from .._record import Untracked
 from .._transport.base import HttpRequest, TransportError
 from ..events import SamplesAborted
 
@@ -32,7 +34,7 @@ _FENCE_SECONDS = 10.0
 _TRIES = 2  # of an abort whose connection breaks, as an idle one does now and then
 
 
-class Live(Record, frozen=True):
+class Live(Untracked, frozen=True):
     """Samples that may run, and where: the client's address may have moved on since.
 
     Attributes:

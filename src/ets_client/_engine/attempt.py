@@ -19,7 +19,6 @@ from ..errors import Attempt, FailureKind
 from ..events import AttemptFailed
 from .failure import AttemptFailedError
 from .open_call import OpenCall
-from .pending import CALL
 from .running_try import RunningTry
 from .streamed_reply import streamed_reply
 from .watchdog import Watchdog
@@ -49,25 +48,18 @@ class Attempter:
         self._watchdog = Watchdog(server.policy.least_attempt)
         self._answered_at = 0.0
 
-    async def send(
-        self,
-        course: Course,
-        read: Callable[[bytes], T],
-        did: Callable[[T], Work] | None,
-        first: Callable[[bytes], bool] | None = None,
-    ) -> T:
+    async def send(self, course: Course[T]) -> T:
         """Try once, for a whole reply.
 
         Args:
             course: the call.
-            read: reads the reply's body.
-            did: what a reply shows to have been done.
-            first: of a reply that streams: given its events as they come, until it says True.
 
         Raises:
             AttemptFailedError: it failed.
             DeadlineExceededError: the call's time is over.
         """
+        exchange = course.exchange
+        first = exchange.first
         transport = self._server.transport
         send = transport.send if first is None else partial(streamed_reply, transport, first)
         one, reply_to_come = self._begin(course, send)
@@ -80,20 +72,21 @@ class Attempter:
         if not 200 <= reply.status < 300:
             raise self._refused(course, one, reply.status, read_fault(reply.status, reply.body), reply.headers)
         try:
-            result = read(reply.body)
+            result = exchange.read(reply.body)
         except StreamFaultError as error:
             raise self._refused(course, one, error.status, error.fault, reply.headers) from None
         except BrokenReplyError as error:
             shown = "" if one.outgoing.hides_reply else reply.body[:300].decode(errors="replace")
             message = f"the reply to {one.outgoing.path} is not what SGLang sends: {error}"
             raise self._failed(course, one, FailureKind.BAD_REPLY, message, reply.status, shown) from error
+        did = exchange.did(result)
         if did is not None:
             self._answered_at = self._now()
-            self._server.pace.took(did(result), one.in_flight, self._answered_at - one.sent)
+            self._server.pace.took(did, one.in_flight, self._answered_at - one.sent)
         self._server.gate.succeeded()
         return result
 
-    async def open(self, course: Course) -> OpenCall:
+    async def open(self, course: Course[Any]) -> OpenCall:
         """Try once, for a reply that streams.
 
         Args:
@@ -142,13 +135,13 @@ class Attempter:
         return receiving.result()
 
     def _begin(
-        self, course: Course, send: Callable[[HttpRequest], Coroutine[Any, Any, T]]
+        self, course: Course[Any], send: Callable[[HttpRequest], Coroutine[Any, Any, T]]
     ) -> tuple[RunningTry, Coroutine[Any, Any, T]]:
         """A try, and its exchange, which is to be awaited at once."""
         server = self._server
         server.check_open()
-        outgoing = course.make()
-        call = CALL.get() if outgoing.rids else None  # what asks for no samples may serve several calls
+        outgoing = course.exchange.write()
+        call = course.call
         if call is not None:
             call.check_wanted()
         counters = server.counters
@@ -179,7 +172,7 @@ class Attempter:
         if one.call is not None:
             one.call.tries.discard(one)
 
-    async def _exchange(self, course: Course, one: RunningTry, exchange: Coroutine[Any, Any, T]) -> T:
+    async def _exchange(self, course: Course[Any], one: RunningTry, exchange: Coroutine[Any, Any, T]) -> T:
         server = self._server
         self._watchdog.watch(one)
         try:
@@ -204,7 +197,7 @@ class Attempter:
             server.check_open()
         raise self._no_reply(course, one)
 
-    def _no_reply(self, course: Course, one: RunningTry) -> AttemptFailedError:
+    def _no_reply(self, course: Course[Any], one: RunningTry) -> AttemptFailedError:
         seconds = self._now() - one.sent
         if isinstance(course.work, Work) and self._answered_at < one.sent:
             # Nobody was answered meanwhile, so the server is slow (it would have taken longer), and not this one lost.
@@ -216,7 +209,7 @@ class Attempter:
         message = f"{_url(one)} took the request and gave no reply for {seconds:.3g} s, much longer than it should take"
         return self._failed(course, one, FailureKind.NO_REPLY, message)
 
-    def _broken(self, course: Course, one: RunningTry, error: TransportError) -> AttemptFailedError:
+    def _broken(self, course: Course[Any], one: RunningTry, error: TransportError) -> AttemptFailedError:
         self._server.check_open()
         if not error.was_sent:
             self._server.lost()
@@ -230,7 +223,7 @@ class Attempter:
         return self._failed(course, one, FailureKind.DISCONNECT, message, is_stale=error.was_idle)
 
     def _refused(
-        self, course: Course, one: RunningTry, status: int, fault: Fault, headers: Mapping[str, str]
+        self, course: Course[Any], one: RunningTry, status: int, fault: Fault, headers: Mapping[str, str]
     ) -> AttemptFailedError:
         if status >= 500 and len(one.outgoing.rids) > 1:
             # One sample failed or found no room; SGLang before 0.5.23 goes on with the others, unread.
@@ -245,7 +238,7 @@ class Attempter:
 
     def _failed(
         self,
-        course: Course,
+        course: Course[Any],
         one: RunningTry,
         kind: FailureKind,
         message: str,
@@ -257,13 +250,13 @@ class Attempter:
     ) -> AttemptFailedError:
         """Write the failure down and make the exception for it."""
         attempt = Attempt(one.outgoing.rids, kind, f"{kind}: {message}", status, self._now() - one.start)
-        course.attempts.append(attempt)
+        course.attempts = (*course.attempts, attempt)
         self._server.counters.failures[kind] += 1
         self._server.tell(AttemptFailed(one.outgoing.path, attempt))
         _log.debug("attempt %d of %s failed: %s", len(course.attempts), one.outgoing.path, attempt.outcome)
         return AttemptFailedError(attempt, message, body, is_stale=is_stale, asked_to_wait=asked_to_wait)
 
-    def _give_up(self, course: Course, one: RunningTry) -> None:
+    def _give_up(self, course: Course[Any], one: RunningTry) -> None:
         self._failed(course, one, FailureKind.GIVEN_UP, "given up before the reply came")
         self._stop(one)
 

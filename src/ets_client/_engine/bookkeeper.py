@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from .._core.ledger import Accounts, Answer
 from ..ledger import Ledger
-from .pending import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +66,13 @@ class Bookkeeper:
         self._note(self._accounts.expand, ACCOUNT.get(), prefix, self._clock())
 
     def answer(
-        self, account: TreeAccount | None, prefix: Prefix, predicted: int, replies: Sequence[WireSample]
+        self,
+        account: TreeAccount | None,
+        prefix: Prefix,
+        predicted: int,
+        replies: Sequence[WireSample],
+        *,
+        is_wanted: bool = True,
     ) -> None:
         """The samples of one request have come back, or a prefill.
 
@@ -76,6 +81,7 @@ class Bookkeeper:
             prefix: their prompt.
             predicted: tokens that each should have found in the cache.
             replies: what came.
+            is_wanted: whether their path was not pruned meanwhile.
         """
         outputs: list[Sequence[int]] = []
         closed: list[int] = []
@@ -94,8 +100,7 @@ class Bookkeeper:
                     if finish is None or (finish.type != "length" and not isinstance(finish.matched, str)):
                         closed.append(len(outputs))
                     outputs.append(ids)
-        samples, predicted, call = len(replies) - prefills, ran * predicted, CALL.get()
-        is_wanted = call is None or call.pruned is None
+        samples, predicted = len(replies) - prefills, ran * predicted
         answer = Answer(
             prefix, outputs, samples, prefills, generated, predicted, asked, reused, retractions, is_wanted, closed
         )

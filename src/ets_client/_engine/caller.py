@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from .._core.pace import Work
 from .._core.retry import AwaitRoom, AwaitServer, Resend, Stop
@@ -15,6 +15,7 @@ from ..errors import DeadlineExceededError, FailureKind, ServerUnreachableError
 from ..retry import RetryPolicy
 from .attempt import Attempter
 from .course import Course
+from .exchange import Question
 from .failure import AttemptFailedError, final_error
 from .gate import GateClosedError
 
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from .aborter import Live
     from .counters import Counters
     from .deadline import Deadline
+    from .exchange import Exchange
     from .open_call import OpenCall
     from .outgoing import Outgoing
+    from .pending import PendingCall
     from .server import Server
 
 __all__ = ["Caller"]
@@ -54,6 +57,7 @@ class Caller:
         """Make a caller of that server."""
         self._server = server
         self._attempter = Attempter(server)
+        self._send = self._attempter.send
         self._opened: set[OpenCall] = set()
         self._repeating: set[asyncio.Timeout] = set()  # of calls that wait or are on another try
 
@@ -66,18 +70,18 @@ class Caller:
         *,
         did: Callable[[T], Work] | None = None,
         before_resend: Callable[[], Awaitable[object]] | None = None,
-        first: Callable[[bytes], bool] | None = None,
+        call: PendingCall | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """Make one call.
+        """Ask one question.
 
         Args:
-            make: builds a try; called for each, so that every try has its own request ids.
-            read: reads the reply's body; raises :class:`BrokenReplyError` when it cannot.
+            make: see :meth:`Exchange.write`.
+            read: see :meth:`Exchange.read`.
             deadline: end of all tries and the waits between them.
             work: what a try asks for, or seconds after which one is given up.
-            did: what a result shows to have been done; without it nothing is learnt of the server's speed.
-            before_resend: awaited before every try that does not go out at once: what was known may be old.
-            first: of a reply that streams: given its events as they come, until it says True.
+            did: see :meth:`Exchange.did`.
+            before_resend: see :meth:`Exchange.again`.
+            call: the call of a search that asks; see :class:`Course`.
 
         Returns:
             What ``read`` made of the first good reply.
@@ -86,8 +90,27 @@ class Caller:
             RequestError: the call failed; which subclass says why.
             ConfigurationError: the client is closed, or another model is served there now.
         """
-        course = Course(make, deadline, self._server.policy, work, before_resend)
-        return self._run(course, partial(self._attempter.send, read=read, did=did, first=first))
+        return self.exchange(Question(make, read, did, before_resend), deadline, work, call)
+
+    def exchange(
+        self, exchange: Exchange[T], deadline: Deadline, work: Work | float, call: PendingCall | None
+    ) -> Coroutine[Any, Any, T]:
+        """Make one call.
+
+        Args:
+            exchange: what is sent, and how its reply is read.
+            deadline: end of all tries and the waits between them.
+            work: what a try asks for, or seconds after which one is given up.
+            call: the call of a search that asks; see :class:`Course`.
+
+        Returns:
+            What was read of the first good reply.
+
+        Raises:
+            RequestError: the call failed; which subclass says why.
+            ConfigurationError: the client is closed, or another model is served there now.
+        """
+        return self._run(Course(exchange, deadline, self._server.policy, work, call), self._send)
 
     async def once(self, make: Callable[[], Outgoing], read: Callable[[bytes], T], deadline: Deadline) -> T:
         """Make one call without retries, now, whatever is known of the server: a question whether it is there.
@@ -101,8 +124,7 @@ class Caller:
             RequestError: it failed.
             ConfigurationError: the client is closed.
         """
-        course = Course(make, deadline, _ONCE, deadline.seconds)
-        return await self._run(course, partial(self._attempter.send, read=read, did=None))
+        return await self._run(Course(Question(make, read), deadline, _ONCE, deadline.seconds), self._send)
 
     async def open(
         self,
@@ -111,6 +133,7 @@ class Caller:
         work: Work | float = _PLAIN_SECONDS,
         *,
         before_resend: Callable[[], Awaitable[object]] | None = None,
+        asker: PendingCall | None = None,
     ) -> OpenCall:
         """Make one call whose reply is a stream. Once it has begun nothing is repeated.
 
@@ -119,13 +142,14 @@ class Caller:
             deadline: end of all tries until the stream begins.
             work: what a try asks for, or seconds after which one is given up.
             before_resend: awaited before every try that does not go out at once: what was known may be old.
+            asker: the call of a search that asks; see :class:`Course`.
 
         Raises:
             RequestError: no stream began; which subclass says why.
             ConfigurationError: the client is closed, or another model is served there now.
         """
-        course = Course(make, deadline, self._server.policy, work, before_resend)
-        call = await self._run(course, self._attempter.open)
+        question = Question(make, bytes, before_resend=before_resend)
+        call = await self._run(Course(question, deadline, self._server.policy, work, asker), self._attempter.open)
         self._opened.add(call)
         return call
 
@@ -189,7 +213,7 @@ class Caller:
         """What was done so far."""
         return self._server.counters
 
-    async def _run(self, course: Course, attempt: Callable[[Course], Awaitable[T]]) -> T:
+    async def _run(self, course: Course[Any], attempt: Callable[[Course[Any]], Awaitable[T]]) -> T:
         server = self._server
         server.check_open()
         server.counters.calls += 1
@@ -198,15 +222,16 @@ class Caller:
             if not server.gate.is_open and course.policy is not _ONCE:
                 async with self._explained(course):
                     await server.gate.enter()
-                    if course.before_resend is not None:
-                        await course.before_resend()
+                    await course.exchange.again()
             return await attempt(course)  # straight: tenacity costs 35 µs a call, and nearly every first try succeeds
         except AttemptFailedError as failure:
             first = failure
         async with self._explained(course):
             return await self._repeat(course, attempt, first)
 
-    async def _repeat(self, course: Course, attempt: Callable[[Course], Awaitable[T]], first: AttemptFailedError) -> T:
+    async def _repeat(
+        self, course: Course[Any], attempt: Callable[[Course[Any]], Awaitable[T]], first: AttemptFailedError
+    ) -> T:
         from tenacity import AsyncRetrying, retry_if_exception_type
 
         failed = [first]
@@ -229,7 +254,7 @@ class Caller:
         return await retrying(once)
 
     @contextlib.asynccontextmanager
-    async def _explained(self, course: Course) -> AsyncGenerator[None]:
+    async def _explained(self, course: Course[Any]) -> AsyncGenerator[None]:
         """Hold the deadline; turn what the engine raises into what callers know; leave nothing running."""
         scope = asyncio.timeout_at(course.deadline.at)
         self._repeating.add(scope)
@@ -249,7 +274,7 @@ class Caller:
             self._repeating.discard(scope)
             self._server.aborter.stop_later(course.live)
 
-    def _wait(self, course: Course) -> Callable[[float], Awaitable[None]]:
+    def _wait(self, course: Course[Any]) -> Callable[[float], Awaitable[None]]:
         """What tenacity does between tries: wait for the time, the server, or room."""
 
         async def wait(_: float) -> None:
@@ -265,7 +290,7 @@ class Caller:
 
         return wait
 
-    async def _prepare(self, course: Course) -> None:
+    async def _prepare(self, course: Course[Any]) -> None:
         """Before another try: nothing of the last one runs any more, and the budget has one."""
         server, decision = self._server, course.decision
         if course.live is not None:
@@ -279,8 +304,7 @@ class Caller:
         if not server.gate.has_answered:
             await server.address.refresh()
         server.counters.resends += 1
-        if course.before_resend is not None:
-            await course.before_resend()
+        await course.exchange.again()
 
     async def _stop(self, live: Live) -> None:
         server = self._server

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._core.retry import Decision, Stop, Tries, decide
+from .._record import UntrackedState
 from ..errors import FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Sequence
 
     from .._core.pace import Work
     from ..errors import Attempt
     from ..retry import RetryPolicy
     from .aborter import Live
     from .deadline import Deadline
+    from .exchange import Exchange
     from .failure import AttemptFailedError
-    from .outgoing import Outgoing
+    from .pending import PendingCall
     from .server import Server
 
 __all__ = ["Course"]
 
+T = TypeVar("T")
 _STOP = Stop()
 
 
-@dataclass(slots=True)
-class Course:
+class Course(UntrackedState, Generic[T]):
     """What a call is, and what it has been through.
 
     Attributes:
-        make: builds a try; called for each, so that every try has its own request ids.
+        exchange: what is sent, and how its reply is read.
         deadline: end of all tries and the waits between them.
         policy: how often it is tried.
         work: what a try asks for, or seconds after which one is given up.
-        before_resend: awaited before every try that does not go out at once: what was known may be old.
+        call: the call of a search that asks, or None: what serves several calls is none of theirs.
         attempts: tries that failed.
         counted: of them, those that count against the policy.
         stale: of them, those that met a connection closed for being idle.
@@ -45,12 +46,12 @@ class Course:
         live: the last try's samples, while they may still run.
     """
 
-    make: Callable[[], Outgoing]
+    exchange: Exchange[T]
     deadline: Deadline
     policy: RetryPolicy
     work: Work | float
-    before_resend: Callable[[], Awaitable[object]] | None = None
-    attempts: list[Attempt] = field(default_factory=list["Attempt"])
+    call: PendingCall | None = None
+    attempts: Sequence[Attempt] = ()
     counted: int = 0
     stale: int = 0
     unanswered: int = 0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..sampling import SamplingParams
     from .caller import Caller
     from .deadline import Deadline
+    from .pending import PendingCall
     from .requests import Requests
     from .server_cache import ServerCache
     from .tokenizers import Tokenizer
@@ -74,8 +75,12 @@ class Expander:
         self._branches = BranchMaker(tokenizer, cache.books.maker)
         self._written: tuple[SamplingParams | None, dict[str, Any]] = None, {}
 
-    async def expand(self, request: ExpandRequest) -> Expansion:
+    async def expand(self, request: ExpandRequest, call: PendingCall | None = None) -> Expansion:
         """Run one expand. Cancelling it stops its samples on the server.
+
+        Args:
+            request: what to expand.
+            call: of a search, that it is; None for one that nobody prunes.
 
         Raises:
             UnsupportedError: a field cannot be carried; nothing was sent.
@@ -83,7 +88,7 @@ class Expander:
         """
         start, prefix = time.monotonic(), request.prefix
         check_shape(self._means.requests.shape, request.sampling, request.n)
-        fan_out = FanOut(self._means, request)
+        fan_out = FanOut(self._means, request, call)
         found = await fan_out.sample(self._sampling_of_each(request))
         branches = await self._branches.make(prefix, request.sampling, request.limit, request.deadline, found)
         seconds = time.monotonic() - start
@@ -93,11 +98,12 @@ class Expander:
         """See :meth:`Means.warm`."""
         return await self._means.warm(prefix, deadline)
 
-    async def open(self, request: ExpandRequest, *, every_token: bool) -> SampleStream:
+    async def open(self, request: ExpandRequest, call: PendingCall | None = None, *, every_token: bool) -> SampleStream:
         """Begin an expand whose samples come as they grow.
 
         Args:
             request: what to expand.
+            call: as in :meth:`expand`.
             every_token: whether each token shall come as soon as it is there, or each sample when it has ended.
 
         Raises:
@@ -106,27 +112,28 @@ class Expander:
         """
         means, prefix, n = self._means, request.prefix, request.n
         check_shape(means.requests.shape, request.sampling, n)
-        fan_out = FanOut(means, request)
+        fan_out = FanOut(means, request, call)
         plan = await fan_out.plan(n)
         if plan.first is not None and n > 1:
             await fan_out.warm()
-        sent = means.cache.send(prefix) if n == 1 else means.cache.send_batch(prefix, n)
+        sent = means.cache.send(prefix, call) if n == 1 else means.cache.send_batch(prefix, n, call)
         sampling = self._sampling_of_each(request)
         if not every_token:
             sampling = at_their_ends(sampling, request.limit)
         try:
-            call = await means.caller.open(
+            opened = await means.caller.open(
                 lambda: means.requests.samples(prefix, sampling, logprobs=request.logprobs, stream=True),
                 request.deadline,
                 work_of(request, n),
                 before_resend=lambda: fan_out.again(n, sent),
+                asker=call,
             )
         except BaseException:
             sent.lost()
             raise
         return SampleStream(
             means.caller,
-            call,
+            opened,
             request.deadline,
             is_incremental=means.streams_increments,
             sent=sent,

@@ -14,7 +14,7 @@ from ..branch import Usage
 from .branches import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from .._core.limits import StepLimit
     from .._core.plan import ExpandPlan
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .expander import ExpandRequest
     from .means import Means
     from .outgoing import Outgoing
+    from .pending import PendingCall
     from .server_cache import SentSamples
 
 __all__ = ["FanOut", "Sampling", "at_their_ends", "work_of"]
@@ -36,21 +37,24 @@ class FanOut:
     """Gets the samples of one expand.
 
     Attributes:
+        call: of a search, that it is, or None.
         reason: of the first plan.
         warmed: tokens of requests without output.
     """
 
-    __slots__ = ("_means", "_request", "reason", "warmed")
+    __slots__ = ("_means", "_request", "call", "reason", "warmed")
 
-    def __init__(self, means: Means, request: ExpandRequest) -> None:
+    def __init__(self, means: Means, request: ExpandRequest, call: PendingCall | None = None) -> None:
         """Plan nothing yet.
 
         Args:
             means: what it works with.
             request: the expand.
+            call: of a search, that it is; None for one that nobody prunes.
         """
         self._means = means
         self._request = request
+        self.call = call
         self.reason = ""
         self.warmed = _NOTHING
 
@@ -61,7 +65,7 @@ class FanOut:
             RequestError: it failed.
         """
         n = len(sampling)
-        sent = self._means.cache.send_if_warm(self._request.prefix, n)
+        sent = self._means.cache.send_if_warm(self._request.prefix, n, self.call)
         if sent is None:
             return self._sample_cold(sampling)
         self._decide(n, 0)
@@ -107,7 +111,7 @@ class FanOut:
 
     async def warm(self) -> None:
         """Put the prefix into the cache by a request without output."""
-        self.warmed += await self._means.warm(self._request.prefix, self._request.deadline)
+        self.warmed += await self._means.warm(self._request.prefix, self._request.deadline, self.call)
 
     async def _sample_cold(self, sampling: Sampling) -> list[Found]:
         plan = await self.plan(len(sampling))
@@ -115,11 +119,12 @@ class FanOut:
             return await self._lead(sampling)
         if plan.first == "prefill":
             await self.warm()
-        return await self._ask(_Post(self, sampling, self._means.cache.send_batch(self._request.prefix, len(sampling))))
+        sent = self._means.cache.send_batch(self._request.prefix, len(sampling), self.call)
+        return await self._ask(_Post(self, sampling, sent))
 
     async def _lead(self, sampling: Sampling) -> list[Found]:
         """The first sample computes the cold part and says so by its first token; the others are planned anew then."""
-        leader = _Leader(self, sampling[:1], self._means.cache.send(self._request.prefix))
+        leader = _Leader(self, sampling[:1], self._means.cache.send(self._request.prefix, self.call))
         if len(sampling) == 1:
             return await self._ask_leader(leader)
         try:
@@ -138,13 +143,8 @@ class FanOut:
     async def _ask(self, post: _Post) -> list[Found]:
         try:
             return post.found(
-                await self._means.caller.call(
-                    post.write,
-                    post.read,
-                    self._request.deadline,
-                    work_of(self._request, post.n),
-                    did=_done,
-                    before_resend=post.again,
+                await self._means.caller.exchange(
+                    post, self._request.deadline, work_of(self._request, post.n), self.call
                 )
             )
         finally:
@@ -153,15 +153,7 @@ class FanOut:
     async def _ask_leader(self, leader: _Leader) -> list[Found]:
         try:
             return leader.found(
-                await self._means.caller.call(
-                    leader.write,
-                    leader.read,
-                    self._request.deadline,
-                    work_of(self._request, 1),
-                    did=_done,
-                    before_resend=leader.again,
-                    first=leader.first,
-                )
+                await self._means.caller.exchange(leader, self._request.deadline, work_of(self._request, 1), self.call)
             )
         finally:
             leader.sent.lost()
@@ -178,6 +170,8 @@ class _Post:
 
     __slots__ = ("_fan_out", "_sampling", "n", "sent")
 
+    first: Callable[[bytes], bool] | None = None
+
     def __init__(self, fan_out: FanOut, sampling: Sampling, sent: SentSamples) -> None:
         self.n = len(sampling)
         self.sent = sent
@@ -193,6 +187,10 @@ class _Post:
         if self._fan_out.request.logprobs is None:
             return [(sample, None) for sample in samples]
         return list(zip(samples, logprobs_of_samples(body, self.n), strict=True))
+
+    def did(self, samples: list[tuple[WireSample, Logprobs | None]]) -> Work:
+        longest = max(len(sample.output_ids) for sample, _ in samples)
+        return Work(len(samples), longest, samples[0][0].meta_info.prompt_tokens)
 
     async def again(self) -> None:
         await self._fan_out.again(self.n, self.sent)
@@ -242,8 +240,3 @@ def at_their_ends(sampling: Sampling, limit: StepLimit) -> Sampling:
 def work_of(request: ExpandRequest, n: int) -> Work:
     """What a request for ``n`` samples of an expand asks of the server."""
     return Work(n, request.limit.tokens, len(request.prefix))
-
-
-def _done(samples: list[tuple[WireSample, Logprobs | None]]) -> Work:
-    longest = max(len(sample.output_ids) for sample, _ in samples)
-    return Work(len(samples), longest, samples[0][0].meta_info.prompt_tokens)

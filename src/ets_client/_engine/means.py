@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
     from .caller import Caller
     from .deadline import Deadline
+    from .pending import PendingCall
     from .requests import Requests
     from .server_cache import ServerCache
 
@@ -36,12 +37,13 @@ class Means:
     cache: ServerCache
     streams_increments: bool | None
 
-    async def warm(self, prefix: Prefix, deadline: Deadline) -> Usage:
+    async def warm(self, prefix: Prefix, deadline: Deadline, call: PendingCall | None = None) -> Usage:
         """Put a prefix into the server's cache, unless it should be there, by a request without output.
 
         Args:
             prefix: what to compute.
             deadline: the end of it.
+            call: the call of a search that asks; see :class:`Course`.
 
         Returns:
             Tokens of the request; zeros when there was none.
@@ -52,7 +54,7 @@ class Means:
         cache = self.cache
         if not await cache.wait(prefix, deadline):
             return Usage()
-        sent = cache.send(prefix)
+        sent = cache.send(prefix, call)
 
         async def again() -> None:
             sent.lost()
@@ -66,6 +68,7 @@ class Means:
                 deadline,
                 Work(samples=1, new_tokens=0, prompt_tokens=len(prefix)),
                 before_resend=again,
+                call=call,
             )
             sent.finish(0, sample)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from .._record import Record
+from .._record import Untracked
 from .._transport.base import NO_HEADERS
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Outgoing"]
 
 
-class Outgoing(Record, frozen=True):
+class Outgoing(Untracked, frozen=True):
     """What is sent.
 
     Attributes:

@@ -12,22 +12,24 @@ from .branches import Found
 if TYPE_CHECKING:
     from ..branch import Branch
     from .expander import Expander, ExpandRequest
+    from .pending import PendingCall
 
 __all__ = ["expand_partly"]
 
 
-async def expand_partly(expander: Expander, request: ExpandRequest) -> Expansion:
+async def expand_partly(expander: Expander, request: ExpandRequest, call: PendingCall | None = None) -> Expansion:
     """Run an expand as a stream, and keep what had ended when it fails or its time is over.
 
     Args:
         expander: runs it.
         request: what to expand.
+        call: as in :meth:`Expander.expand`.
 
     Raises:
         RequestError: no sample ended.
     """
     start = time.monotonic()
-    stream = await expander.open(request, every_token=False)
+    stream = await expander.open(request, call, every_token=False)
     branches: dict[int, Branch] = {}
     failures: dict[int, RequestError] = {}
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import EtsClientError, PrunedError
@@ -17,10 +16,7 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
     from .streaming import SampleStream
 
-__all__ = ["CALL", "PendingCall", "PendingCalls"]
-
-CALL: ContextVar[PendingCall | None] = ContextVar("ets_client_call", default=None)
-"""The call of a search that the present task works for."""
+__all__ = ["PendingCall", "PendingCalls"]
 
 _PATIENCE_SECONDS = 2.0  # for the replies to aborts, as long as the aborter waits for a server that takes none
 
@@ -44,7 +40,7 @@ class PendingCall(Scope):
         tries: what it has at the server now.
     """
 
-    __slots__ = ("_calls", "_timer", "_token", "prefix", "pruned", "tries")
+    __slots__ = ("_calls", "_timer", "prefix", "pruned", "tries")
 
     def __init__(self, prefix: Prefix, calls: set[PendingCall]) -> None:
         task = asyncio.current_task()
@@ -58,13 +54,11 @@ class PendingCall(Scope):
 
     def __enter__(self) -> Self:
         self._calls.add(self)
-        self._token = CALL.set(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        CALL.reset(self._token)
         self._calls.discard(self)
         if self._timer is not None:
             self._timer.cancel()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from .._core.pace import Work
 from .scope import Scope
@@ -49,7 +50,7 @@ class RunningTry(Scope):
         "start",
     )
 
-    def __init__(self, server: Server, course: Course, outgoing: Outgoing, call: PendingCall | None) -> None:
+    def __init__(self, server: Server, course: Course[Any], outgoing: Outgoing, call: PendingCall | None) -> None:
         """Begin one.
 
         Args:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
     from .counters import Counters
     from .deadline import Deadline
+    from .pending import PendingCall
 
 __all__ = ["SentSamples", "ServerCache"]
 
@@ -114,30 +115,32 @@ class ServerCache:
                     self.landed(sample)
         return cold
 
-    def send(self, prefix: Prefix) -> SentSamples:
+    def send(self, prefix: Prefix, call: PendingCall | None = None) -> SentSamples:
         """A sample goes out whose first token will be told, so others can wait for it. Its reuse is predicted here.
 
         Args:
             prefix: its prompt.
+            call: of a search, that asks for it, or None.
         """
         shadow = self._of(prefix)
-        return SentSamples(self, shadow, prefix, None, [shadow.begin(prefix)])
+        return SentSamples(self, shadow, prefix, None, [shadow.begin(prefix)], call)
 
-    def send_batch(self, prefix: Prefix, samples: int) -> SentSamples:
+    def send_batch(self, prefix: Prefix, samples: int, call: PendingCall | None = None) -> SentSamples:
         """Samples go out together, of which nothing is told before their ends. Their reuse is predicted here.
 
         Args:
             prefix: their prompt.
             samples: how many.
+            call: of a search, that asks for them, or None.
         """
         shadow = self._of(prefix)
-        return SentSamples(self, shadow, prefix, samples, shadow.begin_batch(prefix, samples))
+        return SentSamples(self, shadow, prefix, samples, shadow.begin_batch(prefix, samples), call)
 
-    def send_if_warm(self, prefix: Prefix, samples: int) -> SentSamples | None:
+    def send_if_warm(self, prefix: Prefix, samples: int, call: PendingCall | None = None) -> SentSamples | None:
         """:meth:`send_batch`, if nothing of the prefix is cold; else None, and nothing goes out."""
         shadow = self._of(prefix)
         running = shadow.begin_warm(prefix, samples)
-        return None if running is None else SentSamples(self, shadow, prefix, samples, running)
+        return None if running is None else SentSamples(self, shadow, prefix, samples, running, call)
 
     def saw(self, prefix: Prefix) -> None:
         """The server has computed a prefix."""
@@ -182,10 +185,16 @@ class ServerCache:
 class SentSamples:
     """The samples of one request, from before its POST to its reply or its loss."""
 
-    __slots__ = ("_account", "_batch", "_cache", "_left", "_prefix", "_running", "_shadow")
+    __slots__ = ("_account", "_batch", "_cache", "_call", "_left", "_prefix", "_running", "_shadow")
 
     def __init__(
-        self, cache: ServerCache, shadow: Shadow, prefix: Prefix, batch: int | None, running: list[RunningSample]
+        self,
+        cache: ServerCache,
+        shadow: Shadow,
+        prefix: Prefix,
+        batch: int | None,
+        running: list[RunningSample],
+        call: PendingCall | None,
     ) -> None:
         """Know what has begun; :class:`ServerCache` makes them.
 
@@ -195,12 +204,14 @@ class SentSamples:
             prefix: their prompt.
             batch: how many of them go together; None for one whose first token will be told.
             running: the same as the model has them.
+            call: of a search, that asks for them, or None.
         """
         self._cache = cache
         self._shadow = shadow
         self._prefix = prefix
         self._account = ACCOUNT.get()
         self._batch = batch
+        self._call = call
         self._running = running
         self._left = len(running)
 
@@ -226,7 +237,8 @@ class SentSamples:
         """Samples have ended, from ``place`` on, and these are their replies."""
         cache, shadow, running = self._cache, self._shadow, self._running
         self._left -= len(replies)
-        cache.books.answer(self._account, self._prefix, running[place].predicted, replies)
+        is_wanted = self._call is None or self._call.pruned is None
+        cache.books.answer(self._account, self._prefix, running[place].predicted, replies, is_wanted=is_wanted)
         for sample, reply in zip(running[place:], replies, strict=False):
             meta, finish = reply.meta_info, reply.meta_info.finish_reason
             if meta.weight_version is not None:

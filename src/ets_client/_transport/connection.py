@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, cast
 from .base import HttpReply, TransportError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from .intake import Intake
     from .lane import Lane
     from .reply import ReplyReader
@@ -121,24 +123,26 @@ class Connection(asyncio.BufferedProtocol):
 
     # -- for whoever borrowed it --------------------------------------------------------------------------------
 
-    async def send(self, head: bytes, body: bytes, most_body: float) -> HttpReply:
-        """Send a request and read the whole reply. Anything but a return leaves the connection to be closed.
+    def send(self, head: bytes, body: bytes, most_body: float) -> Coroutine[None, None, None] | None:
+        """Send a request whose reply is to be fetched as a whole. If not, the connection is to be closed.
 
         Args:
             head: all before the body.
             body: all of it.
             most_body: bytes that the reply's body may have.
 
+        Returns:
+            What sends the rest of a large one, to be awaited at once.
+
         Raises:
-            TransportError: there was no complete reply.
+            TransportError: from what is returned: the connection broke.
         """
         self._begin(most_body, is_stream=False)
         self._write(head, body)
-        if not self._has_sent:
-            await self._write_rest(body)
-        del head, body  # the next request finds their memory still in the cache: 6 % less CPU at 1,024 in flight
-        while self._reply is None:
-            await self.progress()
+        return None if self._has_sent else self._write_rest(body)
+
+    def fetch(self) -> HttpReply | None:
+        """The whole reply, once; None before it is here: :meth:`progress` is to be awaited."""
         reply, self._reply = self._reply, None
         return reply
 
