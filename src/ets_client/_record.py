@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-__all__ = ["Record", "Untracked", "UntrackedState"]
+__all__ = ["Record", "State", "Untracked"]
 
 
 class Record(Struct, frozen=True, weakref=True):
@@ -31,5 +31,5 @@ class Untracked(Struct, frozen=True, gc=False):
     """
 
 
-class UntrackedState(Struct, gc=False):
-    """The same, of what changes."""
+class State(Struct, eq=False):
+    """What changes, made in C. Two are never equal."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._record import State
+
 if TYPE_CHECKING:
     from ..prefix import Prefix
 
@@ -12,7 +14,7 @@ __all__ = ["OVER", "RunningSample"]
 OVER = -1  # the epoch of samples that have ended
 
 
-class RunningSample:
+class RunningSample(State, gc=False):  # nothing of it leads back to it
     """One sample between :meth:`Shadow.begin` and :meth:`Shadow.finish` or :meth:`Shadow.lost`.
 
     Callers read the first three; the rest is the shadow's own.
@@ -29,21 +31,16 @@ class RunningSample:
         flight: its cold prompt among those that are being computed; 0 when nobody can wait for it.
     """
 
-    __slots__ = (
-        "begun", "epoch", "flight", "held", "held_at", "held_in", "is_prefilled", "node", "predicted", "prefix"
-    )  # fmt: skip
-
-    def __init__(self, prefix: Prefix, predicted: int, node: int, begun: int, epoch: int, held: int) -> None:
-        self.prefix = prefix
-        self.predicted = predicted
-        self.is_prefilled = False
-        self.node = node
-        self.begun = begun
-        self.epoch = epoch
-        self.held = held
-        self.flight = 0
-        self.held_in: object = None
-        self.held_at = 0
+    prefix: Prefix
+    predicted: int
+    node: int
+    begun: int
+    epoch: int
+    held: int
+    is_prefilled: bool = False
+    flight: int = 0
+    held_in: object = None
+    held_at: int = 0
 
     def mark(self, prefix: Prefix) -> None:
         """Remember where a prefix is held that begins with what this sample, which is over, brought into the cache."""

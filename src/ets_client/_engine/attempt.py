@@ -105,7 +105,7 @@ class Attempter:
         if 200 <= stream.status < 300:
             self._server.gate.succeeded()
             if one.call is not None:
-                one.call.tries.discard(one)
+                one.call.tries.remove(one)
             deadline = course.deadline
             return OpenCall(one.outgoing, one.samples, stream, one.limit(), deadline=deadline, watchdog=self._watchdog)
         try:
@@ -149,7 +149,7 @@ class Attempter:
         counters.samples += len(outgoing.rids)
         one = RunningTry(server, course, replace(outgoing, body=b""), call)
         if call is not None:
-            call.tries.add(one)
+            call.tries.append(one)
         headers = server.headers(is_admin=outgoing.is_admin)
         request = HttpRequest(
             outgoing.method,
@@ -170,7 +170,7 @@ class Attempter:
         self._server.counters.in_flight -= 1
         self._server.counters.samples -= len(one.outgoing.rids)
         if one.call is not None:
-            one.call.tries.discard(one)
+            one.call.tries.remove(one)
 
     async def _exchange(self, course: Course[Any], one: RunningTry, exchange: Coroutine[Any, Any, T]) -> T:
         server = self._server

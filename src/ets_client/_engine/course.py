@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._core.retry import Decision, Stop, Tries, decide
-from .._record import UntrackedState
+from .._record import State
 from ..errors import FailureKind
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _STOP = Stop()
 
 
-class Course(UntrackedState, Generic[T]):
+class Course(State, Generic[T]):
     """What a call is, and what it has been through.
 
     Attributes:

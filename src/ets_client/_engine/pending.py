@@ -48,7 +48,7 @@ class PendingCall(Scope):
         super().__init__(task)
         self.prefix = prefix
         self.pruned: PrunedError | None = None
-        self.tries: set[Stoppable] = set()
+        self.tries: list[Stoppable] = []
         self._calls = calls
         self._timer: asyncio.TimerHandle | None = None
 
