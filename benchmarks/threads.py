@@ -2,7 +2,8 @@
 
 First calls that do nothing on the loop, side by side and interleaved: ours, anyio's blocking portal and
 `asyncio.run_coroutine_threadsafe`. Then `expand(n=1)` of 64 threads through `PolicyClient` against 64 tasks of
-`AsyncPolicyClient`, on a fake server in a process of its own. Medians.
+`AsyncPolicyClient`, on a fake server in a process of its own; and the same once more with the client on one core, where
+no lock of the interpreter's goes from core to core. Medians.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 THREADS = 64
-ROUNDS = 5
+ROUNDS = 9
 CALLS = 16_384
-EXPANDS = 1_024
+EXPANDS = 8_192
 ONE = SamplingParams(max_new_tokens=4, ignore_eos=True)
 
 
@@ -112,6 +114,31 @@ def rate_of_threads(url: str) -> float:
 
 
 @contextlib.contextmanager
+def on_one_core() -> Iterator[None]:
+    """What begins in this context stays on one core; the server, which began before, does not."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def rates_of_expands(url: str) -> dict[str, list[float]]:
+    """Expands a second, of tasks and of threads in turns."""
+    found: dict[str, list[float]] = {"64 tasks": [], "64 threads": []}
+    for _ in range(ROUNDS):
+        found["64 tasks"].append(asyncio.run(rate_of_tasks(url)))
+        found["64 threads"].append(rate_of_threads(url))
+    return found
+
+
+def ratio(rates: dict[str, list[float]]) -> float:
+    """Of threads to tasks, round by round."""
+    return round(statistics.median(threads / tasks for tasks, threads in zip(*rates.values(), strict=True)), 3)
+
+
+@contextlib.contextmanager
 def server() -> Iterator[str]:
     command = [sys.executable, "-m", "ets_client.testing"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -133,17 +160,17 @@ def main(out: str | None) -> None:
         for name, way in ways.items():
             with way() as call:
                 nothings[name].append(rate(call, CALLS))
-    expands: dict[str, list[float]] = {"64 tasks": [], "64 threads": []}
     with server() as url:
-        for _ in range(ROUNDS):
-            expands["64 tasks"].append(asyncio.run(rate_of_tasks(url)))
-            expands["64 threads"].append(rate_of_threads(url))
-    ratios = [threads / tasks for tasks, threads in zip(*expands.values(), strict=True)]
+        expands = rates_of_expands(url)
+        with on_one_core():
+            on_one = rates_of_expands(url)
     report = where("threads") | {
         "threads": THREADS,
         "calls a second that do nothing": {name: summary(rates) for name, rates in nothings.items()},
         "expand(n=1) a second": {name: summary(rates) for name, rates in expands.items()},
-        "expand(n=1), threads / tasks": round(statistics.median(ratios), 3),
+        "expand(n=1), threads / tasks": ratio(expands),
+        "expand(n=1) a second, client on one core": {name: summary(rates) for name, rates in on_one.items()},
+        "expand(n=1), threads / tasks, client on one core": ratio(on_one),
     }
     print(json.dumps(report, indent=1))
     if out is not None:

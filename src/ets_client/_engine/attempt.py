@@ -58,13 +58,12 @@ class Attempter:
             AttemptFailedError: it failed.
             DeadlineExceededError: the call's time is over.
         """
-        exchange = course.exchange
-        first = exchange.first
-        transport = self._server.transport
-        send = transport.send if first is None else partial(streamed_reply, transport, first)
-        one, reply_to_come = self._begin(course, send)
-        if first is not None:
-            reply_to_come = self._receive(one, reply_to_come)
+        exchange, transport = course.exchange, self._server.transport
+        if exchange.first is None:
+            one, reply_to_come = self._begin(course, transport.send)
+        else:
+            one, streamed = self._begin(course, partial(streamed_reply, transport, exchange.first))
+            reply_to_come = self._receive(one, streamed)
         try:
             reply = await self._exchange(course, one, reply_to_come)
         finally:
