@@ -133,7 +133,7 @@ class Caller:
         work: Work | float = _PLAIN_SECONDS,
         *,
         before_resend: Callable[[], Awaitable[object]] | None = None,
-        asker: PendingCall | None = None,
+        call: PendingCall | None = None,
     ) -> OpenCall:
         """Make one call whose reply is a stream. Once it has begun nothing is repeated.
 
@@ -142,16 +142,16 @@ class Caller:
             deadline: end of all tries until the stream begins.
             work: what a try asks for, or seconds after which one is given up.
             before_resend: awaited before every try that does not go out at once: what was known may be old.
-            asker: the call of a search that asks; see :class:`Course`.
+            call: the call of a search that asks; see :class:`Course`.
 
         Raises:
             RequestError: no stream began; which subclass says why.
             ConfigurationError: the client is closed, or another model is served there now.
         """
         question = Question(make, bytes, before_resend=before_resend)
-        call = await self._run(Course(question, deadline, self._server.policy, work, asker), self._attempter.open)
-        self._opened.add(call)
-        return call
+        opened = await self._run(Course(question, deadline, self._server.policy, work, call), self._attempter.open)
+        self._opened.add(opened)
+        return opened
 
     async def close(self, call: OpenCall) -> None:
         """End a stream. What has not finished is aborted first: SGLang 0.5.18 goes on after a mere disconnect."""

@@ -31,7 +31,7 @@ class Exchange(Protocol[T]):
         """Make a try; called for each, so that every try has its own request ids."""
         ...
 
-    def read(self, body: bytes) -> T:
+    def read(self, body: bytes, /) -> T:
         """Read the reply's body.
 
         Raises:
@@ -39,7 +39,7 @@ class Exchange(Protocol[T]):
         """
         ...
 
-    def did(self, result: T) -> Work | None:
+    def did(self, result: T, /) -> Work | None:
         """What a result shows to have been done; None when it teaches nothing of the server's speed."""
         ...
 
@@ -51,9 +51,7 @@ class Exchange(Protocol[T]):
 class Question(Generic[T]):
     """An exchange made of functions, for what is seldom asked."""
 
-    __slots__ = ("_before_resend", "_did", "read", "write")
-
-    first = None
+    __slots__ = ("_before_resend", "_did", "_read", "_write")
 
     def __init__(
         self,
@@ -63,10 +61,22 @@ class Question(Generic[T]):
         before_resend: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         """Make it; see :class:`Exchange` for what each function is."""
-        self.write = write
-        self.read = read
+        self._write = write
+        self._read = read
         self._did = did
         self._before_resend = before_resend
+
+    @property
+    def first(self) -> None:
+        """It does not stream."""
+
+    def write(self) -> Outgoing:
+        """Make a try."""
+        return self._write()
+
+    def read(self, body: bytes) -> T:
+        """Read the reply's body."""
+        return self._read(body)
 
     def did(self, result: T) -> Work | None:
         """What a result shows to have been done."""

@@ -126,7 +126,7 @@ class Expander:
                 request.deadline,
                 work_of(request, n),
                 before_resend=lambda: fan_out.again(n, sent),
-                asker=call,
+                call=call,
             )
         except BaseException:
             sent.lost()

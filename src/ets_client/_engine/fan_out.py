@@ -126,10 +126,10 @@ class FanOut:
         """The first sample computes the cold part and says so by its first token; the others are planned anew then."""
         leader = _Leader(self, sampling[:1], self._means.cache.send(self._request.prefix, self.call))
         if len(sampling) == 1:
-            return await self._ask_leader(leader)
+            return await self._ask(leader)
         try:
             async with asyncio.TaskGroup() as group:
-                first = group.create_task(self._ask_leader(leader))
+                first = group.create_task(self._ask(leader))
                 await leader.seen.wait()
                 await asyncio.sleep(0)  # where a leader that failed ends this group before anything more is sent
                 others = await self.sample(sampling[1:])
@@ -141,23 +141,13 @@ class FanOut:
         return first.result() + others
 
     async def _ask(self, post: _Post) -> list[Found]:
+        request = self._request
         try:
             return post.found(
-                await self._means.caller.exchange(
-                    post, self._request.deadline, work_of(self._request, post.n), self.call
-                )
+                await self._means.caller.exchange(post, request.deadline, work_of(request, post.n), self.call)
             )
         finally:
-            post.sent.lost()
-
-    async def _ask_leader(self, leader: _Leader) -> list[Found]:
-        try:
-            return leader.found(
-                await self._means.caller.exchange(leader, self._request.deadline, work_of(self._request, 1), self.call)
-            )
-        finally:
-            leader.sent.lost()
-            leader.seen.set()
+            post.over()
 
 
 class _Post:
@@ -170,13 +160,15 @@ class _Post:
 
     __slots__ = ("_fan_out", "_sampling", "n", "sent")
 
-    first: Callable[[bytes], bool] | None = None
-
     def __init__(self, fan_out: FanOut, sampling: Sampling, sent: SentSamples) -> None:
         self.n = len(sampling)
         self.sent = sent
         self._fan_out = fan_out
         self._sampling = sampling
+
+    @property
+    def first(self) -> Callable[[bytes], bool] | None:
+        return None
 
     def write(self) -> Outgoing:
         request = self._fan_out.request
@@ -200,6 +192,10 @@ class _Post:
         sent.finish(0, *[sample for sample, _ in samples])
         return [Found(sample, logprobs, sent[place]) for place, (sample, logprobs) in enumerate(samples)]
 
+    def over(self) -> None:
+        """Whatever came of it, nothing more comes."""
+        self.sent.lost()
+
 
 class _Leader(_Post):
     """A request for one sample, which streams so that its first token can be told.
@@ -214,6 +210,10 @@ class _Leader(_Post):
         super().__init__(fan_out, at_their_ends(sampling, fan_out.request.limit), sent)
         self.seen = asyncio.Event()
 
+    @property
+    def first(self) -> Callable[[bytes], bool]:
+        return self._saw_first
+
     def write(self) -> Outgoing:
         request = self._fan_out.request
         requests = self._fan_out.means.requests
@@ -222,13 +222,18 @@ class _Leader(_Post):
     def read(self, body: bytes) -> list[tuple[WireSample, Logprobs | None]]:
         return [read_streamed_sample(body, is_incremental=self._fan_out.means.streams_increments)]
 
-    def first(self, payload: bytes) -> bool:
+    def _saw_first(self, payload: bytes) -> bool:
         """Whether this event of its stream has a token."""
         if not shows_a_token(payload):
             return False
         self.sent.prefilled()
         self.seen.set()
         return True
+
+    def over(self) -> None:
+        """Whatever came of it, nobody waits for its first token any more."""
+        super().over()
+        self.seen.set()
 
 
 def at_their_ends(sampling: Sampling, limit: StepLimit) -> Sampling:
