@@ -176,7 +176,7 @@ class Shadow:
             if cached_tokens != predicted:
                 self._error += abs(predicted - cached_tokens)
                 is_short = cached_tokens < predicted
-        if sample.is_prefilled or is_short or not self._has_room(len(output_ids)):
+        if is_short or not self._has_room(len(output_ids)):
             self._finish_in_order(sample, output_ids, cached_tokens)
         else:
             self._finish_at_once(sample, output_ids)

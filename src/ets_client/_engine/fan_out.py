@@ -239,7 +239,9 @@ class _Leader(_Post):
 def at_their_ends(sampling: Sampling, limit: StepLimit) -> Sampling:
     """Streams whose first token comes at once and the rest at the end, as SGLang counts its ``stream_interval``."""
     # In SGLang's default mode each chunk repeats everything so far: 1.2 MB for 509 tokens.
-    return [{**fields, "stream_interval": limit.tokens + 1} for fields in sampling]
+    # What all samples share stays one object, which is written once.
+    ended = {id(fields): {**fields, "stream_interval": limit.tokens + 1} for fields in sampling}
+    return [ended[id(fields)] for fields in sampling]
 
 
 def work_of(request: ExpandRequest, n: int) -> Work:

@@ -21,6 +21,9 @@ __all__ = ["PendingCall", "PendingCalls"]
 _PATIENCE_SECONDS = 2.0  # for the replies to aborts, as long as the aborter waits for a server that takes none
 
 
+_FEW_STREAMS = 16
+
+
 class Stoppable(Protocol):
     """What a call has at the server."""
 
@@ -91,6 +94,7 @@ class PendingCalls:
     def __init__(self) -> None:
         self._calls: set[PendingCall] = set()
         self._streams: list[tuple[Prefix, SampleStream]] = []
+        self._most_streams = _FEW_STREAMS
 
     def call(self, prefix: Prefix) -> PendingCall:
         """A call on ``prefix``, which the present task makes in this context."""
@@ -98,7 +102,10 @@ class PendingCalls:
 
     def add(self, prefix: Prefix, stream: SampleStream) -> None:
         """A stream on ``prefix`` has begun."""
-        self._streams = [*(known for known in self._streams if not known[1].is_over), (prefix, stream)]
+        self._streams.append((prefix, stream))
+        if len(self._streams) > self._most_streams:  # twice what ran at the last look: each stream is looked at twice
+            self._streams = [known for known in self._streams if not known[1].is_over]
+            self._most_streams = max(_FEW_STREAMS, 2 * len(self._streams))
 
     async def prune(self, tree: str, prefixes: Sequence[Prefix], gone: Collection[Prefix]) -> None:
         """End what is under way on these paths and below; its samples are aborted.

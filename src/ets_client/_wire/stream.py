@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.json import Decoder
 
+from .._record import State, Untracked
 from .broken import BrokenReplyError
 from .codec import read_json
 from .faults import Fault, failure_kind, read_fault
@@ -39,8 +39,7 @@ class StreamFaultError(Exception):
         self.index = index
 
 
-@dataclass(frozen=True, slots=True)
-class StreamedPart:
+class StreamedPart(Untracked, frozen=True):
     """What one chunk adds.
 
     Attributes:
@@ -73,12 +72,11 @@ class _ErrorFrame(Struct):
 _CHUNK, _ERROR_FRAME = Decoder(_Chunk), Decoder(_ErrorFrame)
 
 
-@dataclass(slots=True)
-class _Progress:
+class _Progress(State):
     text: str = ""
     told: int = 0  # characters of it that were new once
-    token_ids: list[int] = field(default_factory=list[int])
-    chunks: list[bytes] = field(default_factory=list[bytes])  # which hold log-probabilities
+    token_ids: list[int] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)  # which hold log-probabilities
     is_finished: bool = False
 
 
