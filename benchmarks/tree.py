@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from drivers.frontend import Frontend
+from drivers.measured import Round, flush, read_counters
 from drivers.openai_n import OpenAiWithN
 from drivers.ours import Ours
 from drivers.plain import Ceiling, IdsWithN, LeaderAndBatch, TextWithN
@@ -51,50 +52,17 @@ PEERS: dict[str, type[Any]] = {
 }  # fmt: skip
 
 
-@dataclass
-class Counters:
-    """The server's own, from its metrics."""
+@dataclass(kw_only=True)
+class LoadRound(Round):
+    """One driver's trees."""
 
-    prefilled: int
-    reused: int
-    generated: int
     retracted: int
-
-    def since(self, before: Counters) -> Counters:
-        return Counters(*(now - then for now, then in zip(vars(self).values(), vars(before).values(), strict=True)))
-
-
-@dataclass
-class Round:
-    driver: str
-    seconds: float
-    tokens_per_second: float
-    prefilled: int
-    prefilled_over_least: float
-    retracted: int
-    p50: float | None
     p90: float | None
     p99: float | None
     first_tree: float | None
     half_of_trees: float | None
     client_cpu: float
-    limit: int | None = None
-
-
-async def read_counters(http: aiohttp.ClientSession, base: str) -> Counters:
-    async with http.get(base + "/metrics/") as reply:
-        lines = (await reply.text()).splitlines()
-
-    def most(name: str, mode: str = "") -> int:
-        """Every rank of a tensor-parallel server counts all tokens."""
-        ranks = [float(line.rpartition(" ")[2]) for line in lines if line.startswith(name + "{") and mode in line]
-        return int(max(ranks, default=0))
-
-    tokens = "sglang:realtime_tokens_total"
-    return Counters(
-        most(tokens, 'mode="prefill_compute"'), most(tokens, 'mode="prefill_cache"'), most(tokens, 'mode="decode"'),
-        most("sglang:num_retracted_requests_total"),
-    )  # fmt: skip
+    limit: int | None
 
 
 async def grow(expand: Expand, root: Any, tree: int, shape: Shape, latencies: list[float]) -> None:
@@ -145,7 +113,7 @@ def admission_of(name: str) -> Any:
     return int(asked) if asked.isdigit() else asked if asked == "adaptive" else None
 
 
-async def run_round(name: str, base: str, profile: str | None, shape: Shape, seed: int, vocabulary: int) -> Round:
+async def run_round(name: str, base: str, profile: str | None, shape: Shape, seed: int, vocabulary: int) -> LoadRound:
     roots = shape.roots(seed, vocabulary)
     latencies: list[float] = []
     ends: list[float] = []
@@ -200,16 +168,13 @@ async def run_round(name: str, base: str, profile: str | None, shape: Shape, see
     cuts = statistics.quantiles(latencies, n=100) if latencies else None
     done = sorted(end - start for end in ends)
     tokens = shape.trees * shape.width * shape.step * (shape.depth + 1) if name == "ceiling" else shape.tokens()
-    return Round(
-        name, seconds, tokens / seconds, counted.prefilled, counted.prefilled / shape.least, counted.retracted,
-        cuts and cuts[49], cuts and cuts[89], cuts and cuts[98],
-        done[0] if done else None, done[(len(done) - 1) // 2] if done else None, used, limit,
+    return LoadRound(
+        driver=name, seconds=seconds, tokens_per_second=tokens / seconds,
+        prefilled=counted.prefilled, prefilled_over_least=counted.prefilled / shape.least, retracted=counted.retracted,
+        p50=cuts and cuts[49], p90=cuts and cuts[89], p99=cuts and cuts[98],
+        first_tree=done[0] if done else None, half_of_trees=done[(len(done) - 1) // 2] if done else None,
+        client_cpu=used, limit=limit,
     )  # fmt: skip
-
-
-async def flush(http: aiohttp.ClientSession, base: str) -> None:
-    async with http.post(base + "/flush_cache?timeout=60") as reply:
-        reply.raise_for_status()
 
 
 async def text_of(http: aiohttp.ClientSession, base: str, ids: list[int]) -> str:
@@ -298,7 +263,7 @@ def main() -> None:
         plot(report, asked.plot)
 
 
-def line_of(trees: int, found: Round) -> str:
+def line_of(trees: int, found: LoadRound) -> str:
     def shown(value: float | None) -> str:
         return "   -  " if value is None else f"{value:6.2f}"
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from drivers.measured import Round, flush, read_counters
 from drivers.text import Frontend, LeaderAndBatch, OpenAiWithN, Ours, TextShape, TextWithN
-from tree import flush, read_counters
 
 from ets_client import AsyncPolicyClient, Endpoint, Prefix
 from ets_client.search import least_prefill, load_questions
@@ -38,21 +38,17 @@ DRIVERS: dict[str, type[Any]] = {
 }  # fmt: skip
 
 
-@dataclass
-class Round:
-    driver: str
+@dataclass(kw_only=True)
+class TextRound(Round):
+    """One driver's searches."""
+
     round: int
-    seconds: float
     generated: int
-    tokens_per_second: float
     samples: int
-    prefilled: int
     least: int
-    prefilled_over_least: float
-    p50: float
 
 
-async def run_round(name: str, base: str, shape: TextShape, roots: list[Prefix], number: int) -> Round:
+async def run_round(name: str, base: str, shape: TextShape, roots: list[Prefix], number: int) -> TextRound:
     latencies: list[float] = []
     samples = [0]
 
@@ -84,9 +80,10 @@ async def run_round(name: str, base: str, shape: TextShape, roots: list[Prefix],
         seconds = time.perf_counter() - start
         counted = (await read_counters(http, base)).since(before)
     least = sum(least_prefill(root, roots[:place], 1) for place, root in enumerate(roots)) + samples[0] - len(roots)
-    return Round(
-        name, number, seconds, counted.generated, counted.generated / seconds, samples[0], counted.prefilled, least,
-        counted.prefilled / least, statistics.median(latencies),
+    return TextRound(
+        driver=name, round=number, seconds=seconds, generated=counted.generated,
+        tokens_per_second=counted.generated / seconds, samples=samples[0], prefilled=counted.prefilled, least=least,
+        prefilled_over_least=counted.prefilled / least, p50=statistics.median(latencies),
     )  # fmt: skip
 
 

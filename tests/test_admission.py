@@ -8,7 +8,7 @@ import pytest
 from ets_client import AsyncPolicyClient, ConfigurationError, PrunedError, SamplingParams
 from ets_client.testing import Costs, FakeServer
 from tests.fakes import eventually
-from tests.test_streams import site as stream_site
+from tests.stream_site import site as stream_site
 
 if TYPE_CHECKING:
     from ets_client import Prefix

@@ -17,7 +17,7 @@ from ets_client import (
 )
 from ets_client.testing import Costs, FakeServer, ScriptedModel
 from tests.fakes import Clock, eventually
-from tests.test_streams import ENDLESS, Site, site
+from tests.stream_site import ENDLESS, Site, site
 
 SHORT = SamplingParams(max_new_tokens=4, ignore_eos=True, stop="never")
 

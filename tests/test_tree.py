@@ -18,7 +18,7 @@ from ets_client import (
 )
 from ets_client.testing import FaultPlan, Reset
 from tests.fakes import Clock, eventually
-from tests.test_streams import ENDLESS, Site, all_of, site
+from tests.stream_site import ENDLESS, Site, all_of, site
 
 if TYPE_CHECKING:
     from ets_client import Expansion, Prefix

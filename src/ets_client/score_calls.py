@@ -9,7 +9,7 @@ from ._core.guard import check_paths
 from ._core.serves import check_generates, check_reward_head
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from typing import Any, TypeVar
 
     from ._engine.connect import Connection
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .branch import Branch
     from .prefix import Prefix
     from .scores import LabelChoice, LabelProbs, RewardScore, ScoreFailure
+    from .server_info import ServerInfo
 
     T = TypeVar("T")
 
@@ -65,9 +66,7 @@ class ScoreCalls(ABC):
 
         Cancelling it stops its samples on the server in the background.
         """
-        connection = self._ready()
-        check_generates(connection.info)
-        paths = check_paths(prefixes, connection.info.tokenizer_path)
+        connection, paths = self._judge_of(prefixes, check_generates)
         return await self._run(connection.labels.probs(paths, labels, self._deadline(timeout)))
 
     async def label_choices(
@@ -101,9 +100,7 @@ class ScoreCalls(ABC):
 
         Cancelling it stops its samples on the server in the background.
         """
-        connection = self._ready()
-        check_generates(connection.info)
-        paths = check_paths(prefixes, connection.info.tokenizer_path)
+        connection, paths = self._judge_of(prefixes, check_generates)
         return await self._run(connection.labels.choices(paths, labels, self._deadline(timeout)))
 
     async def reward_scores(
@@ -128,7 +125,13 @@ class ScoreCalls(ABC):
 
         Cancelling it stops what still waits on the server in the background.
         """
-        connection = self._ready()
-        check_reward_head(connection.info)
-        paths = check_paths(prefixes, connection.info.tokenizer_path)
+        connection, paths = self._judge_of(prefixes, check_reward_head)
         return await self._run(connection.rewards.scores(paths, self._deadline(timeout)))
+
+    def _judge_of(
+        self, prefixes: Sequence[Prefix | Branch], check: Callable[[ServerInfo], None]
+    ) -> tuple[Connection, list[Prefix]]:
+        """The connection to a server that can judge, and the paths as its model's."""
+        connection = self._ready()
+        check(connection.info)
+        return connection, check_paths(prefixes, connection.info.tokenizer_path)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
+from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from ets_client import AsyncPolicyClient, LedgerRow
+from tests.live.counters import COUNTERS, settled, told
 from tests.schedules import Schedule
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
     from random import Random
 
@@ -21,30 +19,6 @@ pytestmark = pytest.mark.live
 
 VOCABULARY = range(300, 2000)
 LONGEST = 8
-COUNTERS = ("prompt_tokens_total", "cached_tokens_total", "generation_tokens_total", "num_requests_total")
-
-
-def counted(endpoint: Path) -> Counter[str]:
-    """What the server counts when a request ends."""
-    base = AsyncPolicyClient.from_endpoint(endpoint)._address.base_url
-    found: Counter[str] = Counter()
-    with urlopen(f"{base}/metrics/") as reply:
-        for family in text_string_to_metric_families(reply.read().decode()):
-            for sample in family.samples:
-                if sample.name.removeprefix("sglang:") in COUNTERS:
-                    found[sample.name.removeprefix("sglang:")] += round(sample.value)
-    return found
-
-
-async def settled(endpoint: Path, client: AsyncPolicyClient) -> Counter[str]:
-    """The counters when nothing runs there any more and they stand still."""
-    before: Counter[str] | None = None
-    while True:
-        loads = await client.loads()
-        now = await asyncio.to_thread(counted, endpoint)
-        if before == now and not any(load.running_requests or load.waiting_requests for load in loads):
-            return now
-        before = now
 
 
 async def run(seed: int, endpoint: Path, *, cuts: bool) -> tuple[Counter[str], LedgerRow]:
@@ -65,17 +39,12 @@ async def run(seed: int, endpoint: Path, *, cuts: bool) -> tuple[Counter[str], L
         return server, client.ledger.total
 
 
-def told(row: LedgerRow) -> dict[str, Any]:
-    values = (row.asked, row.reused, row.generated, row.samples + row.prefills)
-    return dict(zip(COUNTERS, values, strict=True))
-
-
 @pytest.mark.filterwarnings("ignore::ets_client.ReuseShortfallWarning")
 async def test_the_ledger_of_10_searches_equals_the_servers_counters(live_endpoint_small_cache: Path) -> None:
     rows: list[LedgerRow] = []
     for seed in range(10):
         server, row = await run(seed, live_endpoint_small_cache, cuts=False)
-        assert dict(server) == told(row), seed
+        assert server == told(row), seed
         assert row.unanswered == 0
         rows.append(row)
     assert sum(row.computed for row in rows) > sum(row.least for row in rows)  # it did not fit

@@ -9,56 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ets_client import AsyncPolicyClient, ConfigurationError, EndReason, SamplingParams
-from ets_client.search import (
-    BestOfN,
-    Budget,
-    Node,
-    NodeAdded,
-    Question,
-    Rebase,
-    SearchEvent,
-    SearchOptions,
-    SearchResult,
-    TreeSearch,
-)
+from ets_client.search import BestOfN, Budget, Node, SearchResult
 from ets_client.search.journal import DecisionEntry, EndEntry, ScoresEntry, StepsEntry
-from ets_client.search.methods import Beam, Decision, Method, TreeView
+from ets_client.search.methods import Decision, TreeView
 from ets_client.search.record import Record
-from ets_client.search.scorers import CallableScorer, LogProb, PathScore, ScoredPath, Scorer, SelfConsistency
-from ets_client.testing import Costs, FakeOptions, FakeServer, Reset, ScriptedModel, SeededModel
+from ets_client.search.scorers import CallableScorer, LogProb, ScoredPath, SelfConsistency
+from ets_client.testing import Costs, FakeOptions, FakeServer, Reset, ScriptedModel
 from tests.fakes import eventually
-from tests.search.trees import KilledError, MemoryJournal, arithmetic
+from tests.search.trees import QUESTION, KilledError, MemoryJournal, arithmetic, by_length_soon, search
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
-
-QUESTION = Question(problem="How many are 5 and 7?", answer="12")
-SEEDED = FakeOptions(enable_deterministic_inference=True, schedule_policy="lpm")
-
-
-def by_length(paths: Sequence[ScoredPath]) -> list[float]:
-    return [1 / (1 + len(path.branch.token_ids) + sum(path.branch.token_ids) % 7) for path in paths]
-
-
-async def by_length_soon(paths: Sequence[ScoredPath]) -> list[float]:
-    return by_length(paths)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeServer]:
-    async with FakeServer(SEEDED, model=SeededModel(4, line_end=0.2, text_end=0.02)) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: FakeServer) -> AsyncIterator[AsyncPolicyClient]:
-    async with AsyncPolicyClient(server.base_url, "tiny") as opened:
-        yield opened
-
-
-def search(client: AsyncPolicyClient, method: Method | None = None, scorer: Any = None, **options: Any) -> TreeSearch:
-    wanted = {"width": 8, "depth": 4, "seed": 11, **options}
-    return TreeSearch(client, method or Rebase(), scorer, SearchOptions(**wanted))
+    from collections.abc import Sequence
 
 
 def shape(result: SearchResult) -> list[tuple[object, ...]]:
@@ -144,107 +105,6 @@ async def test_a_killed_process_leaves_a_journal_that_a_search_goes_on_with(clie
     assert result.is_complete
 
 
-class Patient:
-    """Gives everything to the best node that is there, and remembers what it saw."""
-
-    name = "patient"
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[int, int, int]] = []
-
-    def decide(self, view: TreeView) -> Decision:
-        level = [node for node in view.nodes if node.depth == view.depth and node.state == "open"]
-        self.seen.append((view.depth, view.width, sum(node.multiplicity for node in level)))
-        best = max(level, key=lambda node: (node.score or 0.0, -node.number), default=None)
-        return Decision({best.number: view.width} if best is not None and view.width else {})
-
-
-class Gated(Scorer):
-    """Lets a score go when a condition holds, so that tests decide what arrives when."""
-
-    is_local = True  # each step is scored by itself
-
-    def __init__(self, may_go: Callable[[str], bool]) -> None:
-        self._may_go = may_go
-
-    @property
-    def name(self) -> str:
-        return "gated"
-
-    async def score(self, paths: Sequence[ScoredPath]) -> list[PathScore]:
-        (path,) = paths
-        await eventually(lambda: self._may_go(path.branch.text))
-        return [PathScore(0.5)]
-
-
-WORDS = ("a", "bb", "ccc", "dddd")
-
-
-async def test_without_a_barrier_the_width_grows_with_what_has_arrived() -> None:
-    method = Patient()
-
-    def in_turn(text: str) -> bool:
-        decided = sum(depth == 1 for depth, _, _ in method.seen)
-        return text not in WORDS or WORDS.index(text) <= decided
-
-    async with (
-        FakeServer(model=ScriptedModel([f"{word}\n\n" for word in WORDS])) as running,
-        AsyncPolicyClient(running.base_url, "tiny") as client,
-    ):
-        options: dict[str, Any] = {"barrier": "none", "width": 4, "depth": 2, "seed": None}
-        result = await search(client, method, Gated(in_turn), **options).run(QUESTION)
-        assert [seen for seen in method.seen if seen[0] < 2] == [(0, 4, 1), (1, 1, 1), (1, 2, 2), (1, 3, 3), (1, 4, 4)]
-        first_level = result.tree.level(1)
-        assert sum(node.width for node in first_level) == 4
-        assert sum(node.multiplicity for node in result.tree.level(2)) == 4
-
-
-async def test_what_arrives_while_a_decision_is_made_is_considered_together() -> None:
-    method, journal, waiting = Patient(), MemoryJournal(), list[str]()
-
-    def all_there(text: str) -> bool:
-        waiting.append(text)
-        return len(set(waiting)) == 4
-
-    async with (
-        FakeServer(model=ScriptedModel([f"{word}\n\n" for word in WORDS])) as running,
-        AsyncPolicyClient(running.base_url, "tiny") as client,
-    ):
-        options: dict[str, Any] = {"barrier": "none", "width": 4, "depth": 1, "seed": None}
-        await search(client, method, Gated(all_there), **options).run(QUESTION, record=Record(0, journal))
-        decisions = [entry for entry in journal.entries if isinstance(entry, DecisionEntry)]
-        considered = [entry.notes["after"].split() for entry in decisions[1:]]
-        assert sorted(name for names in considered for name in names) == ["r.0", "r.1", "r.2", "r.3"]
-        assert len(considered) < 4
-
-
-@pytest.mark.parametrize("method", [Rebase(), Beam(), BestOfN()], ids=lambda method: method.name)
-async def test_without_a_barrier_no_level_gets_more_than_its_width(client: AsyncPolicyClient, method: Method) -> None:
-    result = await search(client, method, CallableScorer(by_length_soon), barrier="none").run(QUESTION)
-    for depth in range(4):
-        assert sum(node.width for node in result.tree.level(depth)) <= 8
-    for node in result.tree:
-        assert sum(child.multiplicity for child in node.children) == node.width
-    assert (result.why, result.lost) == ("depth", 0)
-
-
-async def test_without_a_barrier_a_child_is_expanded_before_its_sibling_is_there() -> None:
-    order: list[str] = []
-
-    def watch(event: SearchEvent) -> None:
-        if isinstance(event, NodeAdded):
-            order.append(event.node.id)
-
-    def after_the_child(text: str) -> bool:
-        return text != "Wait" or "r.0.0" in order
-
-    model = ScriptedModel({"Take": "more\n\n", "": ["Take\n\n", "Wait\n\n"]})
-    async with FakeServer(model=model) as running, AsyncPolicyClient(running.base_url, "tiny") as client:
-        options: dict[str, Any] = {"barrier": "none", "width": 2, "depth": 2, "seed": None}
-        await search(client, BestOfN(), Gated(after_the_child), **options).run(QUESTION, observe=watch)
-        assert order == ["r.0", "r.0.0", "r.1", "r.1.0"]
-
-
 async def test_steps_are_scored_while_their_siblings_decode() -> None:
     in_flight: list[int] = []
 
@@ -288,8 +148,6 @@ async def test_doubles_are_one_node_scored_once_with_all_their_votes() -> None:
 
 
 LONG = "people water long little very after words called\n\n"
-
-
 CUT = {EndReason.STEP_LENGTH, EndReason.DELIMITER}
 
 

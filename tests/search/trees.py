@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ets_client import Branch, EndReason, Usage
+from ets_client.search import Question, Rebase, SearchOptions, TreeSearch
 from ets_client.search.journal import Entry, Paid, as_recorded
 from ets_client.search.scorers import ScoredPath
 from ets_client.testing import ScriptedModel
 from tests.fakes import root
 
 if TYPE_CHECKING:
-    from ets_client import Prefix
+    from collections.abc import Sequence
+
+    from ets_client import AsyncPolicyClient, Prefix
+    from ets_client.search.methods import Method
+
+QUESTION = Question(problem="How many are 5 and 7?", answer="12")
+
+
+def search(client: AsyncPolicyClient, method: Method | None = None, scorer: Any = None, **options: Any) -> TreeSearch:
+    """A search of the question, small enough for tests."""
+    wanted = {"width": 8, "depth": 4, "seed": 11, **options}
+    return TreeSearch(client, method or Rebase(), scorer, SearchOptions(**wanted))
+
+
+async def by_length_soon(paths: Sequence[ScoredPath]) -> list[float]:
+    """Scores that depend on the tokens alone."""
+    return [1 / (1 + len(path.branch.token_ids) + sum(path.branch.token_ids) % 7) for path in paths]
 
 
 def arithmetic(*answers: str) -> ScriptedModel:

@@ -13,6 +13,11 @@ from ets_client.testing import FakeServer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from ets_client.testing import Version
+
+VERSIONS: tuple[Version, ...] = ("0.5.14", "0.5.18", "0.5.23")
+LONG = {"max_new_tokens": 500, "ignore_eos": True}
+
 
 class Client:
     """A plain HTTP client of one server."""

@@ -44,6 +44,15 @@ class Deadline(Record, frozen=True):
         """
         return error_after(DeadlineExceededError, f"no answer within {self.seconds:g} s", attempts)
 
+    def over(self, missed: str, rids: tuple[str, ...]) -> DeadlineExceededError:
+        """The error of what was not done in time.
+
+        Args:
+            missed: what it was, for the message.
+            rids: request ids of the samples that it was about.
+        """
+        return DeadlineExceededError(f"{missed} within {self.seconds:g} s", rids=rids)
+
     @contextlib.asynccontextmanager
     async def limit(self, missed: str, rids: tuple[str, ...] = ()) -> AsyncGenerator[None, None]:
         """Stop what stands in this context when the time is over.
@@ -61,4 +70,4 @@ class Deadline(Record, frozen=True):
         except DeadlineExceededError:
             raise  # of something inside, which knows more
         except TimeoutError:
-            raise DeadlineExceededError(f"{missed} within {self.seconds:g} s", rids=rids) from None
+            raise self.over(missed, rids) from None

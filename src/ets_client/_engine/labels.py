@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .._core.guard import check_ids, check_text, is_items
 from .._core.sharing import cold_parts
 from .._together import together
 from .._wire.labels import read_choices, read_labels
-from ..errors import InvalidRequestError, RequestRejectedError
+from ..errors import InvalidRequestError
 from ..scores import LabelChoice, LabelProbs, ScoreFailure
 from .bisect import outcomes_of
 from .requests import BatchRequests
+from .scoring import Scoring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from .deadline import Deadline
     from .outgoing import Outgoing
     from .requests import Requests
+    from .scoring import Numbers, Outcome
     from .server_cache import ServerCache
     from .tokenizers import Tokenizer
 
-    Numbers: TypeAlias = tuple[float, ...] | None  # of one prefix
     Write: TypeAlias = Callable[[Sequence[Prefix]], Outgoing]
     Read: TypeAlias = Callable[[bytes, int], LabelReply]
 
 __all__ = ["Labels"]
+
+S = TypeVar("S")
 
 _MOST_LABELS = 256  # each is a prompt of its own
 
@@ -64,8 +67,12 @@ class Labels:
         self._caller = caller
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
-        # A label comes behind, and SGLang takes less than its maximum.
-        self._most_tokens = math.inf if max_input_tokens is None else max_input_tokens - 2
+        self._scoring = Scoring(
+            # A label comes behind, and SGLang takes less than its maximum.
+            math.inf if max_input_tokens is None else max_input_tokens - 2,
+            too_long="with a label behind them this server takes at most",
+            missing="log-probabilities for the labels",
+        )
         self._cache = cache
         self._warm = warm
         self._requests = requests or BatchRequests()
@@ -76,14 +83,13 @@ class Labels:
         """See :meth:`AsyncPolicyClient.label_probs`."""
         if not prefixes:
             return []
-        async with deadline.limit("the labels were not tokenised"):
-            ids = await self._ids(labels)
+        ids = await self._ids(labels, deadline)
 
         def write(some: Sequence[Prefix]) -> Outgoing:
             return self._requests.labels(some, ids)
 
-        found = await self._numbers(prefixes, len(ids), write, partial(read_labels, labels=ids), deadline)
-        return [each if isinstance(each, ScoreFailure) else LabelProbs(ids, each) for each in found]
+        read = partial(read_labels, labels=ids)
+        return await self._scores(prefixes, len(ids), write, read, partial(LabelProbs, ids), deadline)
 
     async def choices(
         self, prefixes: Sequence[Prefix], labels: Sequence[str | int], deadline: Deadline
@@ -91,16 +97,15 @@ class Labels:
         """See :meth:`AsyncPolicyClient.label_choices`."""
         if not prefixes:
             return []
-        async with deadline.limit("the labels were not tokenised"):
-            ids = await self._ids(labels)
+        ids = await self._ids(labels, deadline)
         if self._requests.shape == "router":
             return await self._choices_of_probs(prefixes, ids, deadline)
 
         def write(some: Sequence[Prefix]) -> Outgoing:
             return self._requests.choices(some, ids)
 
-        found = await self._numbers(prefixes, 1, write, partial(read_choices, labels=ids), deadline)
-        return [each if isinstance(each, ScoreFailure) else LabelChoice(ids, each) for each in found]
+        read = partial(read_choices, labels=ids)
+        return await self._scores(prefixes, 1, write, read, partial(LabelChoice, ids), deadline)
 
     async def _choices_of_probs(
         self, prefixes: Sequence[Prefix], ids: tuple[int, ...], deadline: Deadline
@@ -109,43 +114,38 @@ class Labels:
         columns = [await self.probs(prefixes, [label], deadline) for label in ids]
         return [_choice(ids, row) for row in zip(*columns, strict=True)]
 
-    async def _numbers(
-        self, prefixes: Sequence[Prefix], rows: int, write: Write, read: Read, deadline: Deadline
-    ) -> list[tuple[float, ...] | ScoreFailure]:
-        """Numbers of each prefix; those that are too long, are refused or have none have the reason.
+    async def _scores(
+        self,
+        prefixes: Sequence[Prefix],
+        rows: int,
+        write: Write,
+        read: Read,
+        score: Callable[[Numbers], S],
+        deadline: Deadline,
+    ) -> list[S | ScoreFailure]:
+        """A score of each prefix, or why it has none.
 
         Args:
             prefixes: all of them.
             rows: prompts that each of them is in a request.
             write: one request for some of them.
             read: its reply, to so many of them.
+            score: what the numbers of one mean.
             deadline: the end of all of it.
         """
 
-        async def ask(some: Sequence[Prefix]) -> list[Numbers]:
+        async def ask(some: Sequence[Prefix]) -> list[Numbers | None]:
             return await self._ask(some, rows, write, read, deadline)
 
-        too_long = "{} tokens; with a label behind them this server takes at most {}"
-        outcomes: list[tuple[float, ...] | ScoreFailure] = [
-            ScoreFailure(too_long.format(len(prefix), self._most_tokens)) for prefix in prefixes
-        ]
-        places = [place for place, prefix in enumerate(prefixes) if len(prefix) <= self._most_tokens]
-        if not places:
-            return outcomes
-        fitting = [prefixes[place] for place in places]
-        await together(self._warm(part, deadline) for part in cold_parts(fitting, rows, self._cache.held))
-        for place, found in zip(places, await outcomes_of(fitting, self._requests.together, ask), strict=True):
-            if isinstance(found, RequestRejectedError):
-                outcomes[place] = ScoreFailure(found.message)
-            elif found is None:
-                outcomes[place] = ScoreFailure("the server gave no log-probabilities for the labels")
-            else:
-                outcomes[place] = found
-        return outcomes
+        async def ask_warm(fitting: Sequence[Prefix]) -> list[Outcome]:
+            await together(self._warm(part, deadline) for part in cold_parts(fitting, rows, self._cache.held))
+            return await outcomes_of(fitting, self._requests.together, ask)
+
+        return await self._scoring.scores(prefixes, ask_warm, score)
 
     async def _ask(
         self, prefixes: Sequence[Prefix], rows: int, write: Write, read: Read, deadline: Deadline
-    ) -> list[Numbers]:
+    ) -> list[Numbers | None]:
         """One request, written down in the books; what it computed is in the server's cache then."""
         probes, books = len(prefixes) * rows, self._cache.books
         try:
@@ -159,7 +159,11 @@ class Labels:
                 self._cache.saw(prefix)
         return reply.numbers
 
-    async def _ids(self, labels: Sequence[str | int]) -> tuple[int, ...]:
+    async def _ids(self, labels: Sequence[str | int], deadline: Deadline) -> tuple[int, ...]:
+        async with deadline.limit("the labels were not tokenised"):
+            return await self._tokenised(labels)
+
+    async def _tokenised(self, labels: Sequence[str | int]) -> tuple[int, ...]:
         if not is_items(labels) or not 1 <= len(labels) <= _MOST_LABELS:
             raise InvalidRequestError("labels", labels, f'a list of 1 to {_MOST_LABELS} labels, such as ["+", "-"]')
         ids: list[int] = []

@@ -9,7 +9,7 @@ from .._transport.base import TransportError
 from .._wire.broken import BrokenReplyError
 from .._wire.sse import SseReader
 from .._wire.stream import StreamFaultError, StreamReader
-from ..errors import ConfigurationError, DeadlineExceededError, ServerFaultError
+from ..errors import ConfigurationError, ServerFaultError
 from .failure import ERRORS
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ class SampleStream:
         try:
             chunk = await self._call.chunk()
         except TimeoutError:
-            message = f"the stream did not end within {self._deadline.seconds:g} s"
-            raise DeadlineExceededError(message, rids=self.rids) from None
+            raise self._deadline.over("the stream did not end", self.rids) from None
         except TransportError as error:
             self._check_open()
             raise self._caller.lost(error, self.rids) from error

@@ -54,7 +54,7 @@ REPLIES: tuple[Row, ...] = (
         "3.3",
         "abort with a status",
         "wire/stream::an_abort_with_a_status_is_a_failure_of_its_sample",
-        "testing/generate::a_full_queue_is_503_and_an_event_in_a_stream",
+        "testing/refusals::a_full_queue_is_503_and_an_event_in_a_stream",
     ),
     met(
         "3.3",
@@ -119,7 +119,7 @@ REPLIES: tuple[Row, ...] = (
     met(
         "4",
         "a refusal by the scheduler inside a stream",
-        "streams::a_queue_that_fills_in_the_stream_is_an_error_and_stops_the_others",
+        "stream_failures::a_queue_that_fills_in_the_stream_is_an_error_and_stops_the_others",
     ),
     met(
         "4",
@@ -130,7 +130,7 @@ REPLIES: tuple[Row, ...] = (
     met(
         "4",
         "a client that leaves is noticed late or never",
-        "testing/generate::a_client_that_leaves_is_noticed_as_late_as_the_version_does",
+        "testing/aborts::a_client_that_leaves_is_noticed_as_late_as_the_version_does",
         "live/streams_live::leaving_a_stream_stops_the_work_on_the_server",
         "live/client_live::cancelling_an_expand_stops_its_samples_on_the_server",
     ),
@@ -142,7 +142,7 @@ REPLIES: tuple[Row, ...] = (
         "sampling range: max_tokens = *",
         "testing/http::keys_open_what_sglang_opens_with_them",
     ),
-    met("5.1", "E4: an HTTPException", "testing/generate::a_full_queue_is_503_and_an_event_in_a_stream"),
+    met("5.1", "E4: an HTTPException", "testing/refusals::a_full_queue_is_503_and_an_event_in_a_stream"),
     met("5.1", "E5: an exception nobody caught", "request: a sampling list for a single prompt", "later: n is null"),
     met(
         "5.1",
@@ -156,14 +156,14 @@ REPLIES: tuple[Row, ...] = (
     met(
         "5.2",
         "each status has its error and its number of tries",
-        "contract/client::each_failure_has_its_error_and_its_number_of_posts",
+        "contract/failures::each_failure_has_its_error_and_its_number_of_posts",
         "engine/caller::each_failure_has_its_error_and_its_number_of_tries",
         "core/retry::each_kind_of_failure_has_a_rule",
     ),
     met(
         "5.2",
         "503: full",
-        "contract/client::a_full_queue_is_tried_again",
+        "contract/failures::a_full_queue_is_tried_again",
         "survival/outages::a_full_server_is_not_flooded_and_work_goes_on_as_soon_as_there_is_room",
     ),
     met(
@@ -172,7 +172,7 @@ REPLIES: tuple[Row, ...] = (
         "testing/http::keys_open_what_sglang_opens_with_them",
         "server_calls::without_its_admin_key_a_server_flushes_nothing",
     ),
-    met("5.2", "400 of a busy /flush_cache", "contract/client::a_busy_server_flushes_nothing"),
+    met("5.2", "400 of a busy /flush_cache", "contract/server::a_busy_server_flushes_nothing"),
     met(
         "5.2",
         "refused connections, resets, incomplete bodies",
@@ -189,7 +189,7 @@ REPLIES: tuple[Row, ...] = (
     met(
         "5.2",
         "a request may wait for ever",
-        "engine/caller::an_attempt_that_takes_far_too_long_is_aborted_and_sent_again",
+        "engine/caller_no_reply::an_attempt_that_takes_far_too_long_is_aborted_and_sent_again",
         "testing/http::a_pause_aborts_what_runs_and_keeps_what_comes",
     ),
 )

@@ -86,13 +86,13 @@ REQUESTS: tuple[Row, ...] = (
         "later: a namespace shares nothing with another",
         "later: the same namespace shares",
         "later: fewer namespaces than prompts",
-        "contract/client::a_namespace_is_kept_by_a_whole_tree",
+        "contract/expand::a_namespace_is_kept_by_a_whole_tree",
     ),
     met(
         "1.1",
         "ids outside the vocabulary are not checked by the server",
-        "contract/client::what_would_harm_the_server_never_reaches_it",
-        "testing/generate::the_server_dies_of_what_kills_the_real_one",
+        "contract/refusals::what_would_harm_the_server_never_reaches_it",
+        "testing/deaths::the_server_dies_of_what_kills_the_real_one",
     ),
     unmet("1.1", "input_embeds, image_data, video_data, audio_data, modalities", "they are no text"),
     unmet("1.1", "flat and base64 log-probabilities", _NOT_SENT),
@@ -126,7 +126,7 @@ REQUESTS: tuple[Row, ...] = (
         "1.2",
         "a batch of ids reaches the scheduler at once",
         "testing/scheduler::cold_siblings_of_one_step_are_all_computed",
-        "contract/client::the_first_sample_of_a_cold_prefix_goes_alone",
+        "contract/expand::the_first_sample_of_a_cold_prefix_goes_alone",
     ),
     met("1.3", "a rid comes back", "rid: returned as it is"),
     met(
@@ -140,7 +140,7 @@ REQUESTS: tuple[Row, ...] = (
         "1.3",
         "the same rid twice",
         "rid: the same twice in one batch",
-        "testing/generate::a_rid_in_flight_is_refused_and_free_again_after_its_end",
+        "testing/refusals::a_rid_in_flight_is_refused_and_free_again_after_its_end",
     ),
     met(
         "1.3",
@@ -239,7 +239,7 @@ REQUESTS: tuple[Row, ...] = (
         "2.2",
         "seeds count under deterministic inference alone",
         "testing/scheduler::seeds_count_only_under_deterministic_inference",
-        "contract/client::a_deterministic_server_gets_seeds_without_asking",
+        "contract/expand::a_deterministic_server_gets_seeds_without_asking",
         "seeds_and_logprobs::a_seed_that_is_ignored_is_told_once_by_each_client",
     ),
     met(
@@ -251,13 +251,13 @@ REQUESTS: tuple[Row, ...] = (
     met(
         "2.3",
         "samples of n cannot be aborted",
-        "testing/generate::an_abort_does_not_find_samples_of_n",
+        "testing/aborts::an_abort_does_not_find_samples_of_n",
         "live/server_n_live::samples_with_ids_of_the_servers_own_run_on_after_their_stream_was_left",
     ),
     met(
         "2.3",
         "one sample that fails fails all",
-        "testing/generate::a_sample_refused_by_the_scheduler_fails_its_whole_request",
+        "testing/refusals::a_sample_refused_by_the_scheduler_fails_its_whole_request",
     ),
     met(
         "2.3",
@@ -274,6 +274,6 @@ REQUESTS: tuple[Row, ...] = (
         "2.5",
         "the shape of an expand",
         "core/plan::several_samples_are_never_sent_together_on_what_is_cold",
-        "contract/client::a_warm_prefix_is_exactly_one_post",
+        "contract/expand::a_warm_prefix_is_exactly_one_post",
     ),
 )

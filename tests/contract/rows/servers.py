@@ -42,7 +42,7 @@ SERVERS: tuple[Row, ...] = (
         "/tokenize",
         "endpoint: /tokenize*",
         "later: /v1/tokenize",
-        "contract/client::a_chat_is_rendered_by_the_server_when_the_profile_says_so",
+        "contract/prefix::a_chat_is_rendered_by_the_server_when_the_profile_says_so",
     ),
     met("6.1", "/detokenize", "endpoint: /detokenize", "later: /v1/detokenize", "later: /detokenize of two"),
     met(
@@ -65,7 +65,7 @@ SERVERS: tuple[Row, ...] = (
     met(
         "6.2",
         "an abort needs a known id and reaches all that begin so",
-        "testing/generate::an_abort_reaches_all_ids_that_begin_so_but_only_through_a_known_one",
+        "testing/aborts::an_abort_reaches_all_ids_that_begin_so_but_only_through_a_known_one",
         "testing/scheduler::an_abort_matches_by_prefix_and_a_running_sample_gets_one_more_token",
     ),
     met(
@@ -85,7 +85,7 @@ SERVERS: tuple[Row, ...] = (
         "which key opens what",
         "testing/http::keys_open_what_sglang_opens_with_them",
         "server_calls::the_admin_key_is_for_flushes_and_aborts_and_not_for_generation",
-        "contract/client::the_key_goes_in_the_header_and_nowhere_else",
+        "contract/first_contact::the_key_goes_in_the_header_and_nowhere_else",
     ),
     met(
         "6.5",
@@ -97,7 +97,7 @@ SERVERS: tuple[Row, ...] = (
         "6.5",
         "a 500 closes the connection",
         "testing/faults::replies_on_purpose",
-        "transport/pool::a_used_connection_that_breaks_before_the_first_byte_was_idle",
+        "transport/pool_breaks::a_used_connection_that_breaks_before_the_first_byte_was_idle",
     ),
     met("6.5", "TLS", "survival/bad_replies::tls_to_a_plain_server_is_a_typed_error_at_once"),
     unmet("6.5", "HTTP/2, gRPC, the Rust front end", "off by default; the client speaks HTTP/1.1 to the Python one"),
@@ -179,7 +179,7 @@ SERVERS: tuple[Row, ...] = (
         "8",
         "a server that goes and comes",
         "testing/http::a_killed_server_resets_its_clients_and_loses_its_cache",
-        "contract/client::a_server_that_was_gone_makes_every_prefix_cold",
+        "contract/failures::a_server_that_was_gone_makes_every_prefix_cold",
     ),
     unmet("8", "flags, readiness of the process, signals", "the server tool's: server/tests"),
     met(
