@@ -1,16 +1,18 @@
 """Calls and streams under way."""
 
 import asyncio
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from ets_client._core.limits import StepLimit
 from ets_client._engine.fan_out import at_their_ends
 from ets_client._engine.pending import PendingCalls
-from ets_client._engine.streaming import SampleStream
 from ets_client.errors import PrunedError
-from ets_client.prefix import Prefix
+from ets_client.prefix import Origin, Prefix
+
+if TYPE_CHECKING:
+    from ets_client._engine.streaming import SampleStream
 
 
 class Stream:
@@ -31,7 +33,7 @@ def add(pending: PendingCalls, prefix: Prefix) -> Stream:
 
 
 async def test_streams_that_have_ended_are_forgotten_without_looking_at_all_for_each_new_one() -> None:
-    pending, prefix = PendingCalls(), Prefix((1, 2, 3), "abc")
+    pending, prefix = PendingCalls(), Prefix((1, 2, 3), "abc", origin=Origin("tiny"))
     open_ones = [add(pending, prefix) for _ in range(100)]
     for _ in range(10_000):
         add(pending, prefix).is_over = True
@@ -41,7 +43,7 @@ async def test_streams_that_have_ended_are_forgotten_without_looking_at_all_for_
 
 
 async def test_a_call_that_is_pruned_before_it_is_sent_ends_at_once() -> None:
-    pending, prefix = PendingCalls(), Prefix((1, 2, 3), "abc")
+    pending, prefix = PendingCalls(), Prefix((1, 2, 3), "abc", origin=Origin("tiny"))
     entered = asyncio.Event()
 
     async def wait() -> None:
