@@ -73,6 +73,20 @@ class TestLabelProbs:
             assert math.fsum(map(math.exp, whole)) == pytest.approx(1.0)
             assert outcome == LabelProbs((plus, minus), (whole[plus], whole[minus]))
 
+    async def test_each_score_says_what_it_cost_and_all_of_them_what_the_server_counted(self) -> None:
+        async with FakeServer() as server, AsyncPolicyClient(server.base_url, "tiny") as client:
+            paths = [await client.prefix([5] * length) for length in (6, 9)]
+            for _ in range(2):
+                before = dict(server.scheduler.counts)
+                outcomes = [
+                    *await client.label_probs(paths, ["+", "-"]),
+                    *await client.label_choices(paths, ["+", "-"]),
+                ]
+                usages = [outcome.usage for outcome in outcomes if not isinstance(outcome, ScoreFailure)]
+                assert [usage.prompt_tokens for usage in usages] == [14, 20, 6, 9]
+                computed = server.scheduler.counts["prefill_compute"] - before.get("prefill_compute", 0)
+                assert sum(usage.computed_tokens for usage in usages) == computed
+
     async def test_branches_are_judged_by_their_whole_path(self) -> None:
         async with FakeServer() as server, AsyncPolicyClient(server.base_url, "tiny") as client:
             branch = await client.generate("Judge this.")

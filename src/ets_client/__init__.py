@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .branch import Branch, EndReason, Expansion, SampleFailure, Usage
+    from .branch import Branch, EndReason, Expansion, SampleFailure
     from .client import AsyncPolicyClient
     from .connected import ClientOptions
     from .effective_sampling import EffectiveField, EffectiveSampling, SamplingSource
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .threads import PolicyClient
     from .tokenizer_check import check_tokenizer
     from .tree import Tree
+    from .usage import Usage
 
 __version__ = "0.1.0"
 
@@ -112,7 +113,7 @@ __all__ = [
 # Names are loaded when they are first used: asyncio and pydantic alone take 0.11 s (benchmarks/import_time.py), and a
 # program that wants a profile or an endpoint needs no client.
 _NAMES_OF = {
-    "branch": "Branch EndReason Expansion SampleFailure Usage",
+    "branch": "Branch EndReason Expansion SampleFailure",
     "client": "AsyncPolicyClient",
     "connected": "ClientOptions",
     "effective_sampling": "EffectiveField EffectiveSampling SamplingSource",
@@ -137,6 +138,7 @@ _NAMES_OF = {
     "threads": "PolicyClient",
     "tokenizer_check": "check_tokenizer",
     "tree": "Tree",
+    "usage": "Usage",
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 

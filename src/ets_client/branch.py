@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from .logprobs import Logprobs
     from .prefix import Prefix
     from .sampling import SamplingParams
+    from .usage import Usage
 
-__all__ = ["Branch", "EndReason", "Expansion", "SampleFailure", "Usage"]
+__all__ = ["Branch", "EndReason", "Expansion", "SampleFailure"]
 
 
 class EndReason(StrEnum):
@@ -30,32 +31,6 @@ class EndReason(StrEnum):
     ABORTED = "aborted"
     FAILED = "failed"  # the server says that the model broke (NaN), though it answered
     UNKNOWN = "unknown"  # a reason that this version does not know
-
-
-class Usage(Record, frozen=True):
-    """Tokens, as the server counted them.
-
-    Attributes:
-        prompt_tokens: tokens sent.
-        cached_tokens: of these, tokens that the server found in its KV cache.
-        completion_tokens: tokens generated.
-    """
-
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-
-    @property
-    def computed_tokens(self) -> int:
-        """Prompt tokens that the server had to prefill."""
-        return self.prompt_tokens - self.cached_tokens
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.completion_tokens + other.completion_tokens,
-        )
 
 
 class Branch(Record, frozen=True):

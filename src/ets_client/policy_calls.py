@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from ._engine.expander import ExpandRequest
     from ._engine.pending import PendingCall, PendingCalls
     from ._engine.streaming import SampleStream
-    from .branch import Branch, Expansion, Usage
+    from .branch import Branch, Expansion
     from .logprobs import LogprobOptions
     from .prefix import Prefix
     from .sampling import SamplingParams
+    from .usage import Usage
 
     T = TypeVar("T")
     _Run = Callable[[Expander, ExpandRequest, PendingCall], Coroutine[Any, Any, Expansion]]

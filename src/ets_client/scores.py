@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from .usage import Usage
 
 __all__ = ["LabelChoice", "LabelProbs", "RewardScore", "ScoreFailure"]
 
@@ -15,10 +17,12 @@ class LabelProbs:
     Attributes:
         token_ids: the labels.
         logprobs: natural logarithms of their probabilities over the whole vocabulary, at temperature 1.
+        usage: tokens that it cost: of one prompt for each label. It does not count when two are compared.
     """
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
+    usage: Usage = field(default=Usage(), compare=False)
 
     @property
     def probs(self) -> tuple[float, ...]:
@@ -36,10 +40,12 @@ class LabelChoice:
     Attributes:
         token_ids: the labels.
         probs: their probabilities as the next token after a prefix, renormalised over the labels; they add up to 1.
+        usage: tokens that it cost: of one prompt. It does not count when two are compared.
     """
 
     token_ids: tuple[int, ...]
     probs: tuple[float, ...]
+    usage: Usage = field(default=Usage(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,12 @@ class RewardScore:
     Attributes:
         values: the head's outputs at the last token, as the model gives them: no sigmoid, no softmax. One of a reward
             model, one a class of a classifier, in the order of ``id2label`` in the model's config.
+        usage: tokens that were sent; SGLang does not tell of these which were in its cache. It does not count when two
+            are compared.
     """
 
     values: tuple[float, ...]
+    usage: Usage = field(default=Usage(), compare=False)
 
     @property
     def value(self) -> float:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ets_client import RequestRejectedError, RewardScore, ScoreFailure, ServerFaultError
+from ets_client import RequestRejectedError, RewardScore, ScoreFailure, ServerFaultError, Usage
 from ets_client._engine.scoring import Scoring
+from ets_client._wire.verdict import Verdict
 from tests.fakes import root
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ REFUSED, SILENT = 8, 9  # the first ids of prefixes that get no numbers
 
 async def judge(prefixes: Sequence[Prefix]) -> list[Outcome]:
     assert prefixes
-    said: dict[int, Outcome] = {REFUSED: RequestRejectedError("not this one"), SILENT: None}
-    return [said.get(prefix.token_ids[0], (float(len(prefix)),)) for prefix in prefixes]
+    said: dict[int, Outcome] = {REFUSED: RequestRejectedError("not this one"), SILENT: Verdict(None, Usage())}
+    return [said.get(prefix.token_ids[0], Verdict((float(len(prefix)),), Usage(len(prefix)))) for prefix in prefixes]
 
 
 @given(
@@ -41,6 +42,8 @@ async def test_every_prefix_has_its_own_score_or_reason(paths: list[tuple[int, i
             assert score == ScoreFailure("not this one" if first == REFUSED else "the server gave no sign")
         else:
             assert score == RewardScore((float(length),))
+            assert isinstance(score, RewardScore)
+            assert score.usage == Usage(length)
 
 
 async def test_a_failure_of_the_judge_is_the_callers() -> None:

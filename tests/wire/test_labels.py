@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ets_client import Usage
 from ets_client._wire.broken import BrokenReplyError
 from ets_client._wire.labels import choice_body, label_body, read_choices, read_labels, router_label_body
 
@@ -25,7 +26,7 @@ def ends(plus: float | None, minus: float | None) -> list[Any]:
 
 
 def read(body: bytes, expected: int = 1) -> list[tuple[float, ...] | None]:
-    return read_labels(body, expected, (PLUS, MINUS)).numbers
+    return [verdict.numbers for verdict in read_labels(body, expected, (PLUS, MINUS))]
 
 
 def test_each_prompt_is_sent_with_each_label_behind_it_and_generates_nothing() -> None:
@@ -65,12 +66,12 @@ def test_a_prompt_one_of_whose_rows_was_aborted_in_the_queue_has_none() -> None:
     assert read(json.dumps([*json.loads(answer(ends(-1.0, -2.0)[0])), aborted]).encode()) == [None]
 
 
-def test_the_tokens_of_all_rows_are_added_up_and_those_of_a_row_that_never_ran_are_none() -> None:
+def test_the_tokens_of_a_prompts_rows_are_added_up_and_those_of_a_row_that_never_ran_are_none() -> None:
     rows = json.loads(answer(*ends(-1.0, -2.0), None))
     rows[0]["meta_info"] |= {"prompt_tokens": 5, "cached_tokens": 3}
     rows[1]["meta_info"] |= {"prompt_tokens": 5, "cached_tokens": 4}
-    reply = read_labels(json.dumps([*rows, rows[0]]).encode(), 2, (PLUS, MINUS))
-    assert (reply.prompt_tokens, reply.cached_tokens) == (15, 10)
+    verdicts = read_labels(json.dumps([*rows, rows[0]]).encode(), 2, (PLUS, MINUS))
+    assert [verdict.usage for verdict in verdicts] == [Usage(10, 7), Usage(5, 3)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 5])
@@ -86,7 +87,8 @@ def test_the_value_of_another_token_is_a_broken_reply() -> None:
 
 def test_the_last_id_of_the_vocabulary_may_be_called_0() -> None:
     row = [[-7.0, 1, None], [-1.5, 0, None]]
-    assert read_labels(answer(ends(-1.0, -2.0)[0], row), 1, (PLUS, 2047)).numbers == [(-1.0, -1.5)]
+    (found,) = read_labels(answer(ends(-1.0, -2.0)[0], row), 1, (PLUS, 2047))
+    assert found.numbers == (-1.0, -1.5)
     with pytest.raises(BrokenReplyError, match="token 0 instead of label 43"):
         read_labels(answer(row, ends(-1.0, -2.0)[1]), 1, (PLUS, 2047))
 
@@ -138,7 +140,7 @@ def told(*positions: Any) -> bytes:
 
 
 def chosen(body: bytes, expected: int = 1) -> list[tuple[float, ...] | None]:
-    return read_choices(body, expected, (PLUS, MINUS)).numbers
+    return [verdict.numbers for verdict in read_choices(body, expected, (PLUS, MINUS))]
 
 
 def test_a_choice_is_one_token_with_all_labels_lifted_and_told() -> None:
@@ -187,5 +189,5 @@ def test_a_choice_is_the_softmax_over_the_labels(logits: list[float]) -> None:
     weights = [math.exp(logit - top) for logit in logits]
     expected = tuple(weight / math.fsum(weights) for weight in weights)
     rows = [[math.log(value), label, None] for label, value in enumerate(expected)]
-    (found,) = read_choices(told([sorted(rows, key=lambda row: -row[0])]), 1, labels).numbers
-    assert found == pytest.approx(expected)
+    (found,) = read_choices(told([sorted(rows, key=lambda row: -row[0])]), 1, labels)
+    assert found.numbers == pytest.approx(expected)

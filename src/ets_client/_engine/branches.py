@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from .._core.ending import end_of_step, overshoot_in, surely_ends_at
 from .._record import Record
-from ..branch import Branch, EndReason, Usage
+from ..branch import Branch, EndReason
+from ..usage import Usage
 from .tokenizers import TokenTexts
 
 if TYPE_CHECKING:

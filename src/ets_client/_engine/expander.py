@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._core.support import check_shape
 from .._record import Record
 from .._wire.generate import sampling_fields
-from ..branch import Expansion, Usage
+from ..branch import Expansion
 from .branches import BranchMaker
 from .fan_out import FanOut, Sampling, at_their_ends, work_of
 from .means import Means
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..logprobs import LogprobOptions
     from ..prefix import Prefix
     from ..sampling import SamplingParams
+    from ..usage import Usage
     from .caller import Caller
     from .deadline import Deadline
     from .pending import PendingCall

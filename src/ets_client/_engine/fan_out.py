@@ -10,7 +10,7 @@ from .._core.plan import plan_expand
 from .._wire.generate import read_samples
 from .._wire.logprobs import logprobs_of_samples
 from .._wire.stream import read_streamed_sample, shows_a_token
-from ..branch import Usage
+from ..usage import Usage
 from .branches import Found
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from .._together import together
 from .._wire.labels import read_choices, read_labels
 from ..errors import InvalidRequestError
 from ..scores import LabelChoice, LabelProbs, ScoreFailure
+from ..usage import Usage
 from .bisect import outcomes_of
 from .requests import BatchRequests
 from .scoring import Scoring
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from typing import TypeAlias
 
-    from .._wire.labels import LabelReply
+    from .._wire.verdict import Verdict
     from ..prefix import Prefix
     from .caller import Caller
     from .deadline import Deadline
     from .outgoing import Outgoing
     from .requests import Requests
-    from .scoring import Numbers, Outcome
+    from .scoring import Meaning, Outcome
     from .server_cache import ServerCache
     from .tokenizers import Tokenizer
 
     Write: TypeAlias = Callable[[Sequence[Prefix]], Outgoing]
-    Read: TypeAlias = Callable[[bytes, int], LabelReply]
+    Read: TypeAlias = Callable[[bytes, int], list[Verdict]]
 
 __all__ = ["Labels"]
 
@@ -120,7 +121,7 @@ class Labels:
         rows: int,
         write: Write,
         read: Read,
-        score: Callable[[Numbers], S],
+        score: Meaning[S],
         deadline: Deadline,
     ) -> list[S | ScoreFailure]:
         """A score of each prefix, or why it has none.
@@ -134,7 +135,7 @@ class Labels:
             deadline: the end of all of it.
         """
 
-        async def ask(some: Sequence[Prefix]) -> list[Numbers | None]:
+        async def ask(some: Sequence[Prefix]) -> list[Verdict]:
             return await self._ask(some, rows, write, read, deadline)
 
         async def ask_warm(fitting: Sequence[Prefix]) -> list[Outcome]:
@@ -145,19 +146,22 @@ class Labels:
 
     async def _ask(
         self, prefixes: Sequence[Prefix], rows: int, write: Write, read: Read, deadline: Deadline
-    ) -> list[Numbers | None]:
+    ) -> list[Verdict]:
         """One request, written down in the books; what it computed is in the server's cache then."""
         probes, books = len(prefixes) * rows, self._cache.books
         try:
-            reply = await self._caller.call(lambda: write(prefixes), lambda body: read(body, len(prefixes)), deadline)
+            verdicts = await self._caller.call(
+                lambda: write(prefixes), lambda body: read(body, len(prefixes)), deadline
+            )
         except BaseException:
             books.unanswered_probes(probes)
             raise
-        books.probed(probes, reply.prompt_tokens, reply.cached_tokens)
-        for prefix, numbers in zip(prefixes, reply.numbers, strict=True):
-            if numbers is not None:
+        spent = sum((verdict.usage for verdict in verdicts), Usage())
+        books.probed(probes, spent.prompt_tokens, spent.cached_tokens)
+        for prefix, verdict in zip(prefixes, verdicts, strict=True):
+            if verdict.numbers is not None:
                 self._cache.saw(prefix)
-        return reply.numbers
+        return verdicts
 
     async def _ids(self, labels: Sequence[str | int], deadline: Deadline) -> tuple[int, ...]:
         async with deadline.limit("the labels were not tokenised"):
@@ -184,8 +188,10 @@ class Labels:
 
 def _choice(ids: tuple[int, ...], row: Sequence[LabelProbs | ScoreFailure]) -> LabelChoice | ScoreFailure:
     logprobs: list[float] = []
+    usage = Usage()
     for outcome in row:
         if isinstance(outcome, ScoreFailure):
             return outcome
         logprobs += outcome.logprobs
-    return LabelChoice(ids, LabelProbs(ids, tuple(logprobs)).probs)
+        usage += outcome.usage
+    return LabelChoice(ids, LabelProbs(ids, tuple(logprobs)).probs, usage)

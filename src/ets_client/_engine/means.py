@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._core.pace import Work
 from .._wire.generate import read_samples
-from ..branch import Usage
+from ..usage import Usage
 from .branches import usage_of
 
 if TYPE_CHECKING:

@@ -15,11 +15,12 @@ from .scoring import Scoring
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .._wire.verdict import Verdict
     from ..prefix import Prefix
     from ..scores import ScoreFailure
     from .caller import Caller
     from .deadline import Deadline
-    from .scoring import Numbers, Outcome
+    from .scoring import Outcome
 
 __all__ = ["Rewards"]
 
@@ -49,7 +50,7 @@ class Rewards:
 
         return await self._scoring.scores(prefixes, ask, RewardScore)
 
-    async def _values(self, prefixes: Sequence[Prefix], deadline: Deadline) -> list[Numbers | None]:
+    async def _values(self, prefixes: Sequence[Prefix], deadline: Deadline) -> list[Verdict]:
         prompts = [prefix.token_ids for prefix in prefixes]
 
         def make() -> Outgoing:

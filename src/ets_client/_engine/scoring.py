@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeAlias
 
+    from .._wire.verdict import Verdict
     from ..prefix import Prefix
+    from ..usage import Usage
 
-    Numbers: TypeAlias = tuple[float, ...]  # of one prefix
-    Outcome: TypeAlias = Numbers | RequestRejectedError | None  # None where it answered without numbers
+    Outcome: TypeAlias = Verdict | RequestRejectedError
+    Meaning: TypeAlias = Callable[[tuple[float, ...], Usage], "S"]  # what the numbers of one prefix mean
 
 __all__ = ["Scoring"]
 
@@ -40,7 +42,7 @@ class Scoring:
         self,
         prefixes: Sequence[Prefix],
         ask: Callable[[Sequence[Prefix]], Awaitable[Sequence[Outcome]]],
-        score: Callable[[Numbers], S],
+        score: Meaning[S],
     ) -> list[S | ScoreFailure]:
         """One score or failure a prefix, in order.
 
@@ -61,7 +63,8 @@ class Scoring:
             for prefix in prefixes
         ]
 
-    def _score(self, outcome: Outcome, score: Callable[[Numbers], S]) -> S | ScoreFailure:
+    def _score(self, outcome: Outcome, score: Meaning[S]) -> S | ScoreFailure:
         if isinstance(outcome, RequestRejectedError):
             return ScoreFailure(outcome.message)
-        return ScoreFailure(f"the server gave no {self._missing}") if outcome is None else score(outcome)
+        numbers, usage = outcome
+        return ScoreFailure(f"the server gave no {self._missing}") if numbers is None else score(numbers, usage)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .._core.shadow_sample import RunningSample
     from .._wire.stream import StreamedPart
-    from ..branch import Usage
     from ..errors import RequestError
+    from ..usage import Usage
     from .caller import Caller
     from .deadline import Deadline
     from .open_call import OpenCall

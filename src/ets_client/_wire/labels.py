@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from ..usage import Usage
 from .broken import BrokenReplyError
 from .codec import read_json, to_json
 from .generate import on_rank
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LabelReply", "choice_body", "label_body", "read_choices", "read_labels", "router_label_body"]
+__all__ = ["choice_body", "label_body", "read_choices", "read_labels", "router_label_body"]
 
 _ABOVE_ALL = 100.0
 """What labels are lifted by: beside e^100 all that is no label is nothing in 32 bits. Lifted logits are rounded, which
 moves a probability by some millionths."""
-
-
-class LabelReply(NamedTuple):
-    """What came back of label probes.
-
-    Attributes:
-        numbers: of each prompt, in the order of the labels, or None where the server gave none.
-        prompt_tokens: of all probes together, as the server counted them.
-        cached_tokens: of these, tokens that were in its cache.
-    """
-
-    numbers: list[tuple[float, ...] | None]
-    prompt_tokens: int
-    cached_tokens: int
 
 
 class _Meta(Struct):
@@ -141,8 +129,8 @@ def router_label_body(rows: Sequence[Sequence[int]], rid: str, *, namespace: str
     return to_json(body)
 
 
-def read_labels(body: bytes, expected: int, labels: Sequence[int]) -> LabelReply:
-    """Read log-probabilities.
+def read_labels(body: bytes, expected: int, labels: Sequence[int]) -> list[Verdict]:
+    """Read log-probabilities, in the order of the labels.
 
     Args:
         body: the reply's body.
@@ -154,11 +142,12 @@ def read_labels(body: bytes, expected: int, labels: Sequence[int]) -> LabelReply
     """
     each = len(labels)
     samples = _samples(body, expected * each)
-    return _reply(samples, [_of_one(samples[place * each : (place + 1) * each], labels) for place in range(expected)])
+    rows = [samples[place * each : (place + 1) * each] for place in range(expected)]
+    return [Verdict(_of_one(row, labels), _usage(row)) for row in rows]
 
 
-def read_choices(body: bytes, expected: int, labels: Sequence[int]) -> LabelReply:
-    """Read the reply to :func:`choice_body`: probabilities.
+def read_choices(body: bytes, expected: int, labels: Sequence[int]) -> list[Verdict]:
+    """Read the reply to :func:`choice_body`: probabilities, in the order of the labels.
 
     Args:
         body: the reply's body.
@@ -168,8 +157,7 @@ def read_choices(body: bytes, expected: int, labels: Sequence[int]) -> LabelRepl
     Raises:
         BrokenReplyError: it is not JSON of that shape, or the server did not heed the bias.
     """
-    samples = _samples(body, expected)
-    return _reply(samples, [_choice_of_one(sample, labels) for sample in samples])
+    return [Verdict(_choice_of_one(sample, labels), _usage([sample])) for sample in _samples(body, expected)]
 
 
 def _samples(body: bytes, expected: int) -> list[_Sample]:
@@ -179,9 +167,10 @@ def _samples(body: bytes, expected: int) -> list[_Sample]:
     return samples
 
 
-def _reply(samples: Sequence[_Sample], numbers: list[tuple[float, ...] | None]) -> LabelReply:
+def _usage(samples: Sequence[_Sample]) -> Usage:
+    """What the prompts of one verdict cost together."""
     prompt_tokens = sum(sample.meta_info.prompt_tokens for sample in samples)
-    return LabelReply(numbers, prompt_tokens, sum(sample.meta_info.cached_tokens for sample in samples))
+    return Usage(prompt_tokens, sum(sample.meta_info.cached_tokens for sample in samples))
 
 
 def _choice_of_one(sample: _Sample, labels: Sequence[int]) -> tuple[float, ...] | None:

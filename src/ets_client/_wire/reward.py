@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from ..usage import Usage
 from .broken import BrokenReplyError
 from .codec import to_json
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,7 @@ class _Meta(BaseModel):
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
     finish_reason: _Finish | None = None
+    prompt_tokens: int = 0
 
 
 class _Sample(BaseModel):
@@ -48,7 +51,7 @@ def reward_body(prompts: Sequence[Sequence[int]], rids: Sequence[str]) -> bytes:
     return to_json({"input_ids": list(prompts), "rid": list(rids)})
 
 
-def read_rewards(body: bytes, expected: int) -> list[tuple[float, ...] | None]:
+def read_rewards(body: bytes, expected: int) -> list[Verdict]:
     """Read the reply.
 
     Args:
@@ -56,7 +59,7 @@ def read_rewards(body: bytes, expected: int) -> list[tuple[float, ...] | None]:
         expected: prompts that were sent.
 
     Returns:
-        For each prompt the outputs of the head, or None where there are none or one is no number.
+        For each prompt the outputs of the head; no numbers where there are none or one is none.
 
     Raises:
         BrokenReplyError: it is not JSON of that shape.
@@ -68,7 +71,7 @@ def read_rewards(body: bytes, expected: int) -> list[tuple[float, ...] | None]:
         raise BrokenReplyError(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from None
     if len(samples) != expected:
         raise BrokenReplyError(f"{len(samples)} samples for a batch of {expected}")
-    return [_outputs(sample) for sample in samples]
+    return [Verdict(_outputs(sample), Usage(sample.meta_info.prompt_tokens)) for sample in samples]
 
 
 def _outputs(sample: _Sample) -> tuple[float, ...] | None:

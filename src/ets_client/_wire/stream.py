@@ -75,8 +75,8 @@ _CHUNK, _ERROR_FRAME = Decoder(_Chunk), Decoder(_ErrorFrame)
 class _Progress(State):
     text: str = ""
     told: int = 0  # characters of it that were new once
-    token_ids: list[int] = field(default_factory=list)
-    chunks: list[bytes] = field(default_factory=list)  # which hold log-probabilities
+    token_ids: list[int] = field(default_factory=list[int])
+    chunks: list[bytes] = field(default_factory=list[bytes])  # which hold log-probabilities
     is_finished: bool = False
 
 

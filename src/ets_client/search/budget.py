@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from ..branch import Usage
 from ..errors import ConfigurationError
+from ..usage import Usage
 
 __all__ = ["Budget", "Spending"]
 

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..branch import Usage
 from ..errors import (
     AuthenticationError,
     ConfigurationError,
@@ -18,6 +17,7 @@ from ..errors import (
 from ..prefix import Origin, Prefix
 from ..sampling import SamplingParams
 from ..stats import ServerState
+from ..usage import Usage
 from .answers import is_same_answer, weighted_vote
 from .budget import Budget, Spending
 from .children import TreeRules

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..branch import Usage
+from ..usage import Usage
 from .arrivals import Arrival
 from .journal import (
     AFTER,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Collection, Sequence
 
-    from ..branch import Usage
     from ..policy_calls import PolicyCalls
+    from ..usage import Usage
     from .arrivals import Arrival
     from .journal import DecisionEntry, PaidQuestion
     from .manifest import Manifest

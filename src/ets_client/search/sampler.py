@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from .._together import together
-from ..branch import EndReason, Usage
+from ..branch import EndReason
 from ..errors import ServerFaultError, ServerUnreachableError
 from ..sampling import SamplingParams
+from ..usage import Usage
 from .arrivals import Arrival
 from .journal import StepEntry, branch_of, step_entry_of
 

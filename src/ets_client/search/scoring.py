@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ..branch import Usage
 from ..scores import ScoreFailure
+from ..usage import Usage
 from .journal import Missing
 from .scorers import ScoredPath
 

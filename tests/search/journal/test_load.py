@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ets_client.branch import Usage
 from ets_client.search.children import TreeRules
 from ets_client.search.journal import (
     DecisionEntry,
@@ -20,6 +19,7 @@ from ets_client.search.journal import (
     load_run,
 )
 from ets_client.search.methods import NodeState
+from ets_client.usage import Usage
 
 from .lines import journal, manifest, question, step, steps
 

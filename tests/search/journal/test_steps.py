@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from ets_client import AsyncPolicyClient, Branch, ConfigurationError, EndReason, Prefix, SamplingParams
-from ets_client.branch import Usage
 from ets_client.logprobs import LogprobLists, Logprobs
 from ets_client.prefix import Origin
 from ets_client.search.journal import StepEntry, branch_of, root_of, step_entry_of
+from ets_client.usage import Usage
 
 from .lines import question
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ets_client import AsyncPolicyClient, ConfigurationError, Profile, ScoreFailure, load_profile
+from ets_client import AsyncPolicyClient, ConfigurationError, Profile, ScoreFailure, Usage, load_profile
 from ets_client.search import Question, Rebase, SearchOptions, TreeSearch
 from ets_client.search.scorers import RewardServer, ScoredPath, list_reward_formats, load_reward_format
 from ets_client.search.scorers.rendering import Renderer
@@ -117,6 +117,9 @@ async def test_the_reward_server_prefills_each_step_once_and_hardly_more(
         }
         least = sum(len(each.step_token_ids) for each in paths.values())
         assert prefilled <= 1.05 * least
+        spent = sum((result.scoring_usage for result in results), Usage())
+        # The questions, which are put there ahead of all scores, are no score's.
+        assert 0.9 * prefilled <= spent.computed_tokens <= prefilled
 
 
 async def test_a_reward_head_reads_each_step_once(server: FakeServer) -> None:

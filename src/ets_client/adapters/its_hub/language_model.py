@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from its_hub.api import AbstractLanguageModel  # pyright: ignore[reportMissingTypeStubs]
 
-from ...branch import Branch, EndReason, Usage
+from ...branch import Branch, EndReason
 from ...errors import ConfigurationError, InvalidRequestError
 from ...sampling import SamplingParams
 from ...search.scorers import ScoredPath
+from ...usage import Usage
 from .calls import async_calls, blocking_calls
 from .conversations import question_in, split_response
 from .options import read_options

@@ -9,8 +9,9 @@ from ...errors import EtsClientError
 from ...scores import ScoreFailure
 
 if TYPE_CHECKING:
-    from ...branch import Branch, Usage
+    from ...branch import Branch
     from ...errors import RequestError
+    from ...usage import Usage
 
 __all__ = ["Growth", "Step", "TrialsFailedError"]
 

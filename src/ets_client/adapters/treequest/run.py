@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ...branch import Usage
 from ...errors import ConfigurationError, InvalidRequestError, RequestError
 from ...scores import ScoreFailure
 from ...search.scorers import ScoredPath
+from ...usage import Usage
 from .growth import Step, TrialsFailedError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...branch import Usage
+from ...usage import Usage
 from ..children import identity
 from ..loaded import LoadedDecision, LoadedNode, LoadedQuestion
 from ..methods.view import NodeState

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ...branch import Branch, EndReason, Usage
+from ...branch import Branch, EndReason
 from ...errors import ConfigurationError
 from ...logprobs import LogprobLists, Logprobs
 from ...prefix import Prefix
+from ...usage import Usage
 from .entries import StepEntry
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ class RewardServer(Scorer):
         await together(self.client.warm(parent) for parent in parents.values())
         labels: tuple[str | int, str | int] = self.form.label_ids or (self.form.good, self.form.bad)
         outcomes = await self.client.label_choices(written, labels)
-        return [each if isinstance(each, ScoreFailure) else PathScore(each.probs[0]) for each in outcomes]
+        return [each if isinstance(each, ScoreFailure) else PathScore(each.probs[0], each.usage) for each in outcomes]
 
     async def _read_once(self, parent: Prefix) -> None:
         """Put what siblings share into the cache of a server that cannot be told to."""
@@ -99,7 +99,7 @@ class RewardServer(Scorer):
         if len(outcome.values) != 1:
             return ScoreFailure(f"the head has {len(outcome.values)} outputs, a reward model one")
         value = outcome.value
-        return PathScore(1 / (1 + math.exp(-value)) if self.form.squash == "sigmoid" else value)
+        return PathScore(1 / (1 + math.exp(-value)) if self.form.squash == "sigmoid" else value, outcome.usage)
 
     def __repr__(self) -> str:
         return f"RewardServer({self.client!r}, {self.form.name})"
