@@ -21,7 +21,7 @@ def put(forest: IdForest, root: int, ids: Sequence[int]) -> int:
     node, at = forest.walk(root, rest)
     if at // ID_BYTES < forest.end[node]:
         node = forest.split(node, at // ID_BYTES)
-    return forest.grow(node, rest[at:]) if at < len(rest) else node
+    return forest.grow(node, rest, at) if at < len(rest) else node
 
 
 def ids_of(forest: IdForest, node: int) -> bytes:
@@ -133,3 +133,17 @@ def test_long_runs_are_kept_as_they_are_and_short_ones_together_and_both_go_with
         forest.remove(leaf)
     again = [forest.grow(root, packed([number] * 100)) for number in range(400)]
     assert [bytes(forest.run(leaf)) for leaf in again] == [packed([number] * 100) for number in range(400)]
+
+
+def test_the_end_of_a_long_run_is_kept_with_its_beginning_unless_that_is_the_larger_part() -> None:
+    forest = IdForest(ID_BYTES)
+    whole = packed(list(range(1000)))
+    for at, owner in ((0, whole), (2000, whole), (2004, None)):
+        root = forest.root()
+        leaf = forest.grow(root, whole, at)
+        assert forest.run(leaf) == whole[at:]
+        assert forest.end[leaf] == 1000 - at // ID_BYTES
+        assert forest.find(root, whole, at) == leaf
+        assert (forest._chunks[forest._chunk[leaf]] is whole) == (owner is whole)
+    leaf = forest.grow(forest.root(), whole[:40], 4)
+    assert forest.run(leaf) == whole[4:40]

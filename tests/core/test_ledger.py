@@ -11,15 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ets_client._core.ledger import Accounts, Answer
-from ets_client._core.ledger_level import Level
 from ets_client._core.ledger_paths import Paths
 from ets_client._packed import packed
 from tests.fakes import root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pytest
 
     from ets_client import LedgerRow, Prefix
     from ets_client._core.ledger_tree import TreeAccount
@@ -143,7 +140,7 @@ def test_live_tokens_are_the_union_of_the_paths_in_use(events: list[tuple[str, i
             if path in siblings:
                 siblings.remove(path)
             assert accounts.prune(tree, prefix, 0.0) == (not uses[path])
-        assert accounts.total(0.0).live == tree.row(0.0).live == tree.live.value
+        assert accounts.total(0.0).live == tree.row(0.0).live
         assert tree.tokens == len(set[Path]().union(*(beginnings(used) for used in +uses)))
 
 
@@ -169,10 +166,10 @@ def test_of_two_equal_samples_each_is_pruned_by_itself() -> None:
     tree, first = accounts.open("one"), root([1])
     twins = [sampled(accounts, tree, first, [2, 3]) for _ in range(2)]
     assert not accounts.prune(tree, twins[0], 0.0)
-    assert tree.live.value == 3
+    assert tree.row(0.0).live == 3
     assert accounts.prune(tree, twins[1], 0.0)
     assert accounts.prune(tree, twins[1], 0.0)  # gone already
-    assert tree.live.value == 1
+    assert tree.row(0.0).live == 1
 
 
 def test_what_comes_after_a_prune_is_counted_and_not_live() -> None:
@@ -192,7 +189,26 @@ def test_what_comes_after_a_prune_is_counted_and_not_live() -> None:
     again = sampled(accounts, tree, first, [2, 3])  # the same words, asked for anew
     assert not accounts.is_pruned(tree, again)
     sampled(accounts, tree, again, [8])
-    assert (tree.row(0.0).generated_after_prune, tree.live.value) == (3, 4)
+    assert (tree.row(0.0).generated_after_prune, tree.row(0.0).live) == (3, 4)
+
+
+def test_what_nobody_wants_any_more_is_counted_and_not_live() -> None:
+    accounts = Accounts()
+    tree, first = accounts.open("one"), root([1])
+    accounts.answer(tree, replace(answer_of(first, [[2, 3], [4]]), is_wanted=False), 0.0)
+    row = tree.row(0.0)
+    assert (row.generated, row.generated_after_prune, row.least, row.live, row.seconds) == (3, 3, 2, 0, 0.0)
+
+
+def test_of_a_tree_without_a_scope_only_its_root_holds_what_others_share() -> None:
+    accounts = Accounts()
+    first = root([1, 2])
+    child = sampled(accounts, None, first, [3])
+    assert accounts.prune(None, child, 0.0)
+    assert accounts.total(0.0).live == 2
+    assert accounts.prune(None, first, 0.0)
+    assert accounts.prune(None, first, 0.0)  # gone already
+    assert accounts.total(0.0).live == 0
 
 
 def test_pruning_the_root_leaves_nothing_of_it() -> None:
@@ -221,11 +237,11 @@ def test_trees_without_a_scope_are_known_by_their_roots_and_the_oldest_ends() ->
     assert (total.expands, total.samples, total.least, total.live) == (4, 4, 7, 6)
     assert accounts.rows(0.0)[1].name == roots[0].text
     assert repr(accounts) == "Accounts(2 open, 6 live tokens)"
+    assert (repr(accounts._open_roots), repr(accounts._ended)) == ("RootTrees(2 open)", "EndedTrees(1 shown)")
 
 
-def test_ended_trees_are_summed_up_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ets_client._core.ledger_ended._SHOWN", 2)
-    accounts = Accounts()
+def test_ended_trees_are_summed_up_when_there_are_many() -> None:
+    accounts = Accounts(shown_ended=2)
     trees = [accounts.open(str(number)) for number in range(5)]
     for tree in trees:
         sampled(accounts, tree, root([1, 2]), [3])
@@ -239,11 +255,8 @@ def test_ended_trees_are_summed_up_when_there_are_many(monkeypatch: pytest.Monke
     assert accounts.prune(trees[0], root([1, 2]), 0.0)
 
 
-def test_ended_trees_without_a_scope_are_shown_as_they_were_and_summed_up_when_there_are_many(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("ets_client._core.ledger_ended._SHOWN", 2)
-    accounts = Accounts(open_roots=1)
+def test_ended_trees_without_a_scope_are_shown_as_they_were_and_summed_up_when_there_are_many() -> None:
+    accounts = Accounts(open_roots=1, shown_ended=2)
     given = [root([number] * 7, namespace="é\ud800" if number % 2 else None) for number in range(5)]
     rows: list[LedgerRow] = []
     for at, each in enumerate(given):
@@ -284,6 +297,17 @@ def test_a_path_that_was_sampled_at_once_can_be_pruned_step_by_step() -> None:
     assert tree.tokens == 1
 
 
+def test_what_a_pruned_prompt_begins_with_is_in_use_and_goes_with_its_tree() -> None:
+    accounts = Accounts()
+    tree, first = accounts.open("one"), root([1, 2, 3])
+    sampled(accounts, tree, first, [4])
+    assert accounts.prune(tree, first, 0.0)
+    sampled(accounts, tree, root([1]).child([2, 3], ""), [4])
+    assert accounts.total(0.0).live == tree.row(0.0).live == tree.tokens == 1
+    accounts.close(tree, 0.0)
+    assert accounts.total(0.0).live == 0
+
+
 def test_given_prompts_are_remembered_within_bounds_and_the_latest_longest() -> None:
     accounts = Accounts(given_tokens=3)
     tree = accounts.open("one")
@@ -305,7 +329,7 @@ def test_prefills_queue_aborts_and_losses_have_numbers_of_their_own() -> None:
     row = tree.row(0.0)
     assert (row.samples, row.prefills, row.unanswered, row.retractions) == (3, 1, 4, 1)
     assert (row.asked, row.predicted, row.reused, row.computed, row.least) == (9, 4, 3, 6, 4)
-    assert repr(tree) == "TreeAccount('one', 3 samples, 4 live tokens)"
+    assert repr(tree) == "ScopeAccount('one', 3 samples, 4 live tokens)"
 
 
 def test_label_probes_are_in_no_tree() -> None:
@@ -322,14 +346,6 @@ def test_a_mark_does_not_outlive_its_run() -> None:
     accounts = Accounts()
     child = generated(accounts, root([1]), [2])
     assert pickle.loads(pickle.dumps(child)).made_by is None
-
-
-def test_a_level_without_changes_is_nothing() -> None:
-    level = Level()
-    assert (level.area(5.0), level.seconds(5.0), level.peak) == (0.0, 0.0, 0)
-    level.set(3, 5.0)
-    level.end(7.0)
-    assert (level.area(9.0), level.seconds(9.0), repr(level)) == (6.0, 2.0, "Level(0, peak 3)")
 
 
 def test_paths_find_only_what_ends_there() -> None:

@@ -38,14 +38,23 @@ def test_a_reader_that_stopped_in_the_middle_or_whose_reply_ended_its_connection
     assert intake.reader() not in (ended, closed)
 
 
-def test_what_a_burst_needed_is_not_kept() -> None:
+def test_what_was_there_before_a_burst_is_kept_and_nothing_of_the_last_replies() -> None:
     intake = Intake()
     readers = [read(intake.reader()) for _ in range(100)]
     for reader in readers:
+        reader.take()
         intake.give_back(reader)
-    assert sum(reader.is_open for reader in readers) == 64
+    assert [reader.is_open for reader in readers] == [True] * 64 + [False] * 36
+    assert not any(reader.raw_headers or reader.pieces or reader.size for reader in readers[:64])
     intake.close()
     assert not any(reader.is_open for reader in readers)
+
+
+def test_headers_that_a_caller_still_has_are_not_taken_from_it() -> None:
+    intake = Intake()
+    headers = (reader := read(intake.reader())).raw_headers
+    intake.give_back(reader)
+    assert headers == [(b"Content-Length", b"2")]
 
 
 def test_news_are_what_the_event_loop_has_not_read_yet() -> None:

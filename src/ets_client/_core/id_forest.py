@@ -16,7 +16,7 @@ _ROOM = 64  # nodes at first
 _NUMBERS = tuple(range(1 << 14))  # for marks: made in the middle of a burst, each would keep an arena
 _AGES = 64  # made at once, for the same reason
 _SHARED_CHUNK = 1 << 14  # bytes; short runs stand in chunks of this size, and the last to go keeps its chunk
-_OWN_CHUNK = 480  # a run as long as this is kept as it is: with its header it is no pymalloc block
+_OWN_CHUNK = 480  # a run as long as this is kept as it came: with its header it is no pymalloc block
 
 
 class IdForest:
@@ -117,21 +117,25 @@ class IdForest:
             node = child
         return node, at
 
-    def grow(self, node: int, rest: bytes) -> int:
-        """A new leaf below ``node``, none of whose children begins like ``rest``."""
-        leaf = self._add(node, self.end[node] + len(rest) // ID_BYTES)
-        if len(rest) >= _OWN_CHUNK:
-            place, start = self._new_chunk(rest), 0
+    def grow(self, node: int, ids: bytes, at: int = 0) -> int:
+        """A new leaf below ``node``, none of whose children begins like ``ids`` from byte ``at`` on, which it holds."""
+        size = len(ids) - at
+        leaf = self._add(node, self.end[node] + size // ID_BYTES)
+        if size >= _OWN_CHUNK:
+            # A prompt's bytes belong to its prefix, and with a copy for each who keeps its end it is there three times.
+            if at > size:
+                ids, at = ids[at:], 0
+            place, start = self._new_chunk(ids), at
         else:
             chunk = self._chunks[self._open]
             if not isinstance(chunk, bytearray) or len(chunk) > _SHARED_CHUNK:
                 chunk = bytearray()
                 self._open = self._new_chunk(chunk)
             place, start = self._open, len(chunk)
-            chunk += rest
+            chunk += ids[at:]
         self._chunk[leaf], self._start[leaf] = place, start
         self._uses[place] += 1
-        self._hash[leaf] = hash(rest[: self._unit])
+        self._hash[leaf] = hash(ids[at : at + self._unit])
         self._hang(leaf, node)
         return leaf
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from .._record import Record
-from ..ledger import NO_PROBES, LedgerRow
-from .id_runs import ID_BYTES
-from .ledger_ended import SUMMED, EndedTrees
-from .ledger_level import Level
+from ..ledger import NO_PROBES
+from .ledger_ended import EndedTrees
 from .ledger_paths import Paths
-from .ledger_tree import TreeAccount
+from .ledger_published import PublishedKV
+from .ledger_roots import RootAccount, RootTrees
+from .ledger_rows import EXPANDS, GENERATED_AFTER_PRUNE, LEAST, UNANSWERED, WIDTH, Rows
+from .ledger_scope import ScopeAccount
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from ..ledger import LedgerRow
     from ..prefix import Prefix
+    from .ledger_tree import TreeAccount
 
 __all__ = ["Accounts", "Answer"]
 
 _OPEN_ROOTS = 1024  # trees without a scope; the one that was used least lately ends when there are more
+_SHOWN_ENDED = 1024  # trees that ended last and have rows of their own
 _GIVEN_TOKENS = 4_000_000  # of which 4 bytes each are kept, twice at most
-_NAME_CHARACTERS = 40
-_NO_ID = b"\xff" * ID_BYTES
 
 
 class Answer(Record, frozen=True):
@@ -64,23 +67,25 @@ class Accounts:
         probes: what label probes cost.
     """
 
-    def __init__(self, *, open_roots: int = _OPEN_ROOTS, given_tokens: int = _GIVEN_TOKENS) -> None:
+    def __init__(
+        self, *, open_roots: int = _OPEN_ROOTS, shown_ended: int = _SHOWN_ENDED, given_tokens: int = _GIVEN_TOKENS
+    ) -> None:
         """Begin without any tree.
 
         Args:
             open_roots: trees without a scope that are open at most.
+            shown_ended: trees that have ended and are shown by themselves.
             given_tokens: of prompts that were not generated here, how many are remembered at least.
         """
         self.maker = Maker()
         self.probes = NO_PROBES
-        self._open_roots = open_roots
+        self._published = PublishedKV(self.maker)
         self._given_tokens = given_tokens
         self._given, self._given_before = Paths(), Paths()
         self._scopes: dict[TreeAccount, None] = {}
-        self._of_root: dict[bytes, TreeAccount] = {}  # the one that was used least lately is the first
-        self._paths = Paths()  # of all these
-        self._ended = EndedTrees()
-        self._live = Level()
+        self._open_roots = RootTrees(open_roots, shown_ended)
+        self._ended = EndedTrees(shown_ended, self._open_roots)
+        self._live = Rows()  # of all trees together
         self._tokens = 0  # of all trees, each alone
         self._root_tokens = 0  # of these, tokens of what is in _roots, each alone
         self._roots = Paths()
@@ -88,7 +93,7 @@ class Accounts:
 
     def open(self, name: str) -> TreeAccount:
         """A tree with a scope begins."""
-        account = TreeAccount(name)
+        account = ScopeAccount(name)
         self._scopes[account] = None
         return account
 
@@ -99,57 +104,62 @@ class Accounts:
 
     def expand(self, account: TreeAccount | None, prefix: Prefix, at: float) -> None:
         """A call asks for samples."""
-        self._account(account, prefix, at).expands += 1
+        if account is None:
+            number = self._number(prefix, at)
+            self._open_roots.rows.counts[number * WIDTH + EXPANDS] += 1
+        else:
+            account.counts[account.first + EXPANDS] += 1
 
     def answer(self, account: TreeAccount | None, answer: Answer, at: float) -> None:
         """The samples of a request have come back, or a prefill."""
         prefix, outputs = answer.prefix, answer.outputs
         tree = self._account(account, prefix, at)
-        tree.samples += answer.samples
-        tree.prefills += answer.prefills
-        tree.generated += answer.generated
-        tree.predicted += answer.predicted
-        tree.asked += answer.asked
-        tree.reused += answer.reused
-        tree.retractions += answer.retractions
+        tree.count(answer)
         if not outputs:
             return
-        before = tree.tokens
+        paths, counts = tree.paths, tree.counts
+        before, node = paths.tokens, tree.known(prefix)
         # Whoever computes everything once computes the prompt for the first of them, and its last token for each other.
-        first = 1 if prefix.made_by is self.maker else self._least_of_given(tree, prefix)
-        tree.least += first + len(outputs) - 1
-        node = tree.sent(prefix) if answer.is_wanted else None
-        if not node:
-            tree.generated_after_prune += sum(map(len, outputs))
+        is_given = prefix.made_by is not self.maker and not (node and paths.was_sent[node])
+        first = self._least_of_given(tree, prefix) if is_given else 1
+        counts[tree.first + LEAST] += first + len(outputs) - 1
+        if answer.is_wanted:
+            node = node or tree.enter(prefix)
+        if not node or not answer.is_wanted:
+            counts[tree.first + GENERATED_AFTER_PRUNE] += sum(map(len, outputs))
+            if paths.tokens != before:  # it begins with what was never sent
+                self._grown(tree, paths.tokens - before, at)
             return
-        if prefix.parent is None and tree.tokens - before == len(prefix):
+        paths.was_sent[node] = 1
+        if prefix.parent is None and paths.tokens - before == len(prefix):
             self._share_root(tree, prefix)
-        tree.published.sent(prefix, tree.paths, node, self.maker)
+        self._published.sent(tree, prefix, node)
         candidates = 0
         for place, ids in enumerate(outputs):
             if ids and tree.grow(node, ids) and place not in answer.closed:
                 candidates += len(ids)
         if candidates:
-            tree.published.candidates(candidates, tree.paths, node, self.maker)
-        self._changed(tree, before, at)
+            self._published.candidates(tree, prefix, node, candidates)
+        self._grown(tree, paths.tokens - before, at)
 
     def unanswered(self, account: TreeAccount | None, prefix: Prefix, samples: int, at: float) -> None:
         """Samples were lost: no reply came."""
-        self._account(account, prefix, at).unanswered += samples
+        tree = self._account(account, prefix, at)
+        tree.counts[tree.first + UNANSWERED] += samples
 
     def prune(self, account: TreeAccount | None, prefix: Prefix, at: float) -> bool:
         """A path is not in use any more; see :meth:`TreeAccount.prune`."""
         tree = self._account(account, prefix, at)
-        before = tree.tokens
+        paths, before = tree.paths, tree.paths.tokens
         is_gone = tree.prune(prefix)
         if is_gone and (node := tree.take_root(prefix)):
             self._release_root(node)
-        self._changed(tree, before, at)
+        self._grown(tree, paths.tokens - before, at)
         return is_gone
 
     def is_pruned(self, account: TreeAccount | None, prefix: Prefix) -> bool:
         """Whether nobody wants what is asked of a path; see :meth:`TreeAccount.is_pruned`."""
-        tree = self._of_root.get(_key(prefix.root)) if account is None else account
+        tree = self._open_roots.find(prefix.root) if account is None else account
         return tree is not None and tree.is_pruned(prefix)
 
     def probed(self, probes: int, asked: int, reused: int) -> None:
@@ -163,41 +173,39 @@ class Accounts:
 
     def total(self, at: float) -> LedgerRow:
         """Of all trees."""
-        rows = self.rows(at)
-        counts = {name: sum(getattr(row, name) for row in (self._ended.sum, *rows)) for name in SUMMED}
-        area, seconds = self._live.area(at), self._live.seconds(at)
-        return replace(
-            self._ended.sum,
-            **counts,
-            live=self._live.value,
-            live_peak=self._live.peak,
-            live_mean=area / seconds if seconds > 0 else float(self._live.value),
-            live_token_seconds=area,
-            seconds=seconds,
-        )
+        sums = list(self._ended.sums)
+        for tree in self._trees():
+            tree.add_to(sums)
+        return self._live.row(0, "", at, sums)
 
     def rows(self, at: float) -> tuple[LedgerRow, ...]:
         """Of each tree that is open, after those that ended last."""
-        return (*self._ended.rows(at), *[tree.row(at) for tree in (*self._scopes, *self._of_root.values())])
+        return tuple([tree.row(at) for tree in self._trees()])
+
+    def _trees(self) -> Iterator[TreeAccount]:
+        return chain(self._ended, self._scopes, self._open_roots)
 
     def _account(self, account: TreeAccount | None, prefix: Prefix, at: float) -> TreeAccount:
         if account is not None:
             return account
         if self._last is not None and self._last[0] is prefix:  # of one request most often
             return self._last[1]
-        root = prefix.root
-        key = _key(root)
-        tree = self._of_root.pop(key, None)
-        if tree is None:
-            tree = TreeAccount(root.text[-_NAME_CHARACTERS:], self._paths)
-            if len(self._of_root) >= self._open_roots:
-                self._end(self._of_root.pop(next(iter(self._of_root))), at)
-        self._of_root[key] = tree
+        tree = RootAccount(self._open_roots, self._number(prefix, at))
         self._last = prefix, tree
         return tree
 
+    def _number(self, prefix: Prefix, at: float) -> int:
+        """Of the tree of a call without a scope, which begins if it must."""
+        trees, root = self._open_roots, prefix.root
+        number = trees.use(root)
+        if number is None:
+            if (oldest := trees.take_oldest()) is not None:
+                self._end(oldest, at)
+            number = trees.open(root)
+        return number
+
     def _least_of_given(self, tree: TreeAccount, prefix: Prefix) -> int:
-        if not tree.is_open or not tree.is_new(prefix):
+        if not tree.is_open:
             return 1
         given, before = self._given, self._given_before
         space = prefix.origin.namespace
@@ -219,29 +227,27 @@ class Accounts:
         self._root_tokens -= self._roots.end[node]
         self._roots.release(node)
 
-    def _changed(self, tree: TreeAccount, before: int, at: float) -> None:
-        self._tokens += tree.tokens - before
-        tree.live.set(tree.tokens, at)
-        self._live.set(self._tokens - self._root_tokens + self._roots.tokens, at)
+    def _grown(self, tree: TreeAccount, tokens: int, at: float) -> None:
+        self._tokens += tokens
+        tree.grown(tokens, at)
+        self._update_live(at)
 
     def _end(self, tree: TreeAccount, at: float) -> None:
         self._last = None
-        before = tree.tokens
+        self._published.clear()
         for node in tree.roots:
             self._release_root(node)
+        self._tokens -= tree.tokens
         tree.end(at)
-        self._tokens -= before
-        self._live.set(self._tokens - self._root_tokens + self._roots.tokens, at)
-        self._ended.add(tree, at)
+        self._update_live(at)
+        self._ended.add(tree)
+
+    def _update_live(self, at: float) -> None:
+        live = self._live
+        live.add_live(0, self._tokens - self._root_tokens + self._roots.tokens - live.live(0), at)
 
     def __repr__(self) -> str:
-        return f"Accounts({len(self._scopes) + len(self._of_root)} open, {self._live.value} live tokens)"
-
-
-def _key(root: Prefix) -> bytes:
-    """Equal for equal roots. Of most it is what the paths hold anyway; a tuple, or a hash, would be one more object."""
-    space = root.origin.namespace
-    return root.step_bytes if space is None else root.step_bytes + _NO_ID + space.encode("utf-8", "surrogatepass")
+        return f"Accounts({len(self._scopes) + len(self._open_roots)} open, {self._live.live(0)} live tokens)"
 
 
 class Maker:

@@ -53,13 +53,15 @@ class Paths(IdForest):
         Returns:
             The node that ends with them.
         """
-        length = self.end[node]
-        node, at = self.walk(node, rest)
-        length += at // ID_BYTES
-        if self.end[node] > length:
-            node = self._clean(self.split(node, length))
+        at = 0
+        if self.child[node]:
+            length = self.end[node]
+            node, at = self.walk(node, rest)
+            length += at // ID_BYTES
+            if self.end[node] > length:
+                node = self._clean(self.split(node, length))
         if at < len(rest):
-            node = self._clean(self.grow(node, rest[at:]))
+            node = self._clean(self.grow(node, rest, at))
             self.tokens += (len(rest) - at) // ID_BYTES
         return node
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .ledger_rows import LEVELS, OPEN_LEVEL, PUBLISHED
+
 if TYPE_CHECKING:
     from ..prefix import Prefix
     from .ledger import Maker
-    from .ledger_paths import Paths
+    from .ledger_tree import TreeAccount
 
 __all__ = ["PublishedKV"]
 
@@ -19,49 +21,53 @@ class PublishedKV:
 
     A step counts once for each level that has candidates below it. So it is enough to know the deepest of these levels
     (:attr:`Paths.counted`): what is above a step has been counted there when the step has.
+
+    ETS takes the figure of a level when it decides on it, so the sum (PUBLISHED of a tree's row) is of the levels from
+    which something was expanded: LEVELS of them. Candidates of the next one wait in OPEN_LEVEL; beyond it there are
+    none.
     """
 
-    __slots__ = ("_decided", "_depth", "_levels", "_prompt")
+    __slots__ = ("_depth", "_maker", "_prompt")
 
-    def __init__(self) -> None:
-        self._levels: list[int] = []
-        self._decided = 0  # levels from which something was expanded
-        self._prompt: Prefix | None = None
+    def __init__(self, maker: Maker) -> None:
+        """Count for all trees of one client.
+
+        Args:
+            maker: the mark on steps that were counted as :meth:`candidates` when they were sampled.
+        """
+        self._maker = maker
+        self._prompt: Prefix | None = None  # of most requests there are several replies
         self._depth = 0
 
-    @property
-    def tokens(self) -> int:
-        """Of all levels from which something was expanded; ETS takes the figure of a level when it decides on it."""
-        return sum(self._levels[: self._decided])
-
-    def sent(self, prompt: Prefix, paths: Paths, node: int, maker: Maker) -> None:
+    def sent(self, tree: TreeAccount, prompt: Prefix, node: int) -> None:
         """A prompt of which a reply came: a candidate of its level.
 
         Args:
+            tree: its tree.
             prompt: it.
-            paths: of the tree.
-            node: where the prompt ends.
-            maker: the mark on steps that were counted as :meth:`candidates` when they were sampled.
+            node: where it ends.
         """
-        if prompt is self._prompt:
-            return
-        self._prompt, self._depth = prompt, prompt.depth
-        self._decided = max(self._decided, self._depth + 1)
-        self._count(prompt, paths, node, self._depth, maker)
+        if prompt is not self._prompt:
+            self._prompt, self._depth = prompt, prompt.depth if prompt.parent is not None else 0
+        counts, first = tree.counts, tree.first
+        if self._depth >= counts[first + LEVELS]:
+            counts[first + LEVELS] = self._depth + 1
+            counts[first + PUBLISHED] += counts[first + OPEN_LEVEL]
+            counts[first + OPEN_LEVEL] = 0
+        self._count(tree, prompt, node, self._depth, 0)
 
-    def candidates(self, tokens: int, paths: Paths, node: int, maker: Maker) -> None:
-        """Steps of so many tokens together were sampled after the last prompt, each of which could be gone on with."""
-        assert self._prompt is not None  # noqa: S101 - its prompt was sent
-        self._count(self._prompt, paths, node, self._depth + 1, maker)
-        self._levels[self._depth + 1] += tokens
+    def candidates(self, tree: TreeAccount, prompt: Prefix, node: int, tokens: int) -> None:
+        """Steps of so many tokens together were sampled after this prompt, the last one, each to be gone on with."""
+        self._count(tree, prompt, node, self._depth + 1, tokens)
 
     def clear(self) -> None:
-        """Nothing more comes; the sum stays."""
+        """Keep no prompt."""
         self._prompt = None
 
-    def _count(self, prompt: Prefix, paths: Paths, node: int, level: int, maker: Maker) -> None:
-        self._levels += [0] * (level + 1 - len(self._levels))
-        counted, end, parent = paths.counted, paths.end, paths.parent
+    def _count(self, tree: TreeAccount, prompt: Prefix, node: int, level: int, tokens: int) -> None:
+        """Add tokens to a level, and whatever is above them and was not counted there."""
+        paths = tree.paths
+        counted, end, parent, maker = paths.counted, paths.end, paths.parent, self._maker
         step: Prefix | None = prompt
         depth = self._depth
         while step is not None:
@@ -72,8 +78,11 @@ class PublishedKV:
             if known < 0 and step.made_by is maker:
                 known = depth
             if known >= level:
-                return
+                break
             counted[node] = level + 1
             above = step.parent
-            self._levels[level] += len(step.step_token_ids) if above is not None else _ROOT
+            tokens += len(step.step_token_ids) if above is not None else _ROOT
             step, depth = above, depth - 1
+        if tokens:
+            counts, first = tree.counts, tree.first
+            counts[first + (PUBLISHED if level < counts[first + LEVELS] else OPEN_LEVEL)] += tokens

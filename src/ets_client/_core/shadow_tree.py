@@ -124,13 +124,12 @@ class PrefixTree(IdForest):
         if self.child[top] and self.find(top, rest):
             node, at = self.walk(top, rest)
             node = self.use(node, self.end[top] + at // ID_BYTES)
-            rest = rest[at:]
         else:
-            node = top
+            node, at = top, 0
             self.tick += 1
             self.used[node] = self.tick
-        if rest:
-            return self._leaf(node, rest)
+        if at < len(rest):
+            return self._leaf(node, rest, at)
         return node if self.parent[node] else 0
 
     def part_after(self, node: int, length: int) -> int:
@@ -200,13 +199,13 @@ class PrefixTree(IdForest):
             return node, steps[0]
         return node, b"".join(reversed(steps))
 
-    def _leaf(self, node: int, rest: bytes) -> int:
-        """A new leaf below ``node``, none of whose children begins with the first page of ``rest``."""
-        leaf = self.grow(node, rest)
+    def _leaf(self, node: int, rest: bytes, at: int) -> int:
+        """A new leaf below ``node``, none of whose children begins with the first page of ``rest`` from ``at`` on."""
+        leaf = self.grow(node, rest, at)
         self.tick += 1  # SGLang stamps a new leaf after the path to it
         self.used[leaf] = self.tick
         self.locks[leaf] = 0
-        self.tokens += len(rest) // ID_BYTES
+        self.tokens += (len(rest) - at) // ID_BYTES
         self.nodes += 1
         return leaf
 

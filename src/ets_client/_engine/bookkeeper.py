@@ -1,4 +1,4 @@
-"""Keeps the ledger beside the calls: events are noted as they happen and entered later."""
+"""Keeps the ledger beside the calls: events are entered as they happen, or noted while somebody reads it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Ts = TypeVarTuple("Ts")
 ACCOUNT: ContextVar[TreeAccount | None] = ContextVar("ets_client_tree", default=None)
 """The tree in whose scope a call is made; every task that works for the call inherits it."""
 
-_MOST_NOTED = 64  # each is some ten objects, which stay after a burst until somebody asks
-_AT_ONCE = 32  # entered together when there are more: 0.2 ms, so that no caller waits long for the books
-
 
 class Bookkeeper:
-    """Notes what calls cost. Noting is cheap and belongs to the loop; the ledger may be read in any thread."""
+    """Writes down what calls cost. That belongs to the loop, which never waits; the ledger may be read in any thread.
+
+    An event that waited to be entered would be ten objects, which after a burst keep arenas of CPython's.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin empty books.
@@ -132,7 +132,7 @@ class Bookkeeper:
         """
         self._has_pruned = True
         with self._lock:
-            self._enter(len(self._noted))
+            self._enter()
             now = self._clock()
             return [prefix for prefix in prefixes if self._accounts.prune(account, prefix, now)]
 
@@ -141,7 +141,7 @@ class Bookkeeper:
         if not self._has_pruned:
             return False
         with self._lock:
-            self._enter(len(self._noted))
+            self._enter()
             return self._accounts.is_pruned(ACCOUNT.get(), prefix)
 
     def ledger(self, cached: int, kv_bytes_per_token: float | None) -> Ledger:
@@ -152,7 +152,7 @@ class Bookkeeper:
             kv_bytes_per_token: of its KV cache.
         """
         with self._lock:
-            self._enter(len(self._noted))
+            self._enter()
             now = self._clock()
             books = self._accounts
             return Ledger(books.total(now), books.rows(now), cached, kv_bytes_per_token, books.probes)
@@ -160,18 +160,23 @@ class Bookkeeper:
     def row(self, account: TreeAccount) -> LedgerRow:
         """The books of one tree now."""
         with self._lock:
-            self._enter(len(self._noted))
+            self._enter()
             return account.row(self._clock())
 
     def _note(self, enter: Callable[[*Ts], object], *args: *Ts) -> None:
-        self._noted.append((enter, args))
-        if len(self._noted) > _MOST_NOTED:
-            with self._lock:
-                self._enter(_AT_ONCE)
+        if not self._lock.acquire(blocking=False):  # somebody reads them
+            self._noted.append((enter, args))
+            return
+        try:
+            if self._noted:
+                self._enter()
+            enter(*args)
+        finally:
+            self._lock.release()
 
-    def _enter(self, events: int) -> None:
-        while events and self._noted:
-            events -= 1
+    def _enter(self) -> None:
+        """Enter what is noted."""
+        while self._noted:
             enter, args = self._noted.popleft()
             enter(*args)
 
