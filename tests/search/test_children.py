@@ -34,7 +34,8 @@ RULES = TreeRules(max_path_tokens=20, answer=r"answer is (\d+)", depth=3, window
 def test_a_node_can_have_children_when_neither_text_nor_room_has_ended(
     sample: object, path_tokens: int, depth: int, prompt: int, state: NodeState
 ) -> None:
-    assert RULES.state(sample, path_tokens, depth=depth, prompt_tokens=prompt) is state  # type: ignore[arg-type]
+    answer = RULES.answer_in(sample)  # type: ignore[arg-type]
+    assert RULES.state(sample, answer, path_tokens, depth=depth, prompt_tokens=prompt) is state  # type: ignore[arg-type]
 
 
 def test_answers_are_looked_for_when_there_is_a_pattern_and_in_the_step_alone() -> None:

@@ -45,16 +45,19 @@ class TreeRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What the step states as the answer. Only its own text counts."""
         return None if self.answer is None else find_answer(self.answer, step.text)
 
-    def state(self, step: StepEntry, path_tokens: int, *, depth: int = 0, prompt_tokens: int = 0) -> NodeState:
+    def state(
+        self, step: StepEntry, answer: str | None, path_tokens: int, *, depth: int = 0, prompt_tokens: int = 0
+    ) -> NodeState:
         """Whether the step's node can have children.
 
         Args:
             step: the node's.
+            answer: what it states (:meth:`answer_in`).
             path_tokens: of its path, this step counted, the prompt not.
             depth: steps of its path, this one counted.
             prompt_tokens: of the prompt.
         """
-        if self.answer_in(step) is not None:
+        if answer is not None:
             return NodeState.ENDED
         if step.end == EndReason.PATH_LENGTH:
             return NodeState.SPENT

@@ -117,10 +117,11 @@ class Growth:
             return None
         prompt = len(self.tree.root.prefix)
         path = len(arrival.branch.prefix) - prompt
-        state = self._rules.state(arrival.step, path, depth=depth, prompt_tokens=prompt)
+        answer = self._rules.answer_in(arrival.step)
+        state = self._rules.state(arrival.step, answer, path, depth=depth, prompt_tokens=prompt)
         self.met_depth |= state is NodeState.SPENT and depth == self._rules.depth
         node = self.tree.add(
-            arrival.parent, arrival.branch, arrival.score, self._rules.answer_in(arrival.step),
+            arrival.parent, arrival.branch, arrival.score, answer,
             place=arrival.place, state=state, score_failure=arrival.score_failure,
         )  # fmt: skip
         self._ids[node.id] = self._same[arrival.same] = node

@@ -63,6 +63,35 @@ async def test_lines_that_come_together_are_written_together(tmp_path: Path, mon
     assert len(written) <= 3
 
 
+async def test_lines_of_one_pass_of_the_loop_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    write = AppendedFile.write
+
+    def count(self: AppendedFile, batch: list[bytes]) -> object:
+        written.append(len(batch))
+        return write(self, batch)
+
+    monkeypatch.setattr(AppendedFile, "write", count)
+    async with Journal(tmp_path / "journal.jsonl") as journal:
+        for size in (50, 1, 7):
+            await asyncio.gather(*(journal.append(steps("r", "a", first=place)) for place in range(size)))
+    assert written == [50, 1, 7]
+
+
+def test_a_loop_that_was_closed_in_its_pass_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    loop = asyncio.new_event_loop()
+    appending = loop.create_task(journal.append(steps("r", "a")))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    journal.shut().result(10)
+    assert lines(path) == [steps("r", "a")]
+    assert not appending.done()
+    appending._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
 async def test_a_cancelled_append_leaves_a_whole_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, gate = AppendedFile.write, threading.Event()
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from ets_client import Prefix
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[FakeServer]:
@@ -80,8 +82,8 @@ async def test_all_that_is_new_of_many_paths_is_tokenised_at_once_and_by_one_of_
     assert [each.token_ids for each in second] == [each.token_ids for each in alone]
     assert [each is other for each, other in zip(first, second, strict=False)] == [True, True]
     assert second[2].parent is second[0]
-    # Those of the first, the one path that only the second asked for, and what every later step begins behind.
-    assert len(server.requests) - asked == 3
+    # Those of the first with what their steps begin behind, and the one path that only the second asked for.
+    assert len(server.requests) - asked == 2
 
 
 async def test_who_gives_up_takes_no_paths_from_others(reward: AsyncPolicyClient) -> None:
@@ -93,6 +95,26 @@ async def test_who_gives_up_takes_no_paths_from_others(reward: AsyncPolicyClient
     hasty.cancel()
     assert len(await patient) == len(PATHS)
     assert hasty.cancelled()
+
+
+async def test_the_server_is_asked_to_warm_a_parent_once_and_never_one_that_it_scored(
+    reward: AsyncPolicyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    warm = reward.warm
+
+    async def count(prefix: Prefix) -> Usage:
+        asked.append(prefix.depth)
+        return await warm(prefix)
+
+    monkeypatch.setattr(reward, "warm", count)
+    scorer = RewardServer(reward, "plus-minus")
+    await scores(scorer, PATHS[:1])
+    assert asked == [0]
+    await scores(scorer, PATHS)
+    assert asked == [0]
+    await scores(RewardServer(reward, "plus-minus"), PATHS[1:])  # as after a resume
+    assert asked == [0, 1]
 
 
 async def test_the_reward_server_prefills_each_step_once_and_hardly_more(
@@ -223,9 +245,11 @@ class Tokenising:
 
     def __init__(self, tokenizer: MistralTokenizer | Llama3Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self.texts: list[str] = []
         self.capabilities = type("Info", (), {"tokenizer_path": "real"})()
 
     async def tokenize(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        self.texts.append(text)
         return list(await self._tokenizer.encode(text, add_special_tokens=add_special_tokens))
 
     async def tokenize_each(self, texts: list[str], *, add_special_tokens: bool = False) -> list[list[int]]:
@@ -236,6 +260,28 @@ async def written(form: str, tokenizer: Any, one: ScoredPath) -> tuple[list[int]
     renderer = Renderer(Tokenising(tokenizer), load_reward_format(form))  # type: ignore[arg-type]
     (prefix,) = await renderer.paths([(one.problem, one.prefix)])
     return prefix.token_ids, prefix.text
+
+
+@pytest.mark.parametrize("form", ["math-shepherd", "plus-minus", "rlhflow-llama"])
+@pytest.mark.parametrize("problem", ["What is 2 + 2?", "Add 2 and 2.\n", "2\n\n", "Simplify $\\frac{4}{2}$", "数は。"])
+async def test_a_first_step_has_the_tokens_that_it_has_behind_the_whole_question_which_is_tokenised_once(
+    form: str, problem: str
+) -> None:
+    special = form == "math-shepherd"
+    real = MistralTokenizer() if special else Llama3Tokenizer()
+    client = Tokenising(real)
+    renderer = Renderer(client, load_reward_format(form))  # type: ignore[arg-type]
+    steps = [path(text, problem=problem) for text in ("It is 4.\n\n", "4", "So: 2 + 2 = 4", "\n= 4")]
+    for one in await renderer.paths([(each.problem, each.prefix) for each in steps]):
+        assert one.parent is not None
+        question, whole = one.parent.token_ids, list(await real.encode(one.text, add_special_tokens=special))
+        assert question == list(await real.encode(one.parent.text, add_special_tokens=special))
+        # Where the tokenizer makes one token of the question's end and the step's beginning, the step stands alone.
+        is_part = whole[: len(question)] == question
+        alone = list(await real.encode(one.step_text, add_special_tokens=False))
+        assert list(one.step_token_ids) == (whole[len(question) :] if is_part else alone)
+    if " " in problem:
+        assert sum(problem in text for text in client.texts) == 1
 
 
 STEPS = ("Step 1: 2 + 2 = 4. ки", "\nStep 2: So it is 4. ки")

@@ -154,7 +154,7 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
             "r", 0, None, 0, ids, text, NodeState.OPEN, None, None, None, None, 1, children, given, Usage(), "", {},
             None, 0.0, text,
         )  # fmt: skip
-    score = paid.scores(draft.id)
+    score, answer = paid.scores(draft.id), rules.answer_in(step)
     return LoadedNode(
         id=draft.id,
         number=number,
@@ -162,11 +162,11 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         depth=draft.depth,
         token_ids=tuple(step.ids),
         text=step.text,
-        state=rules.state(step, draft.path_tokens, depth=draft.depth, prompt_tokens=len(root.root_ids)),
+        state=rules.state(step, answer, draft.path_tokens, depth=draft.depth, prompt_tokens=len(root.root_ids)),
         end=step.end,
         score=None if isinstance(score, Missing) else score,
         score_failure="it was not scored" if isinstance(score, Missing) else (paid.reason(draft.id) or None),
-        answer=rules.answer_in(step),
+        answer=answer,
         multiplicity=draft.multiplicity,
         children=children,
         given=given,

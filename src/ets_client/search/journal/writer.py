@@ -41,7 +41,7 @@ class Journal:
     What :meth:`append` returned from is in the file, so that ``kill -9`` of this process cannot lose it. A crash of the
     machine can take what was not brought to disk (fsync) yet: that is done whenever a question ends, every
     ``sync_seconds``, and at the end. A thread of its own writes: a slow NFS delays those who await their lines, and
-    nothing else.
+    nothing else. Lines of one pass of the event loop go to it together.
 
     Args:
         path: the file; it is created when missing and must end with a whole line.
@@ -58,7 +58,8 @@ class Journal:
         self._file = AppendedFile(Path(path))
         self._sync_seconds = sync_seconds
         self._lock = lock
-        self._queue = SimpleQueue[_Appended | None]()
+        self._queue = SimpleQueue[list[_Appended] | None]()
+        self._passes: dict[asyncio.AbstractEventLoop, list[_Appended]] = {}  # lines of a loop's pass that is not over
         self._error: JournalError | None = None
         self._is_closing = False
         self._closed = Future[None]()
@@ -82,9 +83,14 @@ class Journal:
         """
         if self._is_closing:
             raise JournalError(f"the journal {self._file.path} is closed")
-        line = encode_line(entry)
-        done = asyncio.get_running_loop().create_future()
-        self._queue.put(_Appended(line, done, isinstance(entry, EndEntry)))
+        line, loop = encode_line(entry), asyncio.get_running_loop()
+        lines = self._passes.get(loop)
+        if lines is None:
+            # Scores of a batch come in one pass: to wake the thread takes longer than to write a line.
+            lines = self._passes[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        done = loop.create_future()
+        lines.append(_Appended(line, done, isinstance(entry, EndEntry)))
         await done
 
     async def close(self) -> None:
@@ -104,8 +110,16 @@ class Journal:
         """
         if not self._is_closing:
             self._is_closing = True
+            for loop in list(self._passes):  # a loop that was left has no pass to come
+                self._hand_over(loop)
             self._queue.put(None)
         return self._closed
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the lines of a loop's pass to the thread, unless closing did."""
+        lines = self._passes.pop(loop, None)
+        if lines is not None:
+            self._queue.put(lines)
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,7 +162,7 @@ class Journal:
         try:
             item = self._queue.get(timeout=seconds)
             while item is not None:
-                batch.append(item)
+                batch += item
                 item = self._queue.get_nowait()
         except Empty:
             return batch, True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from .scorer import Scorer
@@ -21,10 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["MicroBatcher"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Call:
     paths: Sequence[ScoredPath]
     outcomes: asyncio.Future[Outcomes]
+    batch: _Batch | None = None  # None while it waits
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    calls: Sequence[_Call]
+    task: asyncio.Task[None]
 
 
 class MicroBatcher(Scorer):
@@ -60,7 +66,12 @@ class MicroBatcher(Scorer):
         if not self._is_planned:
             self._is_planned = True
             loop.call_soon(self._begin)
-        return await call.outcomes
+        try:
+            return await call.outcomes
+        except asyncio.CancelledError:
+            if call.batch is not None and all(each.outcomes.cancelled() for each in call.batch.calls):
+                call.batch.task.cancel()
+            raise
 
     def weight(self, step_scores: Sequence[float]) -> float:
         """The scorer's."""
@@ -69,13 +80,14 @@ class MicroBatcher(Scorer):
     def _begin(self) -> None:
         self._is_planned = False
         while self._waiting and len(self._tasks) < self._under_way:
-            batch = self._take()
-            if batch:
-                task = asyncio.get_running_loop().create_task(self._run(batch))
+            calls = self._take()
+            if calls:
+                task = asyncio.get_running_loop().create_task(self._run(calls))
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)
-                for call in batch:
-                    call.outcomes.add_done_callback(partial(_abandon, task, batch))
+                batch = _Batch(calls, task)
+                for call in calls:
+                    call.batch = batch
 
     def _take(self) -> list[_Call]:
         batch: list[_Call] = []
@@ -115,8 +127,3 @@ def _settle(call: _Call, found: Outcomes | Exception) -> None:
         call.outcomes.set_exception(found)
     else:
         call.outcomes.set_result(found)
-
-
-def _abandon(task: asyncio.Task[None], batch: list[_Call], _: asyncio.Future[Outcomes]) -> None:
-    if all(call.outcomes.cancelled() for call in batch):
-        task.cancel()

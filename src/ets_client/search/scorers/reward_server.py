@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RewardServer"]
 
+_REMEMBERED = 20_000  # paths, of 160 bytes each
+
 
 class RewardServer(Scorer):
     """Scores steps by a process reward model on a second server.
@@ -55,6 +57,7 @@ class RewardServer(Scorer):
                 "generates none: choose the format 'reward-head'"
             )
         self._renderer = Renderer(client, self.form)
+        self._computed: set[tuple[str | None, int, int]] = set()  # fingerprints of paths that the server has read
         self._warm: dict[object, asyncio.Task[None]] = {}
 
     @property
@@ -74,10 +77,16 @@ class RewardServer(Scorer):
         if self.form.reads == "reward_head":
             await together(self._read_once(parent) for parent in parents.values())
             return [self._of_head(outcome) for outcome in await self.client.reward_scores(written)]
-        # What siblings share is computed once, before them; it is warm but for a new question and a restarted server.
-        await together(self.client.warm(parent) for parent in parents.values())
+        # What siblings share is computed once, before them. What was computed for another score is there but for a
+        # restarted server and a full cache, which the call itself looks after: asking would be a task for each parent.
+        cold = parents.keys() - self._computed
+        await together(self.client.warm(parents[key]) for key in cold)
         labels: tuple[str | int, str | int] = self.form.label_ids or (self.form.good, self.form.bad)
         outcomes = await self.client.label_choices(written, labels)
+        if len(self._computed) > _REMEMBERED:
+            self._computed.clear()
+        pairs = zip(written, outcomes, strict=True)
+        self._computed.update(cold, (path.fingerprint for path, each in pairs if not isinstance(each, ScoreFailure)))
         return [each if isinstance(each, ScoreFailure) else PathScore(each.probs[0], each.usage) for each in outcomes]
 
     async def _read_once(self, parent: Prefix) -> None:
