@@ -48,6 +48,7 @@ class IdForest:
         self._chunk, self._start = self.column(), self.column()  # where the ids are
         self._removed = self.column()  # how often a number became free
         self._heads = array("q", bytes(8 * _ROOM))
+        self._mask = _ROOM - 1
         self._chunks: list[bytes | bytearray] = [b""]
         self._uses = array("q", [1])  # of each chunk
         self._unused = array("q")  # chunks
@@ -88,7 +89,7 @@ class IdForest:
             return 0
         first = rest[at : at + self._unit]
         code = hash(first)
-        each = self._heads[(code ^ node) & (len(self._heads) - 1)]
+        each = self._heads[(code ^ node) & self._mask]
         while each:
             if (
                 self._hash[each] == code
@@ -108,8 +109,8 @@ class IdForest:
 
     def walk(self, node: int, rest: bytes) -> tuple[int, int]:
         """The last node that ``rest`` enters below ``node``, and how many bytes of it are held."""
-        at = 0
-        while at < len(rest) and (child := self.find(node, rest, at)):
+        at, size = 0, len(rest)
+        while at < size and (child := self.find(node, rest, at)):
             run = self.run(child)
             if not rest.startswith(run, at):
                 return child, at + common_bytes(run, rest[at : at + len(run)], self._unit)
@@ -200,7 +201,7 @@ class IdForest:
             after[node], before[node] = first, last
         else:
             self.child[above] = after[node] = before[node] = node
-        place = (self._hash[node] ^ above) & (len(self._heads) - 1)
+        place = (self._hash[node] ^ above) & self._mask
         self._chain[node] = self._heads[place]
         self._heads[place] = node
 
@@ -220,7 +221,7 @@ class IdForest:
 
     def _relink(self, node: int, above: int, to: int) -> None:
         """Let what leads to a node in its chain lead to another."""
-        place = (self._hash[node] ^ above) & (len(self._heads) - 1)
+        place = (self._hash[node] ^ above) & self._mask
         each = self._heads[place]
         if each == node:
             self._heads[place] = to
@@ -258,9 +259,10 @@ class IdForest:
         for column in self._columns:
             column.frombytes(bytes(8 * size))
         self._heads = array("q", bytes(8 * 2 * size))
+        self._mask = 2 * size - 1
         for node in range(1, size):
             if above := self.parent[node]:
-                place = (self._hash[node] ^ above) & (2 * size - 1)
+                place = (self._hash[node] ^ above) & self._mask
                 self._chain[node], self._heads[place] = self._heads[place], node
         self._link_free(size)
         return size

@@ -121,11 +121,10 @@ class PrefixTree(IdForest):
         page = self._page_bytes
         if len(rest) % page:
             rest = rest[: len(rest) // page * page]
-        if self.child[top] and self.find(top, rest):
-            node, at = self.walk(top, rest)
+        node, at = self.walk(top, rest)
+        if at:
             node = self.use(node, self.end[top] + at // ID_BYTES)
         else:
-            node, at = top, 0
             self.tick += 1
             self.used[node] = self.tick
         if at < len(rest):

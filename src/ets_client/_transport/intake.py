@@ -21,7 +21,7 @@ class Intake:
     4,096 requests in flight held 13 objects and 1 kB each for bytes that had not come.
 
     Those that are kept were made before the first request, side by side, and hold nothing of their last reply: made in
-    the middle of a burst, 64 parsers with their headers were 1,500 objects that kept 20 arenas of CPython's. As the
+    the middle of a burst, 64 parsers with their headers were 1,500 objects that kept 17 arenas of CPython's. As the
     first that are taken are the first that come back, they stay the same ones.
 
     Attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from random import Random
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,9 @@ def test_equal_texts_are_one_cluster_and_need_no_vectors() -> None:
     assert angles.asked == []
 
 
-@given(st.lists(st.integers(0, 60), min_size=2, max_size=12))
-def test_clusters_are_scipys_of_all_texts_repeated_ones_included(angles: list[int]) -> None:
+# Two pairs equally far apart could be joined in either order: round angles have such pairs, drawn ones have none.
+@given(st.lists(st.integers(0, 60).map(lambda seed: Random(seed).uniform(0, 60)), min_size=2, max_size=12))
+def test_clusters_are_scipys_of_all_texts_repeated_ones_included(angles: list[float]) -> None:
     texts = [str(angle) for angle in angles]
     labels = TextClusters(Angles()).clusters(texts)
     direct = fcluster(linkage(Angles().embed(texts), method="average", metric="cosine"), 0.05, criterion="distance")
