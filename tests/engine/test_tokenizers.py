@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import builtins
 import json
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ets_client import RequestRejectedError
-from ets_client._engine.tokenizers import ServerTokenizer, TokenTexts, find_local_tokenizer
+from ets_client._engine.tokenizers import ServerTokenizer, TokenTexts, find_local_tokenizer, load_local_tokenizer
 from tests.fakes import Rig, reply
 
 if TYPE_CHECKING:
@@ -67,6 +68,31 @@ async def test_a_tokenizer_on_disk_that_agrees_with_the_server_is_used(folder: P
     assert ids[-1] == 256
     assert (await local.decode(ids)).endswith("<|im_end|>")
     assert local.vocab_size == 257
+
+
+@pytest.mark.parametrize("special", [True, False])
+async def test_many_texts_have_the_ids_of_each_alone_and_the_loop_goes_on_meanwhile(
+    folder: Path, special: bool
+) -> None:
+    local = await load_local_tokenizer(folder / "tokenizer.json")
+    texts = ["one", "", "two\n\n<|im_end|>", "ки" * 500]
+    alone = [await local.encode(text, add_special_tokens=special) for text in texts]
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    await asyncio.sleep(0)
+    before = turns
+    assert await local.encode_each(texts, add_special_tokens=special) == alone
+    assert turns > before
+    assert await local.encode_each(texts[:1], add_special_tokens=special) == alone[:1]
+    assert await local.encode_each([], add_special_tokens=special) == []
+    turning.cancel()
 
 
 async def test_a_tokenizer_that_disagrees_is_left_and_that_is_said(

@@ -208,7 +208,14 @@ class LocalTokenizer:
 
     async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
         """The ids of each text."""
-        return [await self.encode(text, add_special_tokens=add_special_tokens) for text in texts]
+        if len(texts) == 1:
+            return [await self.encode(texts[0], add_special_tokens=add_special_tokens)]
+        # Off the loop, which goes on meanwhile: a batch lets go of the interpreter, one text does not. Of a batch of
+        # eight steps the loop has 5 µs a text to do instead of 113.
+        found = await asyncio.to_thread(
+            self._tokenizer.encode_batch_fast, list(texts), add_special_tokens=add_special_tokens
+        )
+        return [tuple(each.ids) for each in found]
 
     async def decode_each(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of ids, special tokens included."""
