@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ets_client.testing import TextModel
 
 QUICK = RetryPolicy(first_wait=0, most_wait=0)
-ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")
+ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")
 VERSIONS: list[Version] = ["0.5.14", "0.5.18", "0.5.23"]
 
 

@@ -21,7 +21,7 @@ from ets_client.testing import Answer, Costs, FakeOptions, FakeServer, FaultPlan
 from tests.fakes import Clock, eventually
 
 QUICK = RetryPolicy(first_wait=0, most_wait=0)
-ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")
+ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")
 VERSIONS: list[Version] = ["0.5.14", "0.5.18", "0.5.23"]
 
 

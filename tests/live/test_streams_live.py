@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.live
 
-ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")
+ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ets_client.pytest_plugin import FakeServerFactory
 
 QUICK = RetryPolicy(first_wait=0, most_wait=0)
-ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")  # 75 s at the costs of `slow`
+ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")  # 75 s at the costs of `slow`
 RENAMED = {"aclose": "close"}
 
 

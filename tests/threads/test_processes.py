@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ets_client import ConfigurationError, PolicyClient, SamplingParams
 
 URL = sys.argv[1]
-ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")
+ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")
 
 
 def status(pid):
@@ -112,7 +112,7 @@ with PolicyClient(URL, "tiny") as client:
     def test_the_end_of_a_child_does_not_make_the_parent_deaf(self, slow: FakeServer) -> None:
         done = run(
             """
-sampling = SamplingParams(max_new_tokens=20, ignore_eos=True, stop="never")  # one second
+sampling = SamplingParams(max_new_tokens=20, ignore_eos=True, stop="never, ever")  # one second
 with PolicyClient(URL, "tiny", timeout=20) as client:
     futures = [client.submit_expand(f"question {number}", 2, sampling) for number in range(8)]
     while client.loads()[0].running_requests < 16:
