@@ -76,17 +76,12 @@ def follow_replies(client: AsyncPolicyClient) -> set[str]:
     write_down = books.answer
 
     def answer(
-        account: TreeAccount | None,
-        prefix: Prefix,
-        predicted: int,
-        replies: Sequence[WireSample],
-        *,
-        is_wanted: bool = True,
+        account: TreeAccount | None, prefix: Prefix, predicted: int, replies: Sequence[WireSample], **rest: bool
     ) -> None:
         for reply in replies:
             assert reply.meta_info.id not in answered
             answered.add(reply.meta_info.id)
-        write_down(account, prefix, predicted, replies, is_wanted=is_wanted)
+        write_down(account, prefix, predicted, replies, **rest)
 
     books.answer = answer  # type: ignore[method-assign]
     return answered
