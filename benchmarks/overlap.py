@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from contextlib import AsyncExitStack, nullcontext
+from typing import TYPE_CHECKING
 
 from drivers.ours import Ours
 from drivers.shape import Shape
@@ -22,6 +23,11 @@ from ets_client import AsyncPolicyClient, SamplingParams
 from ets_client.search import CallableScorer, Ets, SearchOptions, TreeSearch, search_all
 from ets_client.testing import Costs, FakeOptions, FakeServer, VirtualClock
 from search import Counted, hashed, questions_of, reward_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ets_client.testing.timing import Timer
 
 # Llama-3.2-1B shape on an H100, SGLang 0.5.14: 85,000 tokens/s while 512 samples decode, and about 1 ms of SGLang's own
 # for each sample; a prefill step was not measured alone.
@@ -52,6 +58,27 @@ async def search(asked: argparse.Namespace, *, is_scored: bool) -> float:
         return tokens / (clock.now() - before)
 
 
+class LoopOn:
+    """What :class:`Dispatcher` takes of an event loop, on a server's clock."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.time = clock.now
+        self.call_soon = asyncio.get_running_loop().call_soon
+        self._clock = clock
+
+    def call_at(self, at: float, callback: Callable[[], None]) -> TimerOn:
+        return TimerOn(at, self._clock.call_later(at - self._clock.now(), callback))
+
+
+class TimerOn:
+    def __init__(self, at: float, timer: Timer) -> None:
+        self.cancel = timer.cancel
+        self._at = at
+
+    def when(self) -> float:
+        return self._at
+
+
 async def grown(asked: argparse.Namespace, every: float | None) -> float:
     clock = VirtualClock(passes=150)
     step = asked.prefill_step
@@ -60,15 +87,12 @@ async def grown(asked: argparse.Namespace, every: float | None) -> float:
     )
     shape = Shape(asked.trees, asked.width, exponential=True, root=20)  # short roots: prefill_token is a sample's cost
 
-    async def leave() -> None:
-        reached = asyncio.Event()
-        clock.call_later(every - clock.now() % every if every else 0.0, reached.set)
-        await reached.wait()
-
     async with (
         FakeServer(OPTIONS, costs=costs, clock=clock) as server,
-        Ours(server.base_url, shape, "tiny", None) as ours,
+        Ours(server.base_url, shape, "tiny", departure_interval=every or None) as ours,
     ):
+        if ours.client._connection.dispatcher is not None:
+            ours.client._connection.dispatcher._loop = LoopOn(clock)
         roots = [await clock.run(ours.client.prefix(root)) for root in shape.roots(1, 2000)]
 
         async def one(number: int) -> None:
@@ -76,7 +100,7 @@ async def grown(asked: argparse.Namespace, every: float | None) -> float:
                 if every is None:
                     await grow(ours.within(tree).expand, roots[number], number, shape, [])
                 else:
-                    await grow_freely(ours.within(tree), roots[number], number, [], leave)
+                    await grow_freely(ours.within(tree), roots[number], number, [])
 
         before = clock.now()
         await clock.run(asyncio.gather(*map(one, range(asked.trees))))

@@ -9,7 +9,7 @@ nodes get 4 children each; every step has ``--step`` tokens. Prompt tokens that 
 Drivers:
     ours, ours 512, ours adaptive   this package, without admission and with it
     ours free                       no level barrier: each child goes on as soon as it ends, by `expand_iter`
-    ours free 24                    the same, but expands go out every 24 ms, to share prefill steps
+    ours free 24                    the same, but expands leave together, 24 ms apart, to share prefill steps
     leader+batch                    by hand on aiohttp: the floor
     ids n=, text n=                 by hand on aiohttp, SGLang's own fan-out
     openai n=                       openai-python's async client
@@ -45,7 +45,7 @@ from drivers.shape import Expand, Shape
 from ets_client import AsyncPolicyClient, SamplingParams
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from ets_client import ClientOptions
 
 PEERS: dict[str, type[Any]] = {
     "leader+batch": LeaderAndBatch, "ids n=": IdsWithN, "text n=": TextWithN, "openai n=": OpenAiWithN,
@@ -80,15 +80,12 @@ async def grow(expand: Expand, root: Any, tree: int, shape: Shape, latencies: li
         nodes = [children[0] for children in grown]
 
 
-async def grow_freely(
-    ours: Ours, root: Any, tree: int, latencies: list[float], leave: Callable[[], Awaitable[None]]
-) -> None:
-    """The same tree without levels: the children that go on do so as soon as they end, and ``leave`` lets them."""
+async def grow_freely(ours: Ours, root: Any, tree: int, latencies: list[float]) -> None:
+    """The same tree without levels: the children that go on do so as soon as they end."""
     shape = ours.shape
 
     async def children(node: Any, n: int, level: int, place: int, *, on: int) -> None:
         start = time.perf_counter()
-        await leave()
         async with asyncio.TaskGroup() as group:
             async for index, child in ours.each(node, n, shape.lengths(tree, level, place, n=n)):
                 if index < on and level < shape.depth:
@@ -98,19 +95,12 @@ async def grow_freely(
     await children(root, shape.width, 0, 0, on=shape.kept)
 
 
-def leaving_every(seconds: float) -> Callable[[], Awaitable[None]]:
-    """What lets expands go out at multiples of this time alone, so that those of a while share a prefill step."""
-
-    async def leave() -> None:
-        if seconds:
-            await asyncio.sleep(seconds - asyncio.get_running_loop().time() % seconds)
-
-    return leave
-
-
-def admission_of(name: str) -> Any:
+def options_of(name: str) -> ClientOptions:
+    """What a driver of ours asks of its client."""
     asked = name.removeprefix("ours").strip()
-    return int(asked) if asked.isdigit() else asked if asked == "adaptive" else None
+    if asked.startswith("free"):
+        return {"departure_interval": float(asked.removeprefix("free") or 0) / 1000 or None}
+    return {"admission": int(asked) if asked.isdigit() else "adaptive" if asked == "adaptive" else None}
 
 
 async def run_round(name: str, base: str, profile: str | None, shape: Shape, seed: int, vocabulary: int) -> LoadRound:
@@ -138,7 +128,7 @@ async def run_round(name: str, base: str, profile: str | None, shape: Shape, see
             before, cpu_before, start = await read_counters(http, base), cpu(), time.perf_counter()
             await asyncio.to_thread(frontend.run, texts, latencies, ends)
         elif name.startswith("ours"):
-            async with Ours(base, shape, profile, admission_of(name)) as ours:
+            async with Ours(base, shape, profile, **options_of(name)) as ours:
                 prefixes = [await ours.client.prefix(root) for root in roots]
                 before, cpu_before, start = await read_counters(http, base), cpu(), time.perf_counter()
 
@@ -146,8 +136,7 @@ async def run_round(name: str, base: str, profile: str | None, shape: Shape, see
                     async with ours.client.tree() as tree:
                         within = ours.within(tree)
                         if name.startswith("ours free"):
-                            leave = leaving_every(float(name.removeprefix("ours free") or 0) / 1000)
-                            await grow_freely(within, prefixes[number], number, latencies, leave)
+                            await grow_freely(within, prefixes[number], number, latencies)
                         else:
                             await grow(within.expand, prefixes[number], number, shape, latencies)
                     ends.append(time.perf_counter())

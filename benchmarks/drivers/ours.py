@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lengths import MOST, NEXT, as_told, chosen
 
@@ -12,23 +12,21 @@ from ets_client import AsyncPolicyClient, SamplingParams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from typing import Self
+    from typing import Self, Unpack
 
-    from ets_client import Prefix, Tree
+    from ets_client import ClientOptions, Prefix, Tree
 
     from .shape import Shape
 
 
 class Ours:
-    """``admission`` as the client takes it: a number of samples, ``adaptive`` or None."""
+    """Its options are the client's, such as ``admission``."""
 
     takes_text = False
 
-    def __init__(
-        self, base: str, shape: Shape, profile: str | None, admission: Literal["adaptive"] | int | None
-    ) -> None:
+    def __init__(self, base: str, shape: Shape, profile: str | None, **options: Unpack[ClientOptions]) -> None:
         self.shape = shape
-        self.client = AsyncPolicyClient(base, profile, connections=4096, check_profile=False, admission=admission)
+        self.client = AsyncPolicyClient(base, profile, connections=4096, check_profile=False, **options)
         self._calls: AsyncPolicyClient | Tree = self.client
         # No stop strings, as for the others: the server looks for them after every token.
         longest = MOST * shape.step if shape.exponential else shape.step

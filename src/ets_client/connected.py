@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pydantic import SecretStr
 
-from ._core.guard import check_admission, check_timeout
+from ._core.guard import check_admission, check_departure_interval, check_timeout
 from ._engine.address import Address, EndpointAddress, FixedAddress, check_api_key
 from ._engine.bookkeeper import Bookkeeper
 from ._engine.caller import Caller
@@ -57,6 +57,7 @@ class ClientOptions(TypedDict, total=False):
     transport: httpx.AsyncBaseTransport | None
     observer: Observer | None
     admission: Literal["adaptive"] | int | None
+    departure_interval: float | None
 
 
 class Connected:
@@ -122,6 +123,7 @@ class Connected:
             raise ConfigurationError(f"plan = {self._plan!r}: 'batch' or 'server_n'")
         self._admission: Literal["adaptive"] | int | None = options.get("admission")
         check_admission(self._admission)
+        self._departure_interval = check_departure_interval(options.get("departure_interval"))
         self._keep_alive_seconds = keep_alive_seconds
         self._sampling = options.get("sampling") or SamplingParams()
         self._wanted_profile = profile
@@ -156,6 +158,7 @@ class Connected:
                 self._timeout,
                 sampling=self._sampling,
                 admission=self._admission,
+                departure_interval=self._departure_interval,
                 plan=self._plan,
                 keep_alive_seconds=self._keep_alive_seconds,
                 books=self._books,
@@ -186,6 +189,8 @@ class Connected:
         """End what runs or waits, stop its samples, and close all connections; 4 s at most."""
         connection, self._connection = self._connection, None
         try:
+            if connection is not None and connection.dispatcher is not None:
+                connection.dispatcher.close()
             if connection is not None and connection.admitter is not None:
                 await connection.admitter.aclose()
             await self._caller.aclose()
@@ -206,7 +211,9 @@ class Connected:
     def stats(self) -> ClientStats:
         """What this client has done so far and does now; ``print`` it."""
         connection = self._connection
-        return self._server.stats(connection.admitter if connection is not None else None)
+        if connection is None:
+            return self._server.stats(None, None)
+        return self._server.stats(connection.admitter, connection.dispatcher)
 
     @property
     def ledger(self) -> Ledger:

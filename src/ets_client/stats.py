@@ -55,6 +55,7 @@ class ClientStats:
         predicted_reuse: prompt tokens that the server should have found in its cache, by this client's model of
             it; each prediction is made before its sample is sent. Of samples whose reuse the server told.
         reuse_shortfall: of these, tokens that it computed nevertheless.
+        waiting_for_departure: expands that wait to leave together (``departure_interval``).
     """
 
     server: ServerState
@@ -77,6 +78,7 @@ class ClientStats:
     received_bytes: int
     predicted_reuse: int = 0
     reuse_shortfall: int = 0
+    waiting_for_departure: int = 0
 
     def __str__(self) -> str:
         rows: list[tuple[str, str]] = []

@@ -34,6 +34,7 @@ __all__ = [
 MOST_SAMPLES = 4096
 _LONGEST_SECONDS = 1e9
 _MOST_IN_FLIGHT = 1_000_000
+_LONGEST_INTERVAL = 10.0
 
 
 def is_items(value: object) -> TypeGuard[Sequence[object]]:
@@ -264,6 +265,25 @@ def check_admission(value: object) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_IN_FLIGHT:
         raise ConfigurationError(f"admission = {value!r}: 'adaptive', 1 to {_MOST_IN_FLIGHT} samples, or None")
+
+
+def check_departure_interval(seconds: object) -> float | None:
+    """Check the time from one departure to the next.
+
+    Args:
+        seconds: what the caller gave.
+
+    Raises:
+        ConfigurationError: it is no number of seconds that an expand should wait, nor None.
+    """
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_INTERVAL:
+        raise ConfigurationError(
+            f"departure_interval = {seconds!r}: seconds above 0 (0.048 is 48 ms), {_LONGEST_INTERVAL:g} at most, or "
+            "None to let expands leave as they become ready"
+        )
+    return float(seconds)
 
 
 def check_partial(value: object) -> Literal["raise", "return"]:

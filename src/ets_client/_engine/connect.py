@@ -19,6 +19,7 @@ from ..errors import ConfigurationError, RequestRejectedError, ServerFaultError,
 from ..profiles import CompletionPrompt, Profile, ServerChatPrompt, Steps, load_profile
 from .admitter import Admitter
 from .deadline import Deadline
+from .dispatcher import Dispatcher
 from .expander import Expander
 from .facts import fetch_router_tokenizer, fetch_server_info
 from .labels import Labels
@@ -63,6 +64,7 @@ class Connection:
         rewards: asks a reward head.
         checker: compares the profile with the tokenizer.
         admitter: gives expands their turn, or None when all go at once.
+        dispatcher: lets expands leave together, or None when each leaves as soon as it is ready.
     """
 
     info: ServerInfo
@@ -75,6 +77,7 @@ class Connection:
     rewards: Rewards
     checker: ProfileChecker
     admitter: Admitter | None = None
+    dispatcher: Dispatcher | None = None
 
     def now(self, found: ServerInfo) -> ServerInfo:
         """Facts that were asked for again, with what first contact knew from elsewhere than the server.
@@ -99,6 +102,7 @@ async def connect(
     *,
     sampling: SamplingParams,
     admission: Literal["adaptive"] | int | None = None,
+    departure_interval: float | None = None,
     plan: Literal["batch", "server_n"] = "batch",
     keep_alive_seconds: float | None = None,
     books: Bookkeeper | None = None,
@@ -111,6 +115,7 @@ async def connect(
         timeout: seconds for each question.
         sampling: the client's.
         admission: samples that may be in flight, ``adaptive``, or None for no limit.
+        departure_interval: seconds from one departure of expands to the next, or None.
         plan: how a server is asked for several samples.
         keep_alive_seconds: when the server closes an idle connection, where that is known.
         books: where what samples cost is written down.
@@ -163,12 +168,22 @@ async def connect(
     prepare = Preparer(info, given, Prompts(given.prompt, tokenizer, server, size), sampling)
     admitter = None if admission is None else _admitter(caller, info, admission)
     cache = _cache(caller, info, books, ranks)
-    expander = Expander(caller, tokenizer, cache, streams_increments=info.streams_increments, requests=requests)
+    dispatcher = None
+    if departure_interval is not None:
+        dispatcher = Dispatcher(departure_interval, lambda: caller.counters.samples)
+    expander = Expander(
+        caller,
+        tokenizer,
+        cache,
+        streams_increments=info.streams_increments,
+        requests=requests,
+        dispatcher=dispatcher,
+    )
     labels = Labels(caller, tokenizer, size, info.max_input_tokens, cache, expander.warm, requests)
     rewards = Rewards(caller, info.max_input_tokens)
     asked = server if isinstance(server, ServerTokenizer) else None
     checker = ProfileChecker(given, local or asked, info.tokenizer_path, asked)
-    return Connection(info, given, tokenizer, prepare, cache, expander, labels, rewards, checker, admitter)
+    return Connection(info, given, tokenizer, prepare, cache, expander, labels, rewards, checker, admitter, dispatcher)
 
 
 def _cache(caller: Caller, info: ServerInfo, books: Bookkeeper | None, ranks: Ranks | None) -> ServerCache:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..usage import Usage
     from .caller import Caller
     from .deadline import Deadline
+    from .dispatcher import Dispatcher
     from .pending import PendingCall
     from .requests import Requests
     from .server_cache import ServerCache
@@ -62,6 +63,7 @@ class Expander:
         *,
         streams_increments: bool | None,
         requests: Requests | None = None,
+        dispatcher: Dispatcher | None = None,
     ) -> None:
         """Make an expander.
 
@@ -71,8 +73,9 @@ class Expander:
             cache: what is known of the server's cache.
             streams_increments: the server's way to stream, or None when it is not told.
             requests: how requests are written; as one batch when it is not given.
+            dispatcher: lets expands leave together; None: each leaves as soon as it is ready.
         """
-        self._means = Means(caller, requests or BatchRequests(), cache, streams_increments)
+        self._means = Means(caller, requests or BatchRequests(), cache, streams_increments, dispatcher)
         self._branches = BranchMaker(tokenizer, cache.books.maker)
         self._written: tuple[SamplingParams | None, dict[str, Any]] = None, {}
 
@@ -114,9 +117,10 @@ class Expander:
         means, prefix, n = self._means, request.prefix, request.n
         check_shape(means.requests.shape, request.sampling, n)
         fan_out = FanOut(means, request, call)
-        plan = await fan_out.plan(n)
+        plan = await fan_out.leave(n)
         if plan.first is not None and n > 1:
             await fan_out.warm()
+            await fan_out.leave(n)
         sent = means.cache.send(prefix, call) if n == 1 else means.cache.send_batch(prefix, n, call)
         sampling = self._sampling_of_each(request)
         if not every_token:

@@ -65,9 +65,12 @@ class FanOut:
             RequestError: it failed.
         """
         n = len(sampling)
-        sent = self._means.cache.send_if_warm(self._request.prefix, n, self.call)
+        means = self._means
+        sent = None
+        if means.dispatcher is None:
+            sent = means.cache.send_if_warm(self._request.prefix, n, self.call)
         if sent is None:
-            return self._sample_cold(sampling)
+            return self._sample_planned(sampling)
         self._decide(n, 0)
         return self._ask(_Post(self, sampling, sent))
 
@@ -79,6 +82,15 @@ class FanOut:
         """
         request = self._request
         return self._decide(n, await self._means.cache.wait(request.prefix, request.deadline))
+
+    async def leave(self, n: int) -> ExpandPlan:
+        """:meth:`plan`, at a moment when samples may leave.
+
+        Args:
+            n: samples that are still to be sent.
+        """
+        request = self._request
+        return self._decide(n, await self._means.leave(request.prefix, n, request.deadline))
 
     async def again(self, n: int, sent: SentSamples) -> None:
         """Before a resend: the last try is lost, and the server may have been started again since.
@@ -113,13 +125,15 @@ class FanOut:
         """Put the prefix into the cache by a request without output."""
         self.warmed += await self._means.warm(self._request.prefix, self._request.deadline, self.call)
 
-    async def _sample_cold(self, sampling: Sampling) -> list[Found]:
-        plan = await self.plan(len(sampling))
+    async def _sample_planned(self, sampling: Sampling) -> list[Found]:
+        n = len(sampling)
+        plan = await self.leave(n)
         if plan.first == "leader":
             return await self._lead(sampling)
         if plan.first == "prefill":
             await self.warm()
-        sent = self._means.cache.send_batch(self._request.prefix, len(sampling), self.call)
+            await self.leave(n)
+        sent = self._means.cache.send_batch(self._request.prefix, n, self.call)
         return await self._ask(_Post(self, sampling, sent))
 
     async def _lead(self, sampling: Sampling) -> list[Found]:

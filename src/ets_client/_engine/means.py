@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..prefix import Prefix
     from .caller import Caller
     from .deadline import Deadline
+    from .dispatcher import Dispatcher
     from .pending import PendingCall
     from .requests import Requests
     from .server_cache import ServerCache
@@ -30,12 +31,37 @@ class Means:
         requests: how requests are written.
         cache: what is known of the server's cache.
         streams_increments: the server's way to stream, or None when it is not told.
+        dispatcher: lets expands leave together, or None when each leaves as soon as it is ready.
     """
 
     caller: Caller
     requests: Requests
     cache: ServerCache
     streams_increments: bool | None
+    dispatcher: Dispatcher | None = None
+
+    async def leave(self, prefix: Prefix, samples: int, deadline: Deadline) -> int:
+        """Wait while another sample computes a part of a prefix, and then for a departure.
+
+        Between the return of this and a call of :meth:`ServerCache.send` nothing may be awaited.
+
+        Args:
+            prefix: what will be sent.
+            samples: how many leave.
+            deadline: when to give up.
+
+        Returns:
+            Tokens that are cold then; see :meth:`ServerCache.cold`.
+
+        Raises:
+            DeadlineExceededError: it came first.
+        """
+        cold = await self.cache.wait(prefix, deadline)
+        dispatcher = self.dispatcher
+        while dispatcher is not None and not dispatcher.leaves(samples):
+            await dispatcher.departure(samples, deadline)
+            cold = await self.cache.wait(prefix, deadline)  # may last: one that left just before computes it
+        return cold
 
     async def warm(self, prefix: Prefix, deadline: Deadline, call: PendingCall | None = None) -> Usage:
         """Put a prefix into the server's cache, unless it should be there, by a request without output.

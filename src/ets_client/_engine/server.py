@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..retry import RetryPolicy
     from .address import Address
     from .admitter import Admitter
+    from .dispatcher import Dispatcher
     from .gate import GateClosedError
 
 __all__ = ["Server"]
@@ -171,11 +172,12 @@ class Server:
         kind: type[RequestError] = ServerBusyError if is_full else ServerUnreachableError
         return error_after(kind, f"{self.address.base_url} {what}", attempts)
 
-    def stats(self, admitter: Admitter | None) -> ClientStats:
+    def stats(self, admitter: Admitter | None, dispatcher: Dispatcher | None) -> ClientStats:
         """What was done so far, and what is known now.
 
         Args:
             admitter: who gives expands their turn, if anybody.
+            dispatcher: who lets them leave together, if anybody.
         """
         counters, wires = self.counters, self.transport.stats()
         return ClientStats(
@@ -199,6 +201,7 @@ class Server:
             received_bytes=wires.received_bytes,
             predicted_reuse=counters.predicted,
             reuse_shortfall=counters.shortfall,
+            waiting_for_departure=dispatcher.waiting if dispatcher is not None else 0,
         )
 
     async def _probe(self) -> bool:

@@ -131,7 +131,13 @@ async def _run(console: Console, plan: Plan, done: dict[int, SearchResult]) -> R
     async with AsyncExitStack() as stack:
         admission = None if settings.samples_at_once == "none" else settings.samples_at_once
         client = await stack.enter_async_context(
-            client_of(settings.policy, settings.endpoint, settings.profile, admission=admission)
+            client_of(
+                settings.policy,
+                settings.endpoint,
+                settings.profile,
+                admission=admission,
+                departure_interval=settings.departure_interval,
+            )
         )
         scorer = await _scorer(settings, stack)
         options = settings.options(kv_bytes_per_token(client.capabilities.model_path))

@@ -67,6 +67,7 @@ class Settings(BaseModel):
         seed: of the sampling.
         at_once: questions in flight.
         samples_at_once: samples in flight; a number, ``adaptive`` or ``none``.
+        departure_interval: seconds within which expands wait to leave together.
         seconds: of the run.
         tree_seconds: of each question.
         tree_tokens: generated for each question.
@@ -105,6 +106,7 @@ class Settings(BaseModel):
     seed: int | None = None
     at_once: Whole = 4
     samples_at_once: Whole | Literal["adaptive", "none"] = "none"
+    departure_interval: Annotated[float, Field(gt=0, le=10)] | None = None
     seconds: Annotated[float, Field(ge=0)] = math.inf
     tree_seconds: Above0 | None = None
     tree_tokens: Whole | None = None
