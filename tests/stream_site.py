@@ -45,12 +45,15 @@ async def site(
     *,
     model: TextModel | None = None,
     admission: int | None = None,
+    departure_interval: float | None = None,
     **options: Any,
 ) -> AsyncIterator[Site]:
     clock, costs = VirtualClock(), Costs(decode_step=0.5)
     async with FakeServer(FakeOptions(**options), model=model, clock=clock, costs=costs, faults=faults) as server:
         before = asyncio.all_tasks()
-        async with AsyncPolicyClient(server.base_url, "tiny", retry=QUICK, admission=admission) as client:
+        async with AsyncPolicyClient(
+            server.base_url, "tiny", retry=QUICK, admission=admission, departure_interval=departure_interval
+        ) as client:
             yield Site(server, client, clock)
         await eventually(lambda: server.open_connections == 0)
         await eventually(lambda: asyncio.all_tasks() == before)

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
+from ets_client._engine import connect
+from ets_client._engine.dispatcher import Dispatcher
 from ets_client.cli.app import app
 from ets_client.search import load_run
 from ets_client.testing import Costs, FakeOptions, FaultPlan, SeededModel, ServerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ets_client.pytest_plugin import FakeServerFactory
     from ets_client.testing import FakeServer
 
@@ -41,6 +45,7 @@ def search(server: FakeServer, *arguments: str) -> tuple[int, str, str]:
     [
         (("--width", "0"), "width = 0"),
         (("--seconds", "-1"), "seconds = -1"),
+        (("--departure-interval", "48"), "departure_interval = 48"),
         (("--method", "magic"), "method = 'magic'"),
         (("--policy", NOBODY, "--endpoint", "policy.json"), "policy and endpoint are given"),
         (("--reward", NOBODY, "--reward-endpoint", "reward.json"), "reward and reward_endpoint are given"),
@@ -56,6 +61,21 @@ def test_a_bad_option_is_a_usage_error_before_anything_starts(options: tuple[str
     status, out, err = run("search", str(QUESTIONS), *options)
     assert (status, out) == (2, "")
     assert said in " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
+
+
+def test_expands_of_a_run_leave_together_when_asked_to(
+    fake_sglang: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    class Seen(Dispatcher):
+        def __init__(self, interval: float, running: Callable[[], int]) -> None:
+            asked.append(interval)
+            super().__init__(interval, running)
+
+    monkeypatch.setattr(connect, "Dispatcher", Seen)
+    status, _, err = search(fake_sglang, "--departure-interval", "0.005", "--barrier", "none")
+    assert (status, err, asked) == (0, "", [0.005])
 
 
 def test_a_run_is_kept_in_its_folder(fake_sglang: FakeServer, tmp_path: Path) -> None:

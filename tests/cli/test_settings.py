@@ -61,10 +61,11 @@ def test_llama_of_ets_is_llama3_and_keeps_long_steps(tmp_path: Path) -> None:
 
 
 def test_toml_has_the_names_of_the_options(tmp_path: Path) -> None:
-    text = 'method = "dvts"\nfixedwidth = 4\nsamples-at-once = "adaptive"\n[mends]\ndistinct_subtrees = false\n'
-    settings = Settings.of(read_parameters(written(tmp_path, text, "search.toml")), {})
+    text = 'method = "dvts"\nfixedwidth = 4\nsamples-at-once = "adaptive"\ndeparture-interval = 0.048\n'
+    mends = "[mends]\ndistinct_subtrees = false\n"
+    settings = Settings.of(read_parameters(written(tmp_path, text + mends, "search.toml")), {})
     assert settings.make_method() == Dvts(4, mends=Mends(distinct_subtrees=False))
-    assert settings.samples_at_once == "adaptive"
+    assert (settings.samples_at_once, settings.departure_interval) == ("adaptive", 0.048)
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,13 @@ async def clients(profile: Profile, transport: httpx.AsyncBaseTransport, options
         timeout=60.0,
         check_profile=False,
         connections=16,
+        departure_interval=0.048,
         transport=transport,
     )
     AsyncPolicyClient(api_keys="key")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     AsyncPolicyClient(timeout="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AsyncPolicyClient(departure_interval="0.048")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(client.stats.waiting_for_departure, int)
     async with client as opened:
         assert_type(opened, AsyncPolicyClient)
     assert_type(client.profile, Profile)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .._core.plan import ExpandPlan
     from .._wire.generate import WireSample
     from ..logprobs import Logprobs
+    from .dispatcher import Dispatcher
     from .expander import ExpandRequest
     from .means import Means
     from .outgoing import Outgoing
@@ -83,14 +84,14 @@ class FanOut:
         request = self._request
         return self._decide(n, await self._means.cache.wait(request.prefix, request.deadline))
 
-    async def leave(self, n: int) -> ExpandPlan:
-        """:meth:`plan`, at a moment when samples may leave.
+    def leave(self, n: int) -> Coroutine[None, None, ExpandPlan]:
+        """:meth:`plan` of a first try, which leaves with others where the client has departures. Await it at once.
 
         Args:
             n: samples that are still to be sent.
         """
-        request = self._request
-        return self._decide(n, await self._means.leave(request.prefix, n, request.deadline))
+        dispatcher = self._means.dispatcher
+        return self.plan(n) if dispatcher is None else self._leave_with_others(n, dispatcher)
 
     async def again(self, n: int, sent: SentSamples) -> None:
         """Before a resend: the last try is lost, and the server may have been started again since.
@@ -124,6 +125,14 @@ class FanOut:
     async def warm(self) -> None:
         """Put the prefix into the cache by a request without output."""
         self.warmed += await self._means.warm(self._request.prefix, self._request.deadline, self.call)
+
+    async def _leave_with_others(self, n: int, dispatcher: Dispatcher) -> ExpandPlan:
+        cache, request = self._means.cache, self._request
+        cold = await cache.wait(request.prefix, request.deadline)
+        while not dispatcher.leaves(n):
+            await dispatcher.departure(n, request.deadline)
+            cold = await cache.wait(request.prefix, request.deadline)  # may last: one that left just before computes it
+        return self._decide(n, cold)
 
     async def _sample_planned(self, sampling: Sampling) -> list[Found]:
         n = len(sampling)

@@ -40,29 +40,6 @@ class Means:
     streams_increments: bool | None
     dispatcher: Dispatcher | None = None
 
-    async def leave(self, prefix: Prefix, samples: int, deadline: Deadline) -> int:
-        """Wait while another sample computes a part of a prefix, and then for a departure.
-
-        Between the return of this and a call of :meth:`ServerCache.send` nothing may be awaited.
-
-        Args:
-            prefix: what will be sent.
-            samples: how many leave.
-            deadline: when to give up.
-
-        Returns:
-            Tokens that are cold then; see :meth:`ServerCache.cold`.
-
-        Raises:
-            DeadlineExceededError: it came first.
-        """
-        cold = await self.cache.wait(prefix, deadline)
-        dispatcher = self.dispatcher
-        while dispatcher is not None and not dispatcher.leaves(samples):
-            await dispatcher.departure(samples, deadline)
-            cold = await self.cache.wait(prefix, deadline)  # may last: one that left just before computes it
-        return cold
-
     async def warm(self, prefix: Prefix, deadline: Deadline, call: PendingCall | None = None) -> Usage:
         """Put a prefix into the server's cache, unless it should be there, by a request without output.
 
