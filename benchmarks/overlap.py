@@ -79,7 +79,7 @@ class TimerOn:
         return self._at
 
 
-async def grown(asked: argparse.Namespace, every: float | None) -> float:
+async def grown(asked: argparse.Namespace, every: float, *, is_free: bool) -> float:
     clock = VirtualClock(passes=150)
     step = asked.prefill_step
     costs = Costs(
@@ -97,10 +97,10 @@ async def grown(asked: argparse.Namespace, every: float | None) -> float:
 
         async def one(number: int) -> None:
             async with ours.client.tree() as tree:
-                if every is None:
-                    await grow(ours.within(tree).expand, roots[number], number, shape, [])
-                else:
+                if is_free:
                     await grow_freely(ours.within(tree), roots[number], number, [])
+                else:
+                    await grow(ours.within(tree).expand, roots[number], number, shape, [])
 
         before = clock.now()
         await clock.run(asyncio.gather(*map(one, range(asked.trees))))
@@ -120,7 +120,7 @@ async def main() -> None:
     scoring.add_argument("--score", type=float, default=5e-4, help="seconds of the reward server for a mean step")
     barrier.add_argument("--trees", type=int, default=8)
     barrier.add_argument("--width", type=int, default=16)
-    barrier.add_argument("--every", type=float, nargs="+", default=[0, 24], help="ms between departures of expands")
+    barrier.add_argument("--every", type=float, nargs="+", default=[0, 24], help="ms between departures; 0: none")
     barrier.add_argument(
         "--prefill-step", type=float, default=6e-3, help="seconds of a prefill step, whatever is in it"
     )
@@ -130,11 +130,11 @@ async def main() -> None:
         free, scored = await search(asked, is_scored=False), await search(asked, is_scored=True)
         print(f"{free:,.0f} tokens/s without scoring, {scored:,.0f} with it: {scored / free:.3f}")
         return
-    levels = await grown(asked, None)
-    print(f"level by level  {levels:,.0f} tokens/s")
+    least = await grown(asked, 0, is_free=False)
+    print(f"level by level  {least:,.0f} tokens/s")
     for every in asked.every:
-        speed = await grown(asked, every / 1000)
-        print(f"free, {every:g} ms   {speed:,.0f} tokens/s: {speed / levels:.3f}", flush=True)
+        levels, free = [await grown(asked, every / 1000, is_free=is_free) for is_free in (False, True)]
+        print(f"{every:3g} ms  levels {levels / least:.3f}  free {free / least:.3f} ({free:,.0f} tokens/s)", flush=True)
 
 
 if __name__ == "__main__":
