@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._record import State
 from .footprint import Footprints
 from .joining import Joiner
 from .kv_needs import KvNeeds
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Admission", "Admitted"]
 
 
-@dataclass(slots=True, eq=False)
-class Admitted:
+class Admitted(State):
     """Tickets that go in one POST.
 
     Attributes:
@@ -93,6 +92,19 @@ class Admission:
         self._waiting.push(ticket)
         self._joiner.push(ticket)
 
+    def enter(self, ticket: Ticket, now: float) -> Admitted | None:
+        """The same as :meth:`push` and :meth:`pop_ready` when nothing waits and there is room, at a third of the cost.
+
+        Returns:
+            None when it is to be pushed: it must wait.
+        """
+        if self._waiting:
+            return None
+        free, spare = self._room(now)
+        if not self._waiting.enter(ticket, free, spare, alone=self._in_flight == 0):
+            return None
+        return self._admit((ticket,), now)
+
     def cancel(self, ticket: Ticket) -> bool:
         """An expand does not wait any longer.
 
@@ -114,12 +126,9 @@ class Admission:
 
     def pop_ready(self, now: float) -> Admitted | None:
         """Give permits to the next expand and to those that join it; None when nobody may go now."""
-        self._footprints.expire(now)
-        if self._waiting:
-            self._kv.expire(now)
-        limit = self.limit
-        free = limit - self._in_flight
-        spare = limit - self._footprints.reserved - self._speculative if self._kv.has_room else 0
+        if not self._waiting:
+            return None
+        free, spare = self._room(now)
         first = self._waiting.pop_ready(free, spare, alone=self._in_flight == 0)
         if first is None:
             return None
@@ -128,6 +137,17 @@ class Admission:
         for partner in tickets[1:]:
             self._joiner.remove(partner)
             self._waiting.take(partner)
+        return self._admit(tickets, now)
+
+    def _room(self, now: float) -> tuple[int, int]:
+        """Permits that nobody has, and those of them that nobody is expected to want back soon."""
+        self._footprints.expire(now)
+        self._kv.expire(now)
+        limit = self.limit
+        spare = limit - self._footprints.reserved - self._speculative if self._kv.has_room else 0
+        return limit - self._in_flight, spare
+
+    def _admit(self, tickets: tuple[Ticket, ...], now: float) -> Admitted:
         self._pass_to(now)
         for ticket in tickets:
             self._in_flight += ticket.samples
