@@ -181,6 +181,9 @@ class Limiter:
     Above this is a ceiling that only trouble sets: a refusal, a queue in the server, a full KV cache. It is cut at most
     once in a cooldown of two sample times, 1 to 15 seconds, and recovers by 10 % a round while the server has room, by
     2 % near to where the trouble was.
+
+    Attributes:
+        limit: samples that may be in flight.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -199,11 +202,7 @@ class Limiter:
         self._cut_at = -math.inf
         self._trouble = math.inf
         self._last_rate = 0.0
-
-    @property
-    def limit(self) -> int:
-        """Samples that may be in flight."""
-        return int(max(self._limits.least, min(self._limit, self._ceiling)))
+        self.limit = self._limits.first
 
     def observe(self, event: SampleDone | Load | Busy) -> int:
         """Learn from what happened.
@@ -211,6 +210,8 @@ class Limiter:
         Returns:
             The limit from now on.
         """
+        if self._limits.least == self._limits.most:
+            return self.limit
         if isinstance(event, SampleDone):
             self._sample(event)
         elif isinstance(event, Load):
@@ -218,6 +219,10 @@ class Limiter:
         else:
             self._cut(event.at, _CUT)
         return self.limit
+
+    def _set(self, limit: float) -> None:
+        self._limit = min(float(self._limits.most), max(float(self._limits.least), limit))
+        self.limit = int(max(self._limits.least, min(self._limit, self._ceiling)))
 
     def _sample(self, done: SampleDone) -> None:
         if done.at - done.seconds < self._round.began or done.seconds < _SHORTEST:
@@ -254,6 +259,7 @@ class Limiter:
         if self._has_room:
             near = _BELOW_TROUBLE < self._ceiling / self._trouble < _ABOVE_TROUBLE
             self._ceiling = min(self._limits.most, self._ceiling * (_CREEP if near else _RECOVER))
+            self._set(self._limit)
         self._tried.append(limit)
         if self._trust:
             self._trust -= 1
@@ -262,7 +268,7 @@ class Limiter:
         self._last_rate = rate
         quick = min(self._most_quick, limit * _QUICK / ended.seconds_each)
         if limit < (1 - _SAME) * quick:
-            self._limit = min(_SLOW_START * limit, quick)
+            self._set(min(_SLOW_START * limit, quick))
         else:
             self._look(limit, in_flight, quick)
 
@@ -278,7 +284,7 @@ class Limiter:
                 limit = wanted
             elif not any(_BACK_LEAST * wanted <= each <= _BACK_MOST * wanted for each in self._tried):
                 limit *= _BACK
-        self._limit = min(float(self._limits.most), max(float(self._limits.least), limit))
+        self._set(limit)
 
     def _load(self, load: Load) -> None:
         waiting = load.waiting - self._limits.queue
@@ -299,3 +305,4 @@ class Limiter:
         self._is_starting = False
         self._trouble = float(self.limit)
         self._ceiling = max(float(self._limits.least), self.limit * share)
+        self._set(self._limit)
