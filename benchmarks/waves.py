@@ -71,9 +71,11 @@ class InAnotherOrder(WaitingExpands):
         return False
 
 
-def run(limits: Limits, shape: Shape, client_cpu: float, last: int | None = None) -> dict[str, Any]:
+def run(
+    limits: Limits, shape: Shape, client_cpu: float, last: int | None = None, *, trees: int = TREES
+) -> dict[str, Any]:
     """One run; ``last``: trees of the other orders' early start."""
-    forest = Forest(Server(H200_1B, KV, RUNNING), shape, TREES, limits, client_cpu=client_cpu)
+    forest = Forest(Server(H200_1B, KV, RUNNING), shape, trees, limits, client_cpu=client_cpu)
     if last is not None:
         forest.admission._waiting = InAnotherOrder(last)
     found = forest.run()
@@ -90,6 +92,22 @@ def study(shape: Shape, client_cpu: float) -> dict[str, dict[str, Any]]:
         for order, last in (("as it is", None), ("even tail", 0), ("early tail", LAST)):
             rows[f"{limit}, {order}"] = run(Limits.fixed(limit), shape, client_cpu, last)
     rows["adaptive"] = run(Limits.around(RUNNING, RUNNING), shape, client_cpu)
+    return compared(rows)
+
+
+def crowds() -> dict[str, dict[str, Any]]:
+    """The same with more trees and with fewer."""
+    rows: dict[str, dict[str, Any]] = {}
+    for trees in (96, 128, 150, 200, 256, 400):
+        limits = {"none": UNBOUNDED, "640": 640, "1024": 1024}
+        found = {
+            name: run(Limits.fixed(limit), Shape(), CLIENT_CPU, trees=trees) for name, limit in limits.items()
+        }  # fmt: skip
+        rows |= {f"{trees} trees, {name}": row for name, row in compared(found).items()}
+    return rows
+
+
+def compared(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for row in rows.values():
         for name in ("tokens_per_second", "half"):
             row[f"{name} / none"] = round(row[name] / rows["none"][name], 3)
@@ -101,11 +119,10 @@ def main(out: str | None) -> None:
         "benchmark": "waves", "note": "a model, not a measurement", "date": time.strftime("%Y-%m-%d"),
     }  # fmt: skip
     for name, shape in SHAPES.items():
-        for milliseconds in (0.66, 0.33, 0.1):
-            rows = study(shape, milliseconds / 1000)
-            report[f"{name}, client {milliseconds} ms an expand"] = rows
-            for row, found in rows.items():
-                print(f"{name}, {milliseconds} ms, {row}: {found}", flush=True)
+        for seconds in (CLIENT_CPU, CLIENT_CPU / 2, 0.1e-3):
+            report[f"{name}, client {seconds * 1000:.2f} ms an expand"] = study(shape, seconds)
+    report["more trees and fewer"] = crowds()
+    print(json.dumps(report, indent=1))
     if out is not None:
         Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

@@ -132,6 +132,27 @@ def test_while_started_trees_fill_the_cache_no_other_starts_and_the_limit_stays(
     assert admission.pop_ready(1.0) is not None
 
 
+def test_trees_that_are_silent_for_long_leave_their_place_while_the_server_could_do_more() -> None:
+    admission = Admission(Limits.fixed(64), kv_tokens=1000)
+    tickets = [Ticket(4, tree, root=Prefix([tree] * 100, "", origin=Origin("t")), step=10) for tree in range(20)]
+    for ticket in tickets:
+        admission.push(ticket)
+    running: list[Admitted] = []
+
+    def let_pass(now: float) -> int:
+        while (admitted := admission.pop_ready(now)) is not None:
+            running.append(admitted)
+        return 20 - admission.waiting
+
+    begun = let_pass(0.0)
+    assert 2 < begun < 10
+    for admitted in running[:begun]:
+        admission.done(admitted, admitted.tickets[0], 1.0, samples=4, tokens=40)
+    assert let_pass(4.9) == begun + 1  # the server has nothing to do: one goes
+    assert let_pass(5.1) == begun + 1  # looked for 0.2 s ago
+    assert let_pass(7.0) >= 2 * begun - 1
+
+
 def test_a_sample_that_took_no_time_teaches_nothing() -> None:
     admission = Admission(Limits(first=8))
     admission.push(ticket := Ticket(8, "a"))
