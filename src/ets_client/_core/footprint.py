@@ -26,7 +26,7 @@ class _Tree:
 
     @property
     def reserved(self) -> int:
-        return self.peak if self.peak > self.footprint else self.footprint  # the peak is never below what runs
+        return max(self.peak, self.footprint)  # the peak is never below what runs
 
 
 class Footprints:

@@ -178,6 +178,10 @@ class Limiter:
     0.94 of the best throughput known. When nothing near twice that was tried, it goes up to look (at the start: by
     doubling); when nothing a third below it was tried, it goes down to look. It looks again every 48 rounds.
 
+    While a sample takes less than 0.1 s the limit only rises, up to where it would take that long, or to the batch that
+    the server was tuned for: fewer in flight would gain nobody anything, and rounds of a few milliseconds show the
+    jitter of two processes. By the curve alone the limit wandered between 4 and 200 on a server that answers at once.
+
     Above this is a ceiling that only trouble sets: a refusal, a queue in the server, a full KV cache. It is cut at most
     once in a cooldown of two sample times, 1 to 15 seconds, and recovers by 10 % a round while the server has room, by
     2 % near to where the trouble was.
