@@ -124,7 +124,7 @@ class Schedule:
     async def _call(
         self, calls: AsyncPolicyClient | Tree, prefix: Prefix, kind: int, n: int, random: Random
     ) -> list[Branch]:
-        step = SamplingParams(max_new_tokens=random.randint(1, self.longest), ignore_eos=True, stop="never")
+        step = SamplingParams(max_new_tokens=random.randint(1, self.longest), ignore_eos=True, stop="never, ever")
         if kind == 0:
             await calls.warm(prefix)
             return [*await calls.expand(prefix, 1, step)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ets_client import Prefix
 
 STEP = SamplingParams(max_new_tokens=8, ignore_eos=True)
-ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True)
+ENDLESS = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")
 FAST = Costs(decode_step=0.0005, prefill_token=0.0)
 
 
@@ -81,8 +81,8 @@ def test_an_impossible_limit_is_refused(admission: object) -> None:
 async def test_a_speculative_expand_waits_until_no_other_does_and_ends_when_its_path_is_pruned() -> None:
     async with stream_site(admission=1) as here:
         root, maybe, wanted = [await here.client.prefix(text) for text in ("q", "r", "s")]
-        short = SamplingParams(max_new_tokens=2, ignore_eos=True, stop="never")
-        endless = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")
+        short = SamplingParams(max_new_tokens=2, ignore_eos=True, stop="never, ever")
+        endless = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")
         ended: list[str] = []
 
         async def expand(name: str, prefix: Prefix, sampling: SamplingParams, *, speculative: bool = False) -> None:

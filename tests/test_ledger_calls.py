@@ -14,7 +14,7 @@ from tests.test_prefix_sharing import EXAMPLES, STEP, least, prefilled, site
 if TYPE_CHECKING:
     from ets_client import Branch, Prefix
 
-SHORT = SamplingParams(max_new_tokens=4, ignore_eos=True, stop="never")
+SHORT = SamplingParams(max_new_tokens=4, ignore_eos=True, stop="never, ever")
 
 
 async def test_a_search_costs_the_least_and_the_ledger_says_so() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ets_client.testing import Fault
 
 QUICK = RetryPolicy(first_wait=0, most_wait=0)
-STEP = SamplingParams(max_new_tokens=8, ignore_eos=True, stop="never")
+STEP = SamplingParams(max_new_tokens=8, ignore_eos=True, stop="never, ever")
 EXAMPLES = "Here is how such a question is answered, step by step, with all that matters. " * 8
 COSTS = Costs(decode_step=0.001, prefill_token=0.00002)
 

@@ -19,7 +19,7 @@ from ets_client.testing import Costs, FakeServer, ScriptedModel
 from tests.fakes import Clock, eventually
 from tests.stream_site import ENDLESS, Site, site
 
-SHORT = SamplingParams(max_new_tokens=4, ignore_eos=True, stop="never")
+SHORT = SamplingParams(max_new_tokens=4, ignore_eos=True, stop="never, ever")
 
 
 def running(here: Site) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ets_client import Branch, Logprobs
 
-SHORT = SamplingParams(max_new_tokens=12, stop="never", ignore_eos=True)
+SHORT = SamplingParams(max_new_tokens=12, stop="never, ever", ignore_eos=True)
 WANTED = LogprobOptions(top=4, chosen=(9, 5, 7))
 
 

@@ -45,7 +45,7 @@ class TestCancellation:
     @pytest.mark.parametrize("kind", ["branches", "text"])
     async def test_cancelling_at_any_await_leaves_nothing_behind(self, version: Version, kind: str) -> None:
         """Cancel a stream at its k-th suspension, for every k until it completes."""
-        sampling = SamplingParams(max_new_tokens=3, ignore_eos=True, stop="never")
+        sampling = SamplingParams(max_new_tokens=3, ignore_eos=True, stop="never, ever")
 
         async def whole(client: AsyncPolicyClient, ids: list[int]) -> int:
             if kind == "branches":

@@ -127,7 +127,7 @@ class TestExpandIter:
 
     async def test_some_aborted_ones_come_back_and_the_others_finish(self) -> None:
         async with site() as here:
-            sampling = SamplingParams(max_new_tokens=6, ignore_eos=True, stop="never")
+            sampling = SamplingParams(max_new_tokens=6, ignore_eos=True, stop="never, ever")
             async with here.client.expand_iter("q", 6, sampling) as branches:
                 doomed = set(branches.rids[::2])
                 await here.client.abort(*doomed)

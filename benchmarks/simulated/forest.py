@@ -6,6 +6,7 @@ import heapq
 import math
 import random
 import statistics
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,9 @@ class Forest:
         breadth_first: bool = False,
         loads: bool = True,
         seed: int = 0,
+        client_cpu: float = 0.0,
     ) -> None:
+        """``client_cpu``: seconds that the client works for an expand before it is on the server, one by one."""
         self.server, self.shape, self.trees = server, shape, trees
         self.admission = Admission(
             limits, kv_tokens=None if breadth_first or limits.most >= UNBOUNDED else server.cache.capacity
@@ -89,6 +92,9 @@ class Forest:
         self._open: dict[int, int] = {}
         self._calls: list[tuple[float, int, list[Segment], int]] = []
         self._tickets = 0
+        self._client_cpu = client_cpu
+        self._client_free = 0.0
+        self._on_their_way: deque[tuple[float, Post]] = deque()
 
     def run(self) -> Result:
         for tree in range(self.trees):
@@ -100,9 +106,13 @@ class Forest:
         while len(self.finished) < self.trees:
             wake = self.admission.wake_at
             until = min(self._calls[0][0] if self._calls else math.inf, next_load, math.inf if wake is None else wake)
+            if self._on_their_way:
+                until = min(until, self._on_their_way[0][0])
             until = max(until, self.server.now + 1e-6)
             for post in self.server.advance(until):
                 self._reply(post)
+            while self._on_their_way and self._on_their_way[0][0] <= self.server.now:
+                self.server.submit(self._on_their_way.popleft()[1])
             while self._calls and self._calls[0][0] <= self.server.now:
                 _, tree, nodes, level = heapq.heappop(self._calls)
                 self._open[tree], self._levels[tree] = len(nodes), []
@@ -145,7 +155,11 @@ class Forest:
             _, node, _, _ = self._pushed[ticket]
             post = Post(node, tuple(self._length() for _ in range(ticket.samples)))
             self._posts[post] = admitted, ticket
-            self.server.submit(post)
+            if self._client_cpu:
+                self._client_free = max(self.server.now, self._client_free) + self._client_cpu
+                self._on_their_way.append((self._client_free, post))
+            else:
+                self.server.submit(post)
 
     def _length(self) -> int:
         if not self.shape.exponential:

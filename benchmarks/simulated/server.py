@@ -19,12 +19,14 @@ class Costs:
         sample: for each sample in it.
         context: for each token that attention reads.
         prefill: for each token computed.
+        prefill_more: by how much a step that computes prompts takes longer than the others.
     """
 
     step: float
     sample: float
     context: float
     prefill: float
+    prefill_more: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -147,7 +149,7 @@ class Server:
             else:
                 del jobs[:room]
         if computed:
-            self._pass(self.costs.step + self.costs.prefill * computed)
+            self._pass(self.costs.step + self.costs.prefill_more + self.costs.prefill * computed)
             self.prefilled += computed
         return computed > 0
 

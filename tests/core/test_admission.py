@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -131,6 +132,27 @@ def test_while_started_trees_fill_the_cache_no_other_starts_and_the_limit_stays(
     assert admission.pop_ready(1.0) is not None
 
 
+def test_trees_that_are_silent_for_long_leave_their_place_while_the_server_could_do_more() -> None:
+    admission = Admission(Limits.fixed(64), kv_tokens=1000)
+    tickets = [Ticket(4, tree, root=Prefix([tree] * 100, "", origin=Origin("t")), step=10) for tree in range(20)]
+    for ticket in tickets:
+        admission.push(ticket)
+    running: list[Admitted] = []
+
+    def let_pass(now: float) -> int:
+        while (admitted := admission.pop_ready(now)) is not None:
+            running.append(admitted)
+        return 20 - admission.waiting
+
+    begun = let_pass(0.0)
+    assert 2 < begun < 10
+    for admitted in running[:begun]:
+        admission.done(admitted, admitted.tickets[0], 1.0, samples=4, tokens=40)
+    assert let_pass(4.9) == begun + 1  # the server has nothing to do: one goes
+    assert let_pass(5.1) == begun + 1  # looked for 0.2 s ago
+    assert let_pass(7.0) >= 2 * begun - 1
+
+
 def test_a_sample_that_took_no_time_teaches_nothing() -> None:
     admission = Admission(Limits(first=8))
     admission.push(ticket := Ticket(8, "a"))
@@ -138,6 +160,54 @@ def test_a_sample_that_took_no_time_teaches_nothing() -> None:
     assert admitted is not None
     admission.done(admitted, ticket, 5.0, samples=8, tokens=80)
     assert admission.limit == 8
+
+
+MOVES = st.lists(
+    st.tuples(
+        st.integers(1, 12), st.integers(0, 4), st.booleans(), st.floats(0.1, 4.0), st.floats(0.0, 3.0),
+        st.integers(0, 9),
+    ),
+    max_size=60,
+)  # fmt: skip
+
+
+@given(moves=MOVES)
+def test_entering_is_pushing_and_popping_where_nothing_waits(
+    moves: list[tuple[int, int, bool, float, float, int]],
+) -> None:
+    quick, usual = (Admission(Limits.fixed(10), kv_tokens=2000) for _ in range(2))
+    roots = [Prefix(range(100 + tree), "", origin=Origin("t")) for tree in range(5)]
+    running: list[tuple[Admitted, Admitted]] = []
+    now = 0.0
+
+    def let_pass() -> None:
+        while (one := quick.pop_ready(now)) is not None:
+            other = usual.pop_ready(now)
+            assert other is not None
+            assert one.tickets == other.tickets
+            running.append((one, other))
+        assert usual.pop_ready(now) is None
+
+    for samples, tree, speculative, weight, seconds, ends in moves:
+        now += seconds
+        ticket = Ticket(samples, tree, weight=weight, speculative=speculative, root=roots[tree], step=20)
+        entered = quick.enter(ticket, now)
+        usual.push(ticket)
+        if entered is None:
+            quick.push(ticket)
+        else:
+            other = usual.pop_ready(now)
+            assert other is not None
+            assert (entered.tickets, entered.area) == (other.tickets, other.area)
+            running.append((entered, other))
+        let_pass()
+        if ends < len(running):
+            one, other = running.pop(ends)
+            (ended,) = one.tickets
+            for admission, admitted in ((quick, one), (usual, other)):
+                admission.done(admitted, ended, now, samples=ended.samples, tokens=20)
+            let_pass()
+        assert (quick.in_flight, quick.waiting, quick.wake_at) == (usual.in_flight, usual.waiting, usual.wake_at)
 
 
 class Gate(RuleBasedStateMachine):

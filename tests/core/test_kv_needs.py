@@ -105,7 +105,21 @@ def test_a_running_tree_is_never_forgotten() -> None:
     needs = KvNeeds(200)
     needs.add(ticket(0))
     needs.expire(1e9)
+    needs.forget_silent(1e9, 1.0)
     assert not needs.has_room
+
+
+def test_silent_trees_are_forgotten_on_demand_and_looked_for_twice_in_their_time() -> None:
+    needs = KvNeeds(200)
+    idle = ticket(0)
+    needs.add(idle)
+    needs.remove(idle, 4, None, 10.0)
+    needs.forget_silent(13.9, 4.0)
+    assert not needs.has_room
+    needs.forget_silent(15.0, 4.0)
+    assert not needs.has_room
+    needs.forget_silent(15.9, 4.0)
+    assert needs.has_room
 
 
 @pytest.mark.parametrize("one", [Ticket(1, "no root"), ticket(0)])

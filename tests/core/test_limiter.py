@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ets_client._core.limiter import MOST_WAITING, SHARE, Busy, Limiter, Limits, Load, SampleDone
 
 TOKENS = 24
+QUICK = 0.1  # seconds of a sample, below which the limit is not worth its while
 
 
 @dataclass
@@ -100,7 +101,7 @@ def test_no_server_is_left_idle_or_flooded(most: int, fixed: float, each: float)
     server.run(limiter, 200 * turn)
     rate, latency = server.measure(limiter, 60 * turn)
     assert rate >= 0.8 * server.rate(most)
-    assert latency <= 2.2 * turn
+    assert latency <= max(2.2 * turn, 1.5 * QUICK)
 
 
 @pytest.mark.parametrize(("most", "fixed", "each"), [(10, 0.025851524679318748, 0.00002), (9, 0.001, 0.001)])
@@ -136,6 +137,39 @@ def test_a_server_that_is_suddenly_faster_is_explored_anew() -> None:
     server.each = 0.0001
     server.run(limiter, 62)
     assert limiter.limit >= 60
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    jitter=st.lists(st.floats(0.2, 5.0), min_size=5, max_size=40), each=st.floats(0.0002, 0.01), n=st.integers(1, 16)
+)
+def test_jitter_of_quick_replies_does_not_lower_it(jitter: list[float], each: float, n: int) -> None:
+    limiter, now = Limiter(), 0.0
+    for place in range(1500):
+        seconds = each * jitter[place % len(jitter)]
+        now += seconds * n / limiter.limit
+        limiter.observe(SampleDone(now, seconds, 4 * n, limiter.limit, n))
+        assert limiter.limit >= 32
+    assert limiter.limit >= min(64, 32 * 2 ** (now // (4 * QUICK)))
+
+
+@pytest.mark.parametrize(("most", "step"), [(64, 0.0002), (1000, 0.0002), (1000, 0.002)])
+def test_a_quick_server_gets_as_many_as_it_answers_soon_within_a_second_of_its_time(most: int, step: float) -> None:
+    server, limiter = Server(step, 0.0, most), Limiter()
+    server.run(limiter, 1.0)
+    busy = min(most, 0.9 * most * QUICK / (TOKENS * step))
+    assert limiter.limit >= busy
+    server.run(limiter, 10)
+    _, latency = server.measure(limiter, 2)
+    assert latency <= 1.5 * QUICK
+
+
+def test_quick_replies_alone_do_not_lift_it_beyond_the_native_batch() -> None:
+    server, limiter, limits = Server(0.001, 0.0, 64), Limiter(Limits.around(64)), []
+    while server.now < 20:
+        server.run(limiter, server.now + 0.05)
+        limits.append(limiter.limit)
+    assert 64 <= statistics.median(limits) <= 1.5 * 64  # samples of 266 take 0.1 s; it looks up, and comes back
 
 
 def test_samples_without_tokens_say_nothing() -> None:

@@ -94,7 +94,9 @@ async def test_a_stop_token_of_the_call_is_told_from_the_end_of_sequence(client:
 
 
 async def test_a_step_that_reaches_its_length_has_exactly_that_many_tokens(client: AsyncPolicyClient) -> None:
-    (branch,) = await client.expand("On and on.", 1, SamplingParams(max_new_tokens=5, ignore_eos=True, stop="never"))
+    (branch,) = await client.expand(
+        "On and on.", 1, SamplingParams(max_new_tokens=5, ignore_eos=True, stop="never, ever")
+    )
     assert branch.end is EndReason.STEP_LENGTH
     assert len(branch.token_ids) == 5
 
@@ -164,7 +166,7 @@ async def test_cancelling_an_expand_stops_its_samples_on_the_server(client: Asyn
     async def running() -> int:
         return (await client.metrics()).running_requests
 
-    endless = SamplingParams(max_new_tokens=1800, ignore_eos=True, stop="never")
+    endless = SamplingParams(max_new_tokens=1800, ignore_eos=True, stop="never, ever")
     task = asyncio.create_task(client.expand("Endless.", 4, endless))
     async with asyncio.timeout(30):
         while await running() < 4:

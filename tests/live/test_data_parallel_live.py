@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.live
 
-STEP = SamplingParams(max_new_tokens=12, ignore_eos=True, stop="never")
+STEP = SamplingParams(max_new_tokens=12, ignore_eos=True, stop="never, ever")
 
 
 async def test_each_tree_is_computed_on_one_rank_at_the_least_and_both_ranks_have_trees(

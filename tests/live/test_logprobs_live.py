@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ets_client import Branch, Logprobs
 
-SHORT = SamplingParams(max_new_tokens=10, ignore_eos=True, stop="never")
+SHORT = SamplingParams(max_new_tokens=10, ignore_eos=True, stop="never, ever")
 CHOSEN = (300, 5, 7)
 
 

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.live, pytest.mark.filterwarnings("ignore::ets_client.R
 
 TREES = 64
 LONGEST = 8
-STEP = SamplingParams(max_new_tokens=LONGEST, ignore_eos=True, stop="never")
+STEP = SamplingParams(max_new_tokens=LONGEST, ignore_eos=True, stop="never, ever")
 LONGEST_PROMPT = 512
 CACHE = 4_096  # tokens: not enough for all that is asked
 VOCABULARY = range(300, 2000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,8 @@ async def test_branches_come_in_the_order_in_which_they_end(client: AsyncPolicyC
     assert len(found) == 8
     assert len({branch.rid for branch in found}) == 8
     lengths = [len(branch.token_ids) for branch in found]
-    assert lengths == sorted(lengths)
+    # The server may take the eight into its batch in several steps, so that the last begin a few tokens later.
+    assert all(one <= other + 4 for one, other in itertools.pairwise(lengths))
     for branch in found:
         assert branch.prefix.token_ids == root.token_ids + list(branch.token_ids)
         assert branch.usage.computed_tokens == 1
@@ -86,7 +88,7 @@ async def test_a_bad_value_in_a_stream_is_the_same_error_as_without(client: Asyn
 
 async def test_eight_samples_can_be_aborted_one_by_one_and_the_others_finish(client: AsyncPolicyClient) -> None:
     ends: dict[str, EndReason] = {}
-    async with client.expand_iter("Eight.", 8, SamplingParams(max_new_tokens=600, ignore_eos=True)) as branches:
+    async with client.expand_iter("Eight.", 8, ENDLESS) as branches:
         doomed = set(branches.rids[::2])
         for rid in doomed:
             await client.abort(rid)

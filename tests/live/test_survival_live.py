@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.live
 
 CANCELS = 1_000
-LONG = SamplingParams(max_new_tokens=1_500, ignore_eos=True, stop="never")
-STEP = SamplingParams(max_new_tokens=8, ignore_eos=True, stop="never")
+LONG = SamplingParams(max_new_tokens=1_500, ignore_eos=True, stop="never, ever")
+STEP = SamplingParams(max_new_tokens=8, ignore_eos=True, stop="never, ever")
 
 
 async def load(client: AsyncPolicyClient) -> int:
@@ -65,8 +65,9 @@ async def test_expands_cancelled_at_random_moments_leave_nothing_running(live_en
         await asyncio.gather(*(worker() for _ in range(20)))
         # 0.2 to 1.4 s with 32 and with 256 connections, on two CPU cores that also run the server and much else: the
         # aborts of the youngest go out again after a second, and the last of them is answered before that is over.
+        # What nobody stops would run for a minute.
         seconds = await seconds_until_idle(client)
-        assert seconds < 2 + await seconds_of_the_server(client)
+        assert seconds < 5 + await seconds_of_the_server(client)
         assert client.stats.in_flight == client.stats.samples_in_flight == 0
         healthy = await asyncio.gather(*(client.expand("Healthy?", 1, STEP) for _ in range(100)))
         assert len(healthy) == 100

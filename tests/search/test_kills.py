@@ -126,8 +126,8 @@ def kill_at_random(
 ) -> Killed:
     """Sessions that are killed, and a last one that is left alone.
 
-    Each is killed after a random time, or earlier when it has written a random amount: so the run is not over before
-    its last kill, however fast the machine is.
+    Each is killed when it has written a random amount, so that the run is not over before its last kill, however fast
+    the machine is; half of them at a random time at the latest, and so at times before they have written anything.
 
     Args:
         processes: makes them.
@@ -150,9 +150,9 @@ def kill_at_random(
         there.close()
         if rng.random() < 0.8:  # else it may be killed before it has opened the journal
             assert here.poll(SECONDS)
-        before, seconds = written(), rng.uniform(0.0, 0.35)
-        most, until = before + rng.uniform(0.0, 1.8) * size / kills, time.monotonic() + seconds
-        while written() < most and time.monotonic() < until:
+        before, seconds = written(), rng.choice([rng.uniform(0.0, 0.35), SECONDS])
+        most, until = before + rng.uniform(0.0, 1.4) * size / kills, time.monotonic() + seconds
+        while process.is_alive() and written() < most and time.monotonic() < until:
             process.join(0.002)
         assert process.exitcode is None, "it was over, or failed, before it was killed"
         os.kill(process.pid, signal.SIGKILL)

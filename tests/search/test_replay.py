@@ -28,7 +28,7 @@ from ets_client.search.journal.codec import decode_line, encode_line
 from ets_client.search.methods import Beam, Rebase
 from ets_client.search.replay import RecordsEnd, ReplayedQuestion, replay
 from ets_client.search.scorers import CallableScorer, SelfConsistency
-from ets_client.testing import FakeServer, SeededModel
+from ets_client.testing import FakeOptions, FakeServer, SeededModel
 from tests.search.journal.lines import manifest
 
 if TYPE_CHECKING:
@@ -52,21 +52,23 @@ async def by_length(paths: Sequence[ScoredPath]) -> list[float | None]:
 
 
 async def record(folder: Path, barrier: Barrier = "level", scorer: Scorer | None = None) -> Recorded:
+    """A run that is the same each time: what a fake draws without seeds depends on the order in which requests come."""
     tiny = load_profile("tiny")
     assert tiny.answer is not None
     answer = tiny.answer.model_copy(update={"pattern": "([a-e])[a-k]"})  # the fake's text is noise
     profile = tiny.model_copy(update={"model": None, "answer": answer})
     results: dict[int, SearchResult] = {}
+    model = SeededModel(text_end=0.05, line_end=0.2)
 
     def keep(event: SearchEvent) -> None:
         if isinstance(event, SearchEnded):
             results[event.number] = event.result
 
     async with (
-        FakeServer(model=SeededModel(text_end=0.05, line_end=0.2)) as server,
+        FakeServer(FakeOptions(enable_deterministic_inference=True), model=model) as server,
         AsyncPolicyClient(server.base_url, profile) as client,
     ):
-        search = TreeSearch(client, Rebase(), scorer, SearchOptions(width=8, depth=5, barrier=barrier))
+        search = TreeSearch(client, Rebase(), scorer, SearchOptions(width=8, depth=5, barrier=barrier, seed=7))
         async with RunFolder(folder).begin(manifest_of(search, QUESTIONS)) as run:
             await search_all(search, QUESTIONS, run=run, observe=keep)
     return Recorded(folder, results)

@@ -44,7 +44,7 @@ async def test_expands_cancelled_at_random_moments_leak_nothing() -> None:
 
 
 async def test_a_pruned_branch_costs_nothing_more_at_once() -> None:
-    endless = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never")
+    endless = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")
     async with site() as (server, client):
         expands = [asyncio.ensure_future(client.expand(f"q{place}", 8, endless)) for place in range(8)]
         await eventually(lambda: client.stats.samples_in_flight == 64)

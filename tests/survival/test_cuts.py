@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 N = 2
 AT_ONCE = RetryPolicy(first_wait=0.0, most_wait=0.0)  # and no try is given up because the machine is busy
-STEP = SamplingParams(max_new_tokens=2, ignore_eos=True, stop="never")
+STEP = SamplingParams(max_new_tokens=2, ignore_eos=True, stop="never, ever")
 DEAF = FakeOptions(disconnect_poll_seconds=3600.0)  # samples of a connection that is gone run on: only aborts stop them
 
 
@@ -76,7 +76,7 @@ async def test_an_expand_whose_connection_is_cut_at_any_byte_has_its_result(way:
 
 
 async def test_a_cut_after_the_whole_request_stops_its_samples_before_they_are_sent_again() -> None:
-    long = SamplingParams(max_new_tokens=64, ignore_eos=True, stop="never")
+    long = SamplingParams(max_new_tokens=64, ignore_eos=True, stop="never, ever")
     async with site(Costs(decode_step=0.002)) as here:
         await here.expand(long)
         size = here.proxy.sizes["request"]

@@ -14,7 +14,8 @@ kept = []
 
 async def main(url):
     kept.append(await AsyncPolicyClient(url, "tiny").__aenter__())
-    asyncio.ensure_future(kept[0].expand("q", 1, SamplingParams(max_new_tokens=1500, ignore_eos=True)))
+    endless = SamplingParams(max_new_tokens=1500, ignore_eos=True, stop="never, ever")
+    asyncio.ensure_future(kept[0].expand("q", 1, endless))
     await kept[0].expand("q", 1, SamplingParams(max_new_tokens=2))
 
 with FakeServer() as server:

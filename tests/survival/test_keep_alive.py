@@ -13,7 +13,7 @@ from tests.survival.conftest import FAST
 REQUESTS = int(os.environ.get("ETS_RACES", "2000"))
 KEEP_ALIVE = 0.05
 POLICY = RetryPolicy(first_wait=0.0, most_wait=0.0)  # and as long for a try as a busy machine in debug mode may need
-STEP = SamplingParams(max_new_tokens=1, ignore_eos=True, stop="never")
+STEP = SamplingParams(max_new_tokens=1, ignore_eos=True, stop="never, ever")
 
 
 async def test_requests_around_the_end_of_idle_connections_all_succeed() -> None:

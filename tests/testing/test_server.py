@@ -139,7 +139,7 @@ async def test_a_server_in_a_thread_may_be_used_while_a_loop_runs() -> None:
 
 
 async def test_a_stream_in_virtual_time_has_each_token_at_its_time() -> None:
-    clock, step = VirtualClock(), SamplingParams(max_new_tokens=5, ignore_eos=True, stop="never")
+    clock, step = VirtualClock(), SamplingParams(max_new_tokens=5, ignore_eos=True, stop="never, ever")
     async with (
         FakeServer(clock=clock, costs=Costs(decode_step=0.5)) as server,
         AsyncPolicyClient(server.base_url, "tiny") as client,

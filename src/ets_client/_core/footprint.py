@@ -26,7 +26,7 @@ class _Tree:
 
     @property
     def reserved(self) -> int:
-        return max(self.in_flight, self.peak, self.footprint)
+        return max(self.peak, self.footprint)  # the peak is never below what runs
 
 
 class Footprints:

@@ -58,7 +58,7 @@ class KvNeeds:
         self._typical = 0.0
         self._tokens_of_a_sample = 0.0
         self._last_root: Prefix | None = None
-        self._looked_at = -math.inf
+        self._looked_at = self._asked_at = -math.inf
 
     @property
     def has_room(self) -> bool:
@@ -117,6 +117,16 @@ class KvNeeds:
         if now - self._looked_at < _LOOK_EVERY:
             return
         self._looked_at = now
+        self._forget(now - _LONGEST_IDLE)
+
+    def forget_silent(self, now: float, seconds: float) -> None:
+        """Forget trees of which nothing was asked for so many seconds; it looks twice in this time at most."""
+        if now - self._asked_at < seconds / 2:
+            return
+        self._asked_at = now
+        self._forget(now - seconds)
+
+    def _forget(self, before: float) -> None:
         for name, tree in list(self._trees.items()):
-            if not tree.running and now - tree.idle_since > _LONGEST_IDLE:
+            if not tree.running and tree.idle_since < before:
                 self.finish(name)

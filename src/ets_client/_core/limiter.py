@@ -6,6 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from .._record import Record
 from .curve import MEMORY, Curve
 
 __all__ = ["KV_CEILING", "Busy", "Limiter", "Limits", "Load", "SampleDone"]
@@ -20,7 +21,9 @@ _CHANGED = 1.6  # times faster or slower at the same level: it is another server
 _NEARLY = 0.95
 _SAME = 0.12  # relative; levels are 19 % apart, a smaller step is noise
 _SHORTEST = 1e-6  # seconds
+_QUICK = 0.1  # seconds of a sample, below which fewer in flight gain nobody anything
 _FEWEST_OF_A_ROUND = 8
+_SHORTEST_ROUND = 0.05  # seconds; 8 samples of 1 ms show the jitter of two busy processes, and not a server
 _TRUSTED_ROUNDS = 48
 _NEWS = 0.3  # weight of a round in the mean time of a sample
 
@@ -89,8 +92,7 @@ class Limits:
         return cls(samples, samples, samples)
 
 
-@dataclass(frozen=True, slots=True)
-class SampleDone:
+class SampleDone(Record, frozen=True):
     """Samples that ended together.
 
     Attributes:
@@ -156,6 +158,18 @@ class _Round:
     def in_flight(self) -> float:
         return self.area / self.samples
 
+    @property
+    def seconds_each(self) -> float:
+        return self.seconds / self.samples
+
+    @property
+    def rate(self) -> float:
+        """The server's tokens a second: by Little's law the samples in flight, times what one gets in a second.
+
+        Counting tokens would need many rounds to get below the noise of batches that end together.
+        """
+        return self.in_flight * self.tokens / self.seconds
+
 
 class Limiter:
     """An adaptive limit of samples in flight.
@@ -164,9 +178,16 @@ class Limiter:
     0.94 of the best throughput known. When nothing near twice that was tried, it goes up to look (at the start: by
     doubling); when nothing a third below it was tried, it goes down to look. It looks again every 48 rounds.
 
+    While a sample takes less than 0.1 s the limit only rises, up to where it would take that long, or to the batch that
+    the server was tuned for: fewer in flight would gain nobody anything, and rounds of a few milliseconds show the
+    jitter of two processes. By the curve alone the limit wandered between 4 and 200 on a server that answers at once.
+
     Above this is a ceiling that only trouble sets: a refusal, a queue in the server, a full KV cache. It is cut at most
     once in a cooldown of two sample times, 1 to 15 seconds, and recovers by 10 % a round while the server has room, by
     2 % near to where the trouble was.
+
+    Attributes:
+        limit: samples that may be in flight.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -176,6 +197,7 @@ class Limiter:
         self._curve = Curve()
         self._tried: deque[float] = deque(maxlen=MEMORY)
         self._trust = self._limits.trust
+        self._most_quick = self._limits.first if self._trust else self._limits.most
         self._is_starting = not self._trust
         self._is_settling = True
         self._has_room = True
@@ -184,11 +206,7 @@ class Limiter:
         self._cut_at = -math.inf
         self._trouble = math.inf
         self._last_rate = 0.0
-
-    @property
-    def limit(self) -> int:
-        """Samples that may be in flight."""
-        return int(max(self._limits.least, min(self._limit, self._ceiling)))
+        self.limit = self._limits.first
 
     def observe(self, event: SampleDone | Load | Busy) -> int:
         """Learn from what happened.
@@ -196,6 +214,8 @@ class Limiter:
         Returns:
             The limit from now on.
         """
+        if self._limits.least == self._limits.most:
+            return self.limit
         if isinstance(event, SampleDone):
             self._sample(event)
         elif isinstance(event, Load):
@@ -203,6 +223,10 @@ class Limiter:
         else:
             self._cut(event.at, _CUT)
         return self.limit
+
+    def _set(self, limit: float) -> None:
+        self._limit = min(float(self._limits.most), max(float(self._limits.least), limit))
+        self.limit = int(max(self._limits.least, min(self._limit, self._ceiling)))
 
     def _sample(self, done: SampleDone) -> None:
         if done.at - done.seconds < self._round.began or done.seconds < _SHORTEST:
@@ -213,21 +237,20 @@ class Limiter:
             self._is_settling, self._round = False, _Round(done.at)
             return
         self._round.add(done)
+        if done.at - self._round.began < _SHORTEST_ROUND:
+            return
         if self._round.samples < max(_FEWEST_OF_A_ROUND, min(self.limit, self._round.in_flight)):
             return
         ended, self._round = self._round, _Round(done.at)
-        self._sample_seconds += _NEWS * (ended.seconds / ended.samples - self._sample_seconds)
-        # By Little's law the server's tokens a second are the samples in flight, times what one gets in a second.
-        # Counting tokens would need many rounds to get below the noise of batches that end together.
-        rate = ended.in_flight * ended.tokens / ended.seconds
-        if rate > 0:
+        self._sample_seconds += _NEWS * (ended.seconds_each - self._sample_seconds)
+        if ended.rate > 0:
             before = self.limit
-            self._decide(ended.in_flight, rate)
+            self._decide(ended)
             self._is_settling = self.limit != before
 
-    def _decide(self, in_flight: float, rate: float) -> None:
-        """Set the limit at the end of a round in which ``in_flight`` samples ran on average."""
-        limit = float(self.limit)
+    def _decide(self, ended: _Round) -> None:
+        """Set the limit at the end of a round."""
+        limit, in_flight, rate = float(self.limit), ended.in_flight, ended.rate
         news = self._curve.record(in_flight, rate)
         if not 1 / _CHANGED < news < _CHANGED:
             self._curve = Curve()
@@ -240,14 +263,23 @@ class Limiter:
         if self._has_room:
             near = _BELOW_TROUBLE < self._ceiling / self._trouble < _ABOVE_TROUBLE
             self._ceiling = min(self._limits.most, self._ceiling * (_CREEP if near else _RECOVER))
+            self._set(self._limit)
         self._tried.append(limit)
         if self._trust:
             self._trust -= 1
             return
         self._is_starting &= rate > _STEEP * self._last_rate
         self._last_rate = rate
+        quick = min(self._most_quick, limit * _QUICK / ended.seconds_each)
+        if limit < (1 - _SAME) * quick:
+            self._set(min(_SLOW_START * limit, quick))
+        else:
+            self._look(limit, in_flight, quick)
+
+    def _look(self, limit: float, in_flight: float, least: float) -> None:
+        """Go where the curve says, but not below ``least``, or where it is not known."""
         # Permits that are kept for trees between two levels do not run, so the limit is above what it lets run.
-        wanted = limit / in_flight * self._curve.knee(SHARE)
+        wanted = max(least, limit / in_flight * self._curve.knee(SHARE))
         if self._has_room and max(self._tried) < _NEARLY * min(_LOOK_UP * wanted, self._ceiling):
             limit *= _SLOW_START if self._is_starting else _PROBE
         else:
@@ -256,7 +288,7 @@ class Limiter:
                 limit = wanted
             elif not any(_BACK_LEAST * wanted <= each <= _BACK_MOST * wanted for each in self._tried):
                 limit *= _BACK
-        self._limit = min(float(self._limits.most), max(float(self._limits.least), limit))
+        self._set(limit)
 
     def _load(self, load: Load) -> None:
         waiting = load.waiting - self._limits.queue
@@ -277,3 +309,4 @@ class Limiter:
         self._is_starting = False
         self._trouble = float(self.limit)
         self._ceiling = max(float(self._limits.least), self.limit * share)
+        self._set(self._limit)

@@ -43,14 +43,24 @@ class _Lane:
 
     def push(self, ticket: Ticket, arrival: int) -> None:
         tree = self._trees.get(ticket.tree)
-        if tree is None:
-            tree = self._trees[ticket.tree] = QueuedTree(ticket.tree)
         if not tree:
-            self._idle.pop(tree.name, None)
-            if tree.level < self._level:  # turns that it did not ask for are not owed to it
-                tree.level, tree.used = self._level, 0.0
+            tree = self._returns(ticket.tree)
         tree.push(ticket, arrival)
         self._place(tree)
+
+    def enter(self, ticket: Ticket, free: int, spare: int, *, alone: bool) -> bool:
+        """While none waits: what push, ready and take would do. Whether it goes."""
+        known = self._trees.get(ticket.tree)  # of those that wait for nothing only started ones are known
+        if not alone and ticket.samples > (min(free, spare) if known is None else free):
+            return False
+        tree = self._returns(ticket.tree)
+        if tree.started is None:
+            self._begins(tree)
+            self._fresh_passed = 0
+        self._pays(tree, ticket)
+        tree.went(ticket.family)
+        self._rests(tree)
+        return True
 
     def head(self) -> Ticket:
         if not self._started or self._fresh_is_overdue():
@@ -77,14 +87,11 @@ class _Lane:
         tree = self._trees[ticket.tree]
         if tree.started is None:
             self._fresh_passed = 0 if tree.name == self._fresh.first else self._fresh_passed + ticket.samples
-            tree.started = self._starts
-            self._starts += 1
+            self._begins(tree)
             self._fresh.remove(tree.name)
         elif self._fresh:
             self._fresh_passed += ticket.samples
-        self._level = max(self._level, tree.level)
-        turns, tree.used = divmod(tree.used + ticket.samples / ticket.weight, TURN)
-        tree.level += int(turns)
+        self._pays(tree, ticket)
         tree.take(ticket)
         self._left(tree, ticket)
 
@@ -128,6 +135,29 @@ class _Lane:
             return
         if tree.name in self._started:
             self._started.remove(tree.name)
+        self._rests(tree)
+
+    def _returns(self, name: Hashable) -> QueuedTree:
+        """A tree of which nothing waited asks for something."""
+        tree = self._trees.get(name)
+        if tree is None:
+            tree = self._trees[name] = QueuedTree(name)
+        self._idle.pop(name, None)
+        if tree.level < self._level:  # turns that it did not ask for are not owed to it
+            tree.level, tree.used = self._level, 0.0
+        return tree
+
+    def _begins(self, tree: QueuedTree) -> None:
+        tree.started = self._starts
+        self._starts += 1
+
+    def _pays(self, tree: QueuedTree, ticket: Ticket) -> None:
+        self._level = max(self._level, tree.level)
+        turns, tree.used = divmod(tree.used + ticket.samples / ticket.weight, TURN)
+        tree.level += int(turns)
+
+    def _rests(self, tree: QueuedTree) -> None:
+        """Nothing of a tree that has started waits."""
         self._idle[tree.name] = None
         if len(self._idle) > _IDLE_TREES:
             name, _ = self._idle.popitem(last=False)
@@ -188,6 +218,20 @@ class WaitingExpands:
         if ticket is not None:
             self.take(ticket)
         return ticket
+
+    def enter(self, ticket: Ticket, free: int, spare: int, *, alone: bool) -> bool:
+        """While none waits: the same as :meth:`push` and :meth:`pop_ready`.
+
+        Args:
+            ticket: it does not wait, and will not.
+            free: as of :meth:`pop_ready`.
+            spare: as of :meth:`pop_ready`.
+            alone: as of :meth:`pop_ready`.
+
+        Returns:
+            Whether it goes.
+        """
+        return self._lane(ticket).enter(ticket, spare if ticket.speculative else free, spare, alone=alone)
 
     def take(self, ticket: Ticket) -> None:
         """Admit this ticket out of turn (it joins another's POST); its tree pays for it as for any other.

@@ -62,6 +62,10 @@ class QueuedTree:
             self._passed += ticket.samples
         self._remove(ticket)
 
+    def went(self, family: Hashable) -> None:
+        """A ticket of this family was admitted while none waited: its siblings are next."""
+        self._open, self._passed = family, 0
+
     def cancel(self, ticket: Ticket) -> None:
         """The ticket does not wait any longer."""
         if ticket is self.oldest:

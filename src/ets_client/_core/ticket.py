@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from .._record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Ticket"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ticket:
+class Ticket(Record, frozen=True, eq=False):
     """What decides when an expand goes, and with whom. Two tickets are never equal, whatever they say.
 
     Attributes:

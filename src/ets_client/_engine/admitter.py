@@ -96,6 +96,10 @@ class Admitter:
         Raises:
             DeadlineExceededError: the turn did not come in time.
         """
+        admitted = self._admission.enter(ticket, self._now())
+        if admitted is not None:
+            self._look_at_load()
+            return Turn(self, admitted, ticket)
         waiter: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
         self._admission.push(ticket)
         self._waiting[ticket] = waiter
@@ -144,6 +148,8 @@ class Admitter:
             await asyncio.gather(self._watch, return_exceptions=True)
 
     def _let_pass(self) -> None:
+        if not self._waiting:
+            return
         now = self._now()
         while (admitted := self._admission.pop_ready(now)) is not None:
             for ticket in admitted.tickets:
@@ -152,11 +158,19 @@ class Admitter:
                     self._admission.drop(admitted, ticket, now, samples=admitted.running[ticket])
                 else:
                     waiter.set_result(admitted)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if (at := self._admission.wake_at) is not None:
-            self._timer = asyncio.get_running_loop().call_at(max(at, now), self._let_pass)
+        self._look_at_load()
+        at = self._admission.wake_at
+        if at is not None and (self._timer is None or self._timer.when() > at):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        """A timer may come too early, as setting a new one with each reply costs more: then it is set again."""
+        self._timer = None
+        self._let_pass()
+
+    def _look_at_load(self) -> None:
         if self._loads is not None and self._admission.in_flight and (self._watch is None or self._watch.done()):
             self._watch = asyncio.get_running_loop().create_task(self._watch_load(self._loads))
 
