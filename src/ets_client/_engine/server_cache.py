@@ -145,7 +145,8 @@ class ServerCache:
     def saw(self, prefix: Prefix) -> None:
         """The server has computed a prefix."""
         shadow = self._of(prefix)
-        shadow.finish(shadow.begin(prefix), ())
+        (sample,) = shadow.begin_batch(prefix, 1)  # nobody can wait for what is over
+        shadow.finish(sample, ())
 
     def clear(self) -> None:
         """The cache is empty: the server was flushed or started again."""
