@@ -78,7 +78,9 @@ class ServerCache:
 
     def held(self, prefix: Prefix) -> int:
         """Tokens of a prefix that need not be computed ahead of several samples; all, when it is as warm as can be."""
-        return len(prefix) if self.cold(prefix) == 0 else self._of(prefix).warm_length(prefix)
+        shadow = self._of(prefix)
+        warm = shadow.warm_length(prefix)
+        return len(prefix) if warm == shadow.rules.reusable(len(prefix)) else warm
 
     async def wait(self, prefix: Prefix, deadline: Deadline) -> int:
         """Wait while another sample computes a part of this prefix.
