@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .._together import together
 from .events import NodeAdded
 from .journal import AFTER
 from .tree import Node
@@ -57,7 +58,7 @@ class _Free:
         self._group = group
         self._queue = asyncio.Queue["Arrival"]()
         self._held: dict[str, Arrival] = {}  # arrived and not yet considered
-        self._scored: dict[tuple[int, tuple[int, ...]], tuple[asyncio.Task[None], Arrival]] = {}
+        self._scored: dict[tuple[int, tuple[int, ...]], asyncio.Task[Arrival]] = {}
         self._missing = Counter[int]()  # of each depth, samples that have not arrived
         self._arrived = Counter[int]()
         self._growing = Counter[Node]()  # samples that each node waits for
@@ -109,27 +110,21 @@ class _Free:
             self._group.create_task(self._course.sampler.each(node, first, n, self._take))
 
     async def _take(self, some: Sequence[Arrival]) -> None:
-        """Score what is new of those that came together, and let each be considered as soon as its score is there."""
-        doubles: list[Arrival] = []
-        new: list[Arrival] = []
-        for arrival in some:
-            if arrival.branch is None or self._course.growth.known(arrival) is not None:
-                self._queue.put_nowait(arrival)
-            elif arrival.same in self._scored or any(arrival.same == first.same for first in new):
-                doubles.append(arrival)
-            else:
-                new.append(arrival)
-        if new:
-            scoring = self._group.create_task(self._course.scoring.score([[arrival] for arrival in new]))
-            self._scored.update((arrival.same, (scoring, arrival)) for arrival in new)
-            await scoring
-            for arrival in new:
-                self._queue.put_nowait(arrival)
-        for arrival in doubles:
-            scoring, first = self._scored[arrival.same]
-            await scoring
-            arrival.score, arrival.score_failure = first.score, first.score_failure
-            self._queue.put_nowait(arrival)
+        # Each by itself: one whose score is there is considered, whatever its siblings wait for.
+        await together(self._take_one(arrival) for arrival in some)
+
+    async def _take_one(self, arrival: Arrival) -> None:
+        if arrival.branch is not None and self._course.growth.known(arrival) is None:
+            first = self._scored.get(arrival.same)
+            if first is None:
+                first = self._scored[arrival.same] = self._group.create_task(self._score(arrival))
+            double = await first
+            arrival.score, arrival.score_failure = double.score, double.score_failure
+        self._queue.put_nowait(arrival)
+
+    async def _score(self, arrival: Arrival) -> Arrival:
+        await self._course.scoring.score([[arrival]])
+        return arrival
 
     async def _ask(self, depth: int) -> Decision:
         """What the level's nodes that are there get now, beyond what they have."""
