@@ -51,6 +51,33 @@ class TestExpandIter:
             await client.expand(found[0], 2)
             assert server.count("/generate") == 3
 
+    async def test_it_tells_what_warming_the_prefix_cost(self) -> None:
+        async with FakeServer() as server, AsyncPolicyClient(server.base_url, "tiny") as client:
+            root = await client.prefix("Cold.")
+            for prompt_tokens in (len(root), 0):
+                async with client.expand_iter(root, 4) as branches:
+                    assert branches.warm_usage.prompt_tokens == prompt_tokens
+
+    async def test_what_has_ended_can_be_taken_together(self) -> None:
+        async with site() as here:
+            async with here.client.expand_iter("q", 5, SamplingParams(max_new_tokens=3, ignore_eos=True)) as branches:
+                found = await here.clock.run(branches.ended())
+                assert len(found) > 1
+                while some := await here.clock.run(branches.ended()):
+                    found += some
+                assert sorted(branch.rid for branch in found) == sorted(branches.rids)
+                assert [branch async for branch in branches] == []
+            assert here.aborts == 0
+
+    async def test_what_ended_together_and_was_not_given_out_is_lost_by_leaving(self) -> None:
+        async with site() as here:
+            branches = here.client.expand_iter("q", 5, SamplingParams(max_new_tokens=3, ignore_eos=True))
+            async with branches:
+                await here.clock.run(anext(aiter(branches)))
+            for ask in (branches.ended, aiter(branches).__anext__):
+                with pytest.raises(ConfigurationError, match="left before its end"):
+                    await ask()
+
     async def test_it_can_be_iterated_without_being_entered(self) -> None:
         async with site() as here:
             branches = here.client.expand_iter("q", 3, SamplingParams(max_new_tokens=4, ignore_eos=True))

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Origin", "Prefix"]
 
-_MODULUS = (1 << 61) - 1
-_BASE = 1_000_003
+# A polynomial in 2**32 of the ids, modulo a prime below 2**64 of which 2 is a primitive root: long division does in C
+# what a loop over the ids does in a tenfold time, wherever a path is cut.
+_MODULUS = (1 << 64) - 1469
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +179,14 @@ class Prefix:
         return shared
 
     def _rolled(self) -> int:
-        value = 0
-        for node in self.path:
-            if node._hash is None:
-                for token in node._ids:
-                    value = (value * _BASE + token + 1) % _MODULUS
-                node._hash = value
-            value = node._hash
+        new: list[Prefix] = []
+        node: Prefix | None = self
+        while node is not None and node._hash is None:
+            new.append(node)
+            node = node._parent
+        value = 0 if node is None or node._hash is None else node._hash
+        for each in reversed(new):
+            value = each._hash = int.from_bytes(value.to_bytes(8, "big") + each.step_bytes, "big") % _MODULUS
         return value
 
     def __len__(self) -> int:

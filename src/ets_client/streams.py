@@ -10,7 +10,7 @@ from ._engine.branches import Found
 from .errors import ConfigurationError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._wire.stream import StreamedPart
     from .branch import Branch
     from .sampling import SamplingParams
+    from .usage import Usage
 
 __all__ = ["BranchStream", "Delta", "TextStream"]
 
@@ -47,7 +48,6 @@ class _Opened:
         self._branches = branches
         self._request: ExpandRequest | None = None
         self._stream: SampleStream | None = None
-        self._part: StreamedPart | None = None  # taken and not yet given out
 
     async def __aenter__(self) -> Self:
         if self._stream is not None:
@@ -75,19 +75,18 @@ class _Opened:
             raise ConfigurationError("enter the stream first: `async with client.stream(...) as stream`")
         return self._request, self._stream
 
-    async def _next(self) -> tuple[StreamedPart, Branch | None] | None:
+    @property
+    def warm_usage(self) -> Usage:
+        """Tokens of requests without output that put the prefix into the cache; zero when there was none."""
+        return self._entered()[1].warmed
+
+    async def _made(self, parts: Sequence[StreamedPart]) -> list[Branch]:
+        """The branches of samples that have ended."""
         request, stream = self._entered()
-        part = self._part = self._part or await stream.part()
-        if part is None:
-            return None
-        branch = None
-        if part.sample is not None:
-            found = Found(part.sample, part.logprobs, stream.running(part.index))
-            (branch,) = await self._branches.make(
-                request.prefix, request.sampling, request.limit, request.deadline, [found]
-            )
-        self._part = None
-        return part, branch
+        found = [
+            Found(part.sample, part.logprobs, stream.running(part.index)) for part in parts if part.sample is not None
+        ]
+        return await self._branches.make(request.prefix, request.sampling, request.limit, request.deadline, found)
 
 
 class BranchStream(_Opened):
@@ -108,21 +107,52 @@ class BranchStream(_Opened):
     ) -> None:
         super().__init__(begin, branches)
         self._given: list[Branch] = []
+        self._ready: list[Branch] = []  # ended and not yet given out
+        self._parts: list[StreamedPart] = []  # taken, and not yet branches
 
     async def __aiter__(self) -> AsyncIterator[Branch]:
         async with self if self._stream is None else contextlib.nullcontext():
-            while (found := await self._following()) is not None:
-                _, branch = found
-                if branch is not None:
-                    self._given.append(branch)
-                    yield branch
+            while True:
+                if self._ready:
+                    self._entered()[1].check_open()
+                else:
+                    self._ready = await self._following()
+                    if not self._ready:
+                        return
+                branch = self._ready.pop(0)
+                self._given.append(branch)
+                yield branch
 
-    async def _following(self) -> tuple[StreamedPart, Branch | None] | None:
+    async def ended(self) -> list[Branch]:
+        """The branches that have ended by now and were not given out yet, in the order in which they ended.
+
+        For whoever works on what comes together: iterating gives them one by one.
+
+        Returns:
+            At least one; none when all were given out.
+
+        Raises:
+            RequestError: the stream broke; what had ended before was given out.
+            PrunedError: its path was pruned.
+            ConfigurationError: it was not entered, or was left.
+
+        Cancelling it loses nothing: it can be called again.
+        """
+        if self._ready:
+            self._entered()[1].check_open()
+        ended, self._ready = self._ready or await self._following(), []
+        self._given += ended
+        return ended
+
+    async def _following(self) -> list[Branch]:
         try:
-            return await self._next()
+            parts = self._parts = self._parts or await self._entered()[1].ended()
+            branches = await self._made(parts)
         except RequestError as error:
             error.branches = tuple(self._given)
             raise
+        self._parts = []
+        return branches
 
 
 class TextStream(_Opened):
@@ -137,10 +167,16 @@ class TextStream(_Opened):
     """
 
     _finished: Branch | None = None
+    _part: StreamedPart | None = None  # taken and not yet given out
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
-        while (found := await self._next()) is not None:
-            part, self._finished = found
+        while True:
+            part = self._part = self._part or await self._entered()[1].part()
+            if part is None:
+                return
+            if part.sample is not None:
+                (self._finished,) = await self._made([part])
+            self._part = None
             if part.text or part.token_ids:
                 yield Delta(part.text, part.token_ids)
 

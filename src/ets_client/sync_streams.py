@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .branch import Branch
     from .sampling import SamplingParams
     from .streams import Delta
+    from .usage import Usage
 
 __all__ = ["SyncBranchStream", "SyncTextStream"]
 
@@ -56,6 +57,11 @@ class _Blocking(Generic[S]):
     def sampling(self) -> SamplingParams:
         """All fields as they were sent; of several samples, the ``i``-th had ``seed + i``."""
         return self._entered().sampling
+
+    @property
+    def warm_usage(self) -> Usage:
+        """Tokens of requests without output that put the prefix into the cache; zero when there was none."""
+        return self._entered().warm_usage
 
     async def _enter(self) -> None:
         self._stream = await self._begin().__aenter__()

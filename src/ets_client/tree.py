@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tree"]
 
+_FEW_STREAMS = 16
+
 
 class Tree(PolicyCalls):
     """The calls of a client within one search tree; :meth:`AsyncPolicyClient.tree` makes it.
@@ -58,6 +60,7 @@ class Tree(PolicyCalls):
         self._is_left = False
         self._running: set[asyncio.Task[Any]] = set()
         self._streams: list[SampleStream] = []
+        self._most_streams = _FEW_STREAMS
 
     async def __aenter__(self) -> Self:
         if self._end is not None:
@@ -134,5 +137,8 @@ class Tree(PolicyCalls):
         self, opening: Coroutine[Any, Any, tuple[ExpandRequest, SampleStream]]
     ) -> tuple[ExpandRequest, SampleStream]:
         request, stream = await self._run(opening, lambda opened: opened[1].aclose())
-        self._streams = [*(other for other in self._streams if not other.is_over), stream]
+        self._streams.append(stream)
+        if len(self._streams) > self._most_streams:  # twice what ran at the last look: each stream is looked at twice
+            self._streams = [other for other in self._streams if not other.is_over]
+            self._most_streams = max(_FEW_STREAMS, 2 * len(self._streams))
         return request, stream

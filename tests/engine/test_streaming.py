@@ -70,6 +70,34 @@ async def all_of(stream: SampleStream) -> list[StreamedPart]:
     return found
 
 
+class TestEnded:
+    async def test_what_ended_in_one_piece_is_told_together(self) -> None:
+        stream, _, _ = await opened(events(growing(1), part(0), part(2), is_done=False), events(part(1)))
+        assert [[each.index for each in await stream.ended()] for _ in range(3)] == [[0, 2], [1], []]
+
+    async def test_what_ended_before_a_failure_is_told_before_it(self) -> None:
+        stream, _, _ = await opened(events(part(0), abort(1, 503), part(2)))
+        assert [each.index for each in await stream.ended()] == [0]
+        with pytest.raises(ServerBusyError) as caught:
+            await stream.ended()
+        assert caught.value.rids == ("b",)
+        assert [each.index for each in await stream.ended()] == [2]
+        assert await stream.ended() == []
+
+    async def test_a_failure_before_the_first_is_raised_at_once(self) -> None:
+        stream, _, _ = await opened(events(abort(1, 503), part(0), part(2)))
+        with pytest.raises(ServerBusyError):
+            await stream.ended()
+        assert [each.index for each in await stream.ended()] == [0, 2]
+
+    async def test_of_a_closed_stream_nothing_more_is_told(self) -> None:
+        stream, _, _ = await opened(events(part(0), is_done=False), asyncio.Event())
+        assert [each.index for each in await stream.ended()] == [0]
+        await stream.aclose()
+        with pytest.raises(ConfigurationError, match="left before its end"):
+            await stream.ended()
+
+
 class TestParts:
     @pytest.mark.parametrize("size", [1, 7, 100_000])
     async def test_parts_come_in_order_however_the_bytes_are_cut(self, size: int) -> None:

@@ -140,6 +140,8 @@ async def streams(client: AsyncPolicyClient, root: Prefix, branch: Branch) -> No
     assert_type(branches, BranchStream)
     async with branches as entered:
         assert_type(entered, BranchStream)
+        assert_type(entered.warm_usage, Usage)
+        assert_type(await entered.ended(), list[Branch])
         assert_type(entered.rids, tuple[str, ...])
         assert_type(entered.sampling, SamplingParams)
     async for each in client.expand_iter(branch):
@@ -204,6 +206,7 @@ def threads(profile: Profile, options: ClientOptions, root: Prefix, branch: Bran
     assert_type(client.submit_expand(root, 4, SamplingParams(), logprobs=True, timeout=5), Future[Expansion])
     with client.expand_iter(root, 4, SamplingParams(), logprobs=True, timeout=5) as branches:
         assert_type(branches, SyncBranchStream)
+        assert_type(branches.warm_usage, Usage)
         assert_type(branches.rids, tuple[str, ...])
     for each in client.expand_iter(branch):
         assert_type(each, Branch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 if TYPE_CHECKING:
     from ..prefix import Prefix
@@ -40,7 +41,7 @@ class Ranks:
         if rank is not None:
             self._homes.move_to_end(root)
             return rank
-        rank = root[2] % self.count
+        rank = crc32(root[2].to_bytes(8, "big")) % self.count  # a short root's hash has few bits of its own at the end
         if self._trees[rank] + 1 > _SLACK * (len(self._homes) / self.count + 1):
             rank = min(range(self.count), key=lambda each: self._trees[each])
         self._homes[root] = rank

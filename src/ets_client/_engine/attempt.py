@@ -129,9 +129,13 @@ class Attempter:
         # A cancelled wait leaves it to _give_up to close the connection: see OpenCall.chunk.
         receiving = asyncio.get_running_loop().create_task(work)
         one.receiving = receiving
-        await asyncio.wait([receiving])
+        try:
+            reply = await asyncio.shield(receiving)
+        except Exception:
+            one.receiving = None
+            raise
         one.receiving = None
-        return receiving.result()
+        return reply
 
     def _begin(
         self, course: Course[Any], send: Callable[[HttpRequest], Coroutine[Any, Any, T]]

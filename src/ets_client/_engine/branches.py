@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._core.ending import end_of_step, overshoot_in, surely_ends_at
-from .._record import Record
+from .._record import Untracked
 from ..branch import Branch, EndReason
 from ..usage import Usage
 from .tokenizers import TokenTexts
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BranchMaker", "Found", "usage_of"]
 
 
-class Found(Record, frozen=True):
+class Found(Untracked, frozen=True):
     """One sample that came back.
 
     Attributes:

@@ -78,7 +78,9 @@ class ServerCache:
 
     def held(self, prefix: Prefix) -> int:
         """Tokens of a prefix that need not be computed ahead of several samples; all, when it is as warm as can be."""
-        return len(prefix) if self.cold(prefix) == 0 else self._of(prefix).warm_length(prefix)
+        shadow = self._of(prefix)
+        warm = shadow.warm_length(prefix)
+        return len(prefix) if warm == shadow.rules.reusable(len(prefix)) else warm
 
     async def wait(self, prefix: Prefix, deadline: Deadline) -> int:
         """Wait while another sample computes a part of this prefix.
@@ -145,7 +147,8 @@ class ServerCache:
     def saw(self, prefix: Prefix) -> None:
         """The server has computed a prefix."""
         shadow = self._of(prefix)
-        shadow.finish(shadow.begin(prefix), ())
+        (sample,) = shadow.begin_batch(prefix, 1)  # nobody can wait for what is over
+        shadow.finish(sample, ())
 
     def clear(self) -> None:
         """The cache is empty: the server was flushed or started again."""

@@ -9,7 +9,7 @@ from .._transport.base import TransportError
 from .._wire.broken import BrokenReplyError
 from .._wire.sse import SseReader
 from .._wire.stream import StreamFaultError, StreamReader
-from ..errors import ConfigurationError, ServerFaultError
+from ..errors import ConfigurationError, RequestError, ServerFaultError
 from .failure import ERRORS
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from .._core.shadow_sample import RunningSample
     from .._wire.stream import StreamedPart
-    from ..errors import RequestError
     from ..usage import Usage
     from .caller import Caller
     from .deadline import Deadline
@@ -65,6 +64,7 @@ class SampleStream:
         self._payloads: deque[bytes] = deque()
         self._is_closed = False
         self._why: Exception | None = None
+        self._failure: RequestError | None = None  # met behind samples that had ended, and not yet raised
         self.on_close: Callable[[], None] | None = None
 
     @property
@@ -90,7 +90,7 @@ class SampleStream:
             PrunedError: it was closed because its path was pruned.
         """
         while self._call.unfinished:
-            self._check_open()
+            self.check_open()
             if not self._payloads:
                 self._payloads.extend(self._events.feed(await self._chunk()))
                 continue
@@ -98,6 +98,46 @@ class SampleStream:
             if part is not None:
                 return part
         return None
+
+    async def ended(self) -> list[StreamedPart]:
+        """The last parts of samples that have ended by now: of one at least, or none when every sample has ended.
+
+        Cancelling it loses nothing: it can be called again. What it raises is raised when what came before was told.
+
+        Raises:
+            RequestError: as :meth:`part`.
+            ConfigurationError: as :meth:`part`.
+            PrunedError: as :meth:`part`.
+        """
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        ended: list[StreamedPart] = []
+        while not ended and self._call.unfinished:
+            self.check_open()
+            if not self._payloads:
+                self._payloads.extend(self._events.feed(await self._chunk()))
+            while self._payloads and self._call.unfinished:
+                try:
+                    part = self._read(self._payloads.popleft())
+                except RequestError as error:
+                    if not ended:
+                        raise
+                    self._failure = error
+                    return ended
+                if part is not None and part.sample is not None:
+                    ended.append(part)
+        return ended
+
+    def check_open(self) -> None:
+        """Check that it was not closed.
+
+        Raises:
+            ConfigurationError: it was.
+            PrunedError: it was, because its path was pruned.
+        """
+        if self._is_closed:
+            raise self._why or ConfigurationError("this stream was left before its end: begin a new one")
 
     async def aclose(self, why: Exception | None = None) -> None:
         """End the stream; samples that have not ended are aborted in the background.
@@ -120,16 +160,12 @@ class SampleStream:
         except TimeoutError:
             raise self._deadline.over("the stream did not end", self.rids) from None
         except TransportError as error:
-            self._check_open()
+            self.check_open()
             raise self._caller.lost(error, self.rids) from error
         if chunk is None:
             message = f"{len(self._call.unfinished)} of its {len(self._call.outgoing.rids)} samples have no end"
             raise self._caller.lost(TransportError(message, was_sent=True), self.rids)
         return chunk
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise self._why or ConfigurationError("this stream was left before its end: begin a new one")
 
     def _read(self, payload: bytes) -> StreamedPart | None:
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .children import identity
 
 if TYPE_CHECKING:
     from ..branch import Branch
+    from .children import TreeRules
     from .journal import StepEntry
     from .tree import Node
 
@@ -34,6 +35,8 @@ class Arrival:
     branch: Branch | None
     score: float | None = None
     score_failure: str | None = None
+    _same: tuple[int, tuple[int, ...]] | None = field(default=None, init=False, repr=False)
+    _answers: tuple[str | None] | None = field(default=None, init=False, repr=False)
 
     @property
     def id(self) -> str:
@@ -43,4 +46,12 @@ class Arrival:
     @property
     def same(self) -> tuple[int, tuple[int, ...]]:
         """Equal for samples of one parent that came out as the same step."""
-        return self.parent.number, identity(self.step)
+        if self._same is None:
+            self._same = self.parent.number, identity(self.step)
+        return self._same
+
+    def answer(self, rules: TreeRules) -> str | None:
+        """What its step states as the answer by the rules of its tree; looked for once."""
+        if self._answers is None:
+            self._answers = (rules.answer_in(self.step),)
+        return self._answers[0]

@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .._together import together
 from .events import NodeAdded
 from .journal import AFTER
 from .tree import Node
@@ -108,7 +109,11 @@ class _Free:
             self._growing[node] += n
             self._group.create_task(self._course.sampler.each(node, first, n, self._take))
 
-    async def _take(self, arrival: Arrival) -> None:
+    async def _take(self, some: Sequence[Arrival]) -> None:
+        # Each by itself: one whose score is there is considered, whatever its siblings wait for.
+        await together(self._take_one(arrival) for arrival in some)
+
+    async def _take_one(self, arrival: Arrival) -> None:
         if arrival.branch is not None and self._course.growth.known(arrival) is None:
             first = self._scored.get(arrival.same)
             if first is None:

@@ -117,7 +117,7 @@ class Growth:
             return None
         prompt = len(self.tree.root.prefix)
         path = len(arrival.branch.prefix) - prompt
-        answer = self._rules.answer_in(arrival.step)
+        answer = arrival.answer(self._rules)
         state = self._rules.state(arrival.step, answer, path, depth=depth, prompt_tokens=prompt)
         self.met_depth |= state is NodeState.SPENT and depth == self._rules.depth
         node = self.tree.add(

@@ -9,6 +9,8 @@ from .events import LevelEnded, NodeAdded
 from .growth import grouped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .arrivals import Arrival
     from .course import Course
     from .tree import Node
@@ -61,12 +63,17 @@ async def _each(course: Course, asked: list[tuple[Node, int, int]]) -> list[Arri
     arrivals: list[Arrival] = []
     scored: dict[tuple[int, tuple[int, ...]], Arrival] = {}
 
-    async def take(arrival: Arrival) -> None:
-        arrivals.append(arrival)
-        if arrival.branch is None or arrival.same in scored or course.growth.known(arrival) is not None:
-            return
-        scored[arrival.same] = arrival
-        await course.scoring.score([[arrival]])
+    async def take(some: Sequence[Arrival]) -> None:
+        arrivals.extend(some)
+        new = [
+            arrival
+            for arrival in some
+            if arrival.branch is not None
+            and course.growth.known(arrival) is None
+            and scored.setdefault(arrival.same, arrival) is arrival
+        ]
+        if new:
+            await course.scoring.score([[arrival] for arrival in new])
 
     await together(course.sampler.each(*each, take) for each in asked)
     rank = {node.number: place for place, (node, _, _) in enumerate(asked)}

@@ -16,7 +16,7 @@ from .arrivals import Arrival
 from .journal import StepEntry, branch_of, step_entry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from ..branch import Branch
     from ..policy_calls import PolicyCalls
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from .record import Record
     from .tree import Node
 
-    Take = Callable[[Arrival], Coroutine[None, None, None]]
+    Take = Callable[[Sequence[Arrival]], Coroutine[None, None, None]]
 
 __all__ = ["Sampler"]
 
+_MOST_TOGETHER = 32  # of siblings, so that a level of hundreds is scored in several batches
 _BROKEN = {EndReason.ABORTED: "aborted on the server", EndReason.FAILED: "the server says that the model broke"}
 
 
@@ -93,7 +94,7 @@ class Sampler:
             node: what to expand.
             first: place of the first sample.
             n: samples.
-            take: awaited with each, all at once.
+            take: awaited with those that come together, all at once.
 
         Raises:
             RequestError: a stream broke and could not be begun again.
@@ -107,11 +108,9 @@ class Sampler:
             async with asyncio.TaskGroup() as group:
                 for places in missing:
                     group.create_task(draw(node, places, take))
-                for arrival in paid:
-                    if self._record.is_settled(arrival):
-                        await take(arrival)  # waits for nothing: a task each would take longer than all the rest of it
-                    else:
-                        group.create_task(take(arrival))
+                await take([arrival for arrival in paid if self._record.is_settled(arrival)])  # waits for nothing
+                for some in _cut([arrival for arrival in paid if not self._record.is_settled(arrival)]):
+                    group.create_task(take(some))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
@@ -120,15 +119,14 @@ class Sampler:
         expansion = await self._calls.expand(
             node.prefix, len(places), self._sampling_of(node, places[0]), logprobs=self._needs_logprobs
         )
-        pieces = await together(self._finish(node, branch) for branch in expansion)
+        pieces = await together(self._finish(branch) for branch in expansion)
         arrivals = [self._arrival(node, place, each) for place, each in zip(places, pieces, strict=True)]
         request = {**_given(expansion.sampling), "plan": expansion.plan}
         await self._keep(arrivals, request, start, expansion.warm_usage)
         return arrivals
 
     async def _stream(self, node: Node, places: range, take: Take) -> None:
-        start, missing = time.monotonic(), list(places)
-        warm = await self._warm(node, len(places))
+        start, missing = time.monotonic(), dict.fromkeys(places)
         sampling = self._sampling_of(node, places[0])
         try:
             async with asyncio.TaskGroup() as group:
@@ -136,14 +134,21 @@ class Sampler:
                     async with self._calls.expand_iter(
                         node.prefix, len(places), sampling, logprobs=self._needs_logprobs
                     ) as branches:
-                        request, rids = {**_given(branches.sampling), "plan": "a stream"}, branches.rids
-                        async for branch in branches:
-                            # A router's samples have ids of its own: they are placed as they come.
-                            place = places[rids.index(branch.rid)] if branch.rid in rids else missing[0]
-                            missing.remove(place)
-                            own = _with_seed(request, place - places[0])
-                            group.create_task(self._end(node, place, branch, own, start, warm, take))
-                            warm = Usage()
+                        request, warm = {**_given(branches.sampling), "plan": "a stream"}, branches.warm_usage
+                        place_of = dict(zip(branches.rids, places, strict=False))
+                        while ended := await branches.ended():
+                            found: dict[int, Branch] = {}
+                            for branch in ended:
+                                # A router's samples have ids of its own: they are placed as they come.
+                                place = place_of.get(branch.rid)
+                                place = next(iter(missing)) if place is None else place
+                                del missing[place]
+                                found[place] = branch
+                            for some in self._siblings(found):
+                                own = _with_seed(request, some[0] - places[0])
+                                siblings = [found[place] for place in some]
+                                group.create_task(self._end(node, some, siblings, own, start, warm, take))
+                                warm = Usage()
                 except (ServerUnreachableError, ServerFaultError):
                     # The client sends a stream that has begun no second time, but an expand as often as it takes.
                     for some in _ranges(missing):
@@ -151,15 +156,32 @@ class Sampler:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
+    def _siblings(self, found: Mapping[int, Branch]) -> Iterator[range]:
+        """Places that can be worked on together: one after the other, and not a step that has to be continued first."""
+        whole = sorted(place for place, branch in found.items() if not self._goes_on(branch))
+        for some in _ranges(whole):
+            yield from (range(first, min(first + _MOST_TOGETHER, some.stop)) for first in some[::_MOST_TOGETHER])
+        yield from (range(place, place + 1) for place, branch in found.items() if self._goes_on(branch))
+
     async def _give(self, node: Node, places: range, take: Take) -> None:
-        await together(take(arrival) for arrival in await self._expand(node, places))
+        await together(take(some) for some in _cut(await self._expand(node, places)))
 
     async def _end(
-        self, node: Node, place: int, branch: Branch, request: dict[str, Any], start: float, warm: Usage, take: Take
+        self,
+        node: Node,
+        places: range,
+        branches: Sequence[Branch],
+        request: dict[str, Any],
+        start: float,
+        warm: Usage,
+        take: Take,
     ) -> None:
-        arrival = self._arrival(node, place, await self._finish(node, branch))
-        await self._keep([arrival], request, start, warm)
-        await take(arrival)
+        arrivals = [
+            self._arrival(node, place, await self._finish(branch))
+            for place, branch in zip(places, branches, strict=True)
+        ]
+        await self._keep(arrivals, request, start, warm)
+        await take(arrivals)
 
     async def _watch(self, node: Node, places: range, take: Take) -> None:
         warm = await self._warm(node, len(places))
@@ -186,28 +208,32 @@ class Sampler:
             await self._give(node, range(place, place + 1), take)
             return
         if branch is not None:
-            await self._end(node, place, branch, request, start, warm, take)
+            await self._end(node, range(place, place + 1), [branch], request, start, warm, take)
             return
         failed = "refused while it was written"
         step = StepEntry([], text, "", EndReason.ABORTED.value, rid, generated=tokens, failed=failed)
         arrival = Arrival(node, place, step, None)
         await self._keep([arrival], request, start, warm)
-        await take(arrival)
+        await take([arrival])
 
     async def _warm(self, node: Node, n: int) -> Usage:
-        """Here and not by the stream, which does not tell what it cost."""
+        """Once, before many streams of one sample each."""
         return await self._calls.warm(node.prefix) if n > 1 else Usage()
 
-    async def _finish(self, node: Node, branch: Branch) -> list[Branch]:
+    async def _finish(self, branch: Branch) -> list[Branch]:
         """The pieces of a step, of which all but the last are as long as a step may be."""
-        pieces, root = [branch], len(node.prefix.root)
-        while (
-            self._options.on_length == "continue"
-            and pieces[-1].end is EndReason.STEP_LENGTH
-            and len(pieces[-1].prefix) - root < self._max_path_tokens
-        ):
+        pieces = [branch]
+        while self._goes_on(pieces[-1]):
             pieces += await self._calls.expand(pieces[-1].prefix, 1, self._sampling, logprobs=self._needs_logprobs)
         return pieces
+
+    def _goes_on(self, piece: Branch) -> bool:
+        """Whether a step that met its length is continued."""
+        return (
+            self._options.on_length == "continue"
+            and piece.end is EndReason.STEP_LENGTH
+            and len(piece.prefix) - len(piece.prefix.root) < self._max_path_tokens
+        )
 
     def _arrival(self, node: Node, place: int, pieces: Sequence[Branch]) -> Arrival:
         last = pieces[-1]
@@ -242,6 +268,11 @@ class Sampler:
         # Of the node's id and the place, so that a resumed search asks for what an undisturbed one would have.
         own = (seed + (crc32(f"{self._number}:{node.id}".encode()) << 16)) % 2**48 + place
         return SamplingParams(seed=own).over(self._sampling)
+
+
+def _cut(arrivals: Sequence[Arrival]) -> Iterator[Sequence[Arrival]]:
+    """Arrivals in as many as are scored together."""
+    return (arrivals[first : first + _MOST_TOGETHER] for first in range(0, len(arrivals), _MOST_TOGETHER))
 
 
 def _ranges(places: Iterable[int]) -> list[range]:

@@ -77,7 +77,7 @@ class Scoring:
     def _path(self, group: Sequence[Arrival]) -> ScoredPath:
         branch = group[0].branch
         assert branch is not None  # noqa: S101 - failed samples are not scored
-        answer = self._rules.answer_in(group[0].step)
+        answer = group[0].answer(self._rules)
         return ScoredPath(self._problem, branch.prefix, branch, answer, len(group))
 
 
