@@ -55,6 +55,20 @@ class TestLimit:
             await asyncio.wait([running, opening])
             assert len(await waiting) == 2
 
+    async def test_a_sample_of_a_stream_gives_its_permit_back_when_it_has_ended(self) -> None:
+        async with FakeServer(costs=FAST) as server, AsyncPolicyClient(server.base_url, "tiny", admission=2) as client:
+            root = await client.prefix("question " * 5)
+            await client.warm(root)
+            async with client.expand_iter(root, 2, ENDLESS) as branches:
+                waiting = asyncio.ensure_future(client.expand(root, 1, STEP))
+                await eventually(lambda: client.stats.waiting_for_turn == 1)
+                await client.abort(branches.rids[0])
+                (ended,) = await branches.ended()
+                assert ended.rid == branches.rids[0]
+                assert len(await waiting) == 1
+                assert client.stats.samples_in_flight == 1
+            await eventually(lambda: client.stats.samples_in_flight == 0)
+
     async def test_a_stream_gives_its_turn_back_when_it_is_left(self) -> None:
         async with FakeServer(costs=FAST) as server, AsyncPolicyClient(server.base_url, "tiny", admission=1) as client:
             root = await client.prefix("question " * 5)

@@ -103,7 +103,7 @@ class PolicyCalls(ScoreCalls):
         except BaseException:
             turn.close()
             raise
-        stream.on_close = turn.close
+        stream.on_close, stream.on_sample = turn.close, partial_of(turn.done, 1)
         return stream
 
     def _ticket(self, request: ExpandRequest, *, speculative: bool) -> Ticket:

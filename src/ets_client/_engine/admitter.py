@@ -41,7 +41,7 @@ class Turn:
         self.close()
 
     def done(self, samples: int, tokens: int) -> None:
-        """Samples ended well.
+        """Samples ended. What they tell of the server is learnt, unless they have generated nothing.
 
         Args:
             samples: how many.
@@ -117,7 +117,10 @@ class Admitter:
 
     def ended(self, admitted: Admitted, ticket: Ticket, samples: int, tokens: int) -> None:
         """See :meth:`Turn.done`."""
-        self._admission.done(admitted, ticket, self._now(), samples=samples, tokens=tokens)
+        if tokens:
+            self._admission.done(admitted, ticket, self._now(), samples=samples, tokens=tokens)
+        else:
+            self._admission.drop(admitted, ticket, self._now(), samples=samples)
         self._let_pass()
 
     def given_up(self, admitted: Admitted, ticket: Ticket) -> None:

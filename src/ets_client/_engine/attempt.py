@@ -119,7 +119,7 @@ class Attempter:
     def ended(self, call: OpenCall) -> None:
         """An open call is over."""
         self._server.counters.in_flight -= 1
-        self._server.counters.samples -= len(call.outgoing.rids)
+        self._server.counters.samples -= len(call.unfinished)
 
     def end_all(self) -> None:
         """The client is closed: end all tries now and stop their samples."""

@@ -153,6 +153,12 @@ class Caller:
         self._opened.add(opened)
         return opened
 
+    def sample_ended(self, call: OpenCall, rid: str) -> None:
+        """A sample of a stream has ended: nothing needs to abort it, and the server has one less."""
+        if rid in call.unfinished:
+            call.unfinished.remove(rid)
+            self._server.counters.samples -= 1
+
     async def close(self, call: OpenCall) -> None:
         """End a stream. What has not finished is aborted first: SGLang 0.5.18 goes on after a mere disconnect."""
         if call not in self._opened:

@@ -31,6 +31,7 @@ class SampleStream:
 
     Attributes:
         on_close: called when it is closed, perhaps more than once.
+        on_sample: called when a sample has ended, with the number of tokens that it generated.
         warmed: tokens of requests without output that went ahead.
     """
 
@@ -66,6 +67,7 @@ class SampleStream:
         self._why: Exception | None = None
         self._failure: RequestError | None = None  # met behind samples that had ended, and not yet raised
         self.on_close: Callable[[], None] | None = None
+        self.on_sample: Callable[[int], None] | None = None
 
     @property
     def rids(self) -> tuple[str, ...]:
@@ -179,12 +181,14 @@ class SampleStream:
             self._sent.prefilled(part.index)
         if part is not None and part.sample is not None:
             self._sent.finish(part.index, part.sample)
-            self._call.unfinished.discard(self._call.outgoing.rids[part.index])
+            self._caller.sample_ended(self._call, self._call.outgoing.rids[part.index])
+            if self.on_sample is not None:
+                self.on_sample(len(part.sample.output_ids))
         return part
 
     def _error(self, error: StreamFaultError) -> RequestError:
         fault, rids = error.fault, self._call.outgoing.rids
         if error.index is not None:
             rids = (rids[error.index],)
-            self._call.unfinished.difference_update(rids)
+            self._caller.sample_ended(self._call, rids[0])
         return ERRORS[fault.kind](f"the server says: {fault.message}", rids=rids, status=error.status, body=fault.body)
