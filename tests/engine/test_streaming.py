@@ -98,6 +98,36 @@ class TestEnded:
             await stream.ended()
 
 
+    async def test_what_comes_while_the_stream_is_closed_is_nobodys(self) -> None:
+        arriving = asyncio.Event()
+        stream, rig, _ = await opened(arriving, events(*ENDS))
+        ended: list[int] = []
+        stream.on_sample = ended.append
+        reading = asyncio.create_task(stream.ended())
+        await asyncio.sleep(0)
+        arriving.set()
+        await stream.aclose()
+        with pytest.raises(ConfigurationError, match="left before its end"):
+            await reading
+        assert not ended
+        assert rig.server.counters.samples == 0
+
+
+class TestSamples:
+    async def test_each_that_ends_is_told_with_its_tokens_and_counts_no_more(self) -> None:
+        stream, rig, _ = await opened(events(part(1, (97, 98)), abort(0, 503), part(2)))
+        ended: list[int] = []
+        stream.on_sample = ended.append
+        counts = [rig.server.counters.samples]
+        assert [each.index for each in await stream.ended()] == [1]
+        counts.append(rig.server.counters.samples)
+        with pytest.raises(ServerBusyError):
+            await stream.ended()
+        counts.append(rig.server.counters.samples)
+        await stream.aclose()
+        assert (ended, [*counts, rig.server.counters.samples]) == ([2], [3, 1, 1, 0])
+
+
 class TestParts:
     @pytest.mark.parametrize("size", [1, 7, 100_000])
     async def test_parts_come_in_order_however_the_bytes_are_cut(self, size: int) -> None:

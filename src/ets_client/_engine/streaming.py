@@ -119,6 +119,7 @@ class SampleStream:
             self.check_open()
             if not self._payloads:
                 self._payloads.extend(self._events.feed(await self._chunk()))
+                continue  # it may have been closed meanwhile: then what came late is nobody's
             while self._payloads and self._call.unfinished:
                 try:
                     part = self._read(self._payloads.popleft())
