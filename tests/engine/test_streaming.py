@@ -97,7 +97,6 @@ class TestEnded:
         with pytest.raises(ConfigurationError, match="left before its end"):
             await stream.ended()
 
-
     async def test_what_comes_while_the_stream_is_closed_is_nobodys(self) -> None:
         arriving = asyncio.Event()
         stream, rig, _ = await opened(arriving, events(*ENDS))
