@@ -36,6 +36,15 @@ class Yard:
         self.left.append(name)
 
 
+async def first_gone() -> tuple[Yard, asyncio.Task[None], asyncio.Task[None]]:
+    """The first has left, and two wait."""
+    yard = Yard()
+    await yard.begin("first")
+    second, third = yard.begin("second"), yard.begin("third")
+    await yard.waits(2)
+    return yard, second, third
+
+
 async def test_the_first_of_an_idle_client_does_not_wait_nor_do_those_ready_in_the_same_turn() -> None:
     yard = Yard()
     await asyncio.gather(*(yard.begin(name) for name in "abc"))
@@ -84,10 +93,7 @@ async def test_a_cancelled_wait_leaves_nothing_behind() -> None:
 
 
 async def test_one_of_several_that_is_cancelled_holds_up_nobody() -> None:
-    yard = Yard()
-    await yard.begin("first")
-    gone, kept = yard.begin("second"), yard.begin("third")
-    await yard.waits(2)
+    yard, gone, kept = await first_gone()
     gone.cancel()
     await yard.depart(1)
     await kept
@@ -96,10 +102,7 @@ async def test_one_of_several_that_is_cancelled_holds_up_nobody() -> None:
 
 
 async def test_a_departure_that_finds_one_just_cancelled_takes_the_others() -> None:
-    yard = Yard()
-    await yard.begin("first")
-    gone, kept = yard.begin("second"), yard.begin("third")
-    await yard.waits(2)
+    yard, gone, kept = await first_gone()
     gone.cancel()  # and does not know it yet
     yard.dispatcher._depart()
     await kept

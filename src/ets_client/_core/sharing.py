@@ -33,7 +33,7 @@ def cold_parts(prefixes: Sequence[Prefix], rows: int, warm_tokens: Callable[[Pre
     """
     # What is warm of a path is warm of whatever shares it, so that only the cold nodes of each need be counted.
     warm = [warm_tokens(prefix) for prefix in prefixes]
-    cold = [_below(prefix, done) for prefix, done in zip(prefixes, warm, strict=True)]
+    cold = [[node for node in prefix.path if len(node) > done] for prefix, done in zip(prefixes, warm, strict=True)]
     users = Counter(node.fingerprint for nodes in cold for node in nodes)
     chosen: dict[tuple[str | None, int, int], Prefix] = {}
     for nodes, length in zip(cold, warm, strict=True):
@@ -44,14 +44,3 @@ def cold_parts(prefixes: Sequence[Prefix], rows: int, warm_tokens: Callable[[Pre
         if longest is not None:
             chosen[longest.fingerprint] = longest
     return list(chosen.values())
-
-
-def _below(prefix: Prefix, warm: int) -> list[Prefix]:
-    """The nodes of a path that end behind its first ``warm`` tokens, from the top."""
-    nodes: list[Prefix] = []
-    node: Prefix | None = prefix
-    while node is not None and len(node) > warm:
-        nodes.append(node)
-        node = node.parent
-    nodes.reverse()
-    return nodes

@@ -119,8 +119,7 @@ class Expander:
         fan_out = FanOut(means, request, call)
         plan = await fan_out.leave(n)
         if plan.first is not None and n > 1:
-            await fan_out.warm()
-            await fan_out.leave(n)
+            await fan_out.warm_ahead(n)
         sent = means.cache.send(prefix, call) if n == 1 else means.cache.send_batch(prefix, n, call)
         sampling = self._sampling_of_each(request)
         if not every_token:

@@ -126,6 +126,12 @@ class FanOut:
         """Put the prefix into the cache by a request without output."""
         self.warmed += await self._means.warm(self._request.prefix, self._request.deadline, self.call)
 
+    async def warm_ahead(self, n: int) -> None:
+        """:meth:`warm`, ahead of so many samples of a first try: they leave with others. Await it right before they go."""
+        await self.warm()
+        if self._means.dispatcher is not None:
+            await self._leave_with_others(n, self._means.dispatcher)
+
     async def _leave_with_others(self, n: int, dispatcher: Dispatcher) -> ExpandPlan:
         cache, request = self._means.cache, self._request
         cold = await cache.wait(request.prefix, request.deadline)
@@ -140,8 +146,7 @@ class FanOut:
         if plan.first == "leader":
             return await self._lead(sampling)
         if plan.first == "prefill":
-            await self.warm()
-            await self.leave(n)
+            await self.warm_ahead(n)
         sent = self._means.cache.send_batch(self._request.prefix, n, self.call)
         return await self._ask(_Post(self, sampling, sent))
 

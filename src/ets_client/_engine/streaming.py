@@ -114,22 +114,18 @@ class SampleStream:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-        ended: list[StreamedPart] = []
-        while not ended and self._call.unfinished:
-            self.check_open()
-            if not self._payloads:
-                self._payloads.extend(self._events.feed(await self._chunk()))
-                continue  # it may have been closed meanwhile: then what came late is nobody's
-            while self._payloads and self._call.unfinished:
-                try:
-                    part = self._read(self._payloads.popleft())
-                except RequestError as error:
-                    if not ended:
-                        raise
-                    self._failure = error
-                    return ended
-                if part is not None and part.sample is not None:
-                    ended.append(part)
+        part = await self.part()
+        while part is not None and part.sample is None:
+            part = await self.part()
+        ended = [part] if part is not None else []
+        while self._payloads and self._call.unfinished:
+            try:
+                part = self._read(self._payloads.popleft())
+            except RequestError as error:
+                self._failure = error
+                break
+            if part is not None and part.sample is not None:
+                ended.append(part)
         return ended
 
     def check_open(self) -> None:

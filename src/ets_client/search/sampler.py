@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zlib import crc32
 
 from .._together import together
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Take = Callable[[Sequence[Arrival]], Coroutine[None, None, None]]
 
 __all__ = ["Sampler"]
+
+T = TypeVar("T")
 
 _MOST_TOGETHER = 32  # of siblings, so that a level of hundreds is scored in several batches
 _BROKEN = {EndReason.ABORTED: "aborted on the server", EndReason.FAILED: "the server says that the model broke"}
@@ -156,12 +158,12 @@ class Sampler:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    def _siblings(self, found: Mapping[int, Branch]) -> Iterator[range]:
+    def _siblings(self, found: Mapping[int, Branch]) -> Iterator[Sequence[int]]:
         """Places that can be worked on together: one after the other, and not a step that has to be continued first."""
-        whole = sorted(place for place, branch in found.items() if not self._goes_on(branch))
-        for some in _ranges(whole):
-            yield from (range(first, min(first + _MOST_TOGETHER, some.stop)) for first in some[::_MOST_TOGETHER])
-        yield from (range(place, place + 1) for place, branch in found.items() if self._goes_on(branch))
+        going_on = [place for place, branch in found.items() if self._goes_on(branch)]
+        for some in _ranges(sorted(found.keys() - going_on)):
+            yield from _cut(some)
+        yield from ((place,) for place in going_on)
 
     async def _give(self, node: Node, places: range, take: Take) -> None:
         await together(take(some) for some in _cut(await self._expand(node, places)))
@@ -169,7 +171,7 @@ class Sampler:
     async def _end(
         self,
         node: Node,
-        places: range,
+        places: Sequence[int],
         branches: Sequence[Branch],
         request: dict[str, Any],
         start: float,
@@ -208,7 +210,7 @@ class Sampler:
             await self._give(node, range(place, place + 1), take)
             return
         if branch is not None:
-            await self._end(node, range(place, place + 1), [branch], request, start, warm, take)
+            await self._end(node, (place,), (branch,), request, start, warm, take)
             return
         failed = "refused while it was written"
         step = StepEntry([], text, "", EndReason.ABORTED.value, rid, generated=tokens, failed=failed)
@@ -270,9 +272,9 @@ class Sampler:
         return SamplingParams(seed=own).over(self._sampling)
 
 
-def _cut(arrivals: Sequence[Arrival]) -> Iterator[Sequence[Arrival]]:
-    """Arrivals in as many as are scored together."""
-    return (arrivals[first : first + _MOST_TOGETHER] for first in range(0, len(arrivals), _MOST_TOGETHER))
+def _cut(siblings: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Siblings, or their places, in as many as are scored together."""
+    return (siblings[first : first + _MOST_TOGETHER] for first in range(0, len(siblings), _MOST_TOGETHER))
 
 
 def _ranges(places: Iterable[int]) -> list[range]:
