@@ -127,7 +127,7 @@ class FanOut:
         self.warmed += await self._means.warm(self._request.prefix, self._request.deadline, self.call)
 
     async def warm_ahead(self, n: int) -> None:
-        """:meth:`warm`, ahead of so many samples of a first try: they leave with others. Await it right before they go."""
+        """:meth:`warm`, ahead of so many samples of a first try, which leave with others. They go right behind it."""
         await self.warm()
         if self._means.dispatcher is not None:
             await self._leave_with_others(n, self._means.dispatcher)
