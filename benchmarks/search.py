@@ -153,7 +153,12 @@ async def measure(
             enter = stack.enter_async_context
             policy = await enter(
                 AsyncPolicyClient(
-                    asked.policy, asked.profile, connections=4096, check_profile=False, admission="adaptive"
+                    asked.policy,
+                    asked.profile,
+                    connections=4096,
+                    check_profile=False,
+                    admission=asked.admission,
+                    departure_interval=asked.departures,
                 )
             )
             await policy.flush_cache()
@@ -203,6 +208,8 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=60)
     parser.add_argument("--depth", type=int, default=6)
     parser.add_argument("--barrier", choices=("level", "none"), default="level")
+    parser.add_argument("--admission", type=lambda text: int(text) if text.isdigit() else text, default="adaptive")
+    parser.add_argument("--departures", type=float, help="seconds between them (departure_interval)")
     parser.add_argument("--step", type=int, default=48, help="mean tokens of a step")
     parser.add_argument("--lengths", nargs="+", choices=("exponential", "fixed"), default=["exponential", "fixed"])
     parser.add_argument("--rounds", type=int, default=1)

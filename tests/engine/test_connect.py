@@ -123,3 +123,17 @@ def stating(vocab_size: int | None) -> Profile:
     source = {"kind": "hub", "id": "owner/name"}
     model = {"source": source, "vocab_size": vocab_size}
     return Profile.model_validate(PROFILE.model_dump() | {"model": model})
+
+
+@pytest.mark.parametrize(("interval", "limit"), [(None, 64 + 16), (0.1, 64)])
+async def test_departures_leave_nothing_to_wait_in_the_queue_of_a_server_that_bounds_what_runs(
+    interval: float | None, limit: int
+) -> None:
+    bounded = SERVER_INFO | {"cuda_graph_config": {"decode": {"backend": "full", "max_bs": 64}}}
+    info = reply(bounded | {"max_running_requests": 64})
+    rig = Rig(reply(MODEL_INFO), reply(MODELS), info, policy=RetryPolicy(attempts=1))
+    connection = await connect(
+        rig.caller, PROFILE, 60, sampling=SamplingParams(), admission="adaptive", departure_interval=interval
+    )
+    assert connection.admitter is not None
+    assert connection.admitter.limit == limit

@@ -166,7 +166,9 @@ async def connect(
     )
     tokenizer = local or server
     prepare = Preparer(info, given, Prompts(given.prompt, tokenizer, server, size), sampling)
-    admitter = None if admission is None else _admitter(caller, info, admission)
+    admitter = None
+    if admission is not None:
+        admitter = _admitter(caller, info, admission, has_departures=departure_interval is not None)
     cache = _cache(caller, info, books, ranks)
     dispatcher = None
     if departure_interval is not None:
@@ -210,7 +212,9 @@ def _requests(info: ServerInfo, plan: Literal["batch", "server_n"], ranks: Ranks
     return RouterRequests()
 
 
-def _admitter(caller: Caller, info: ServerInfo, admission: Literal["adaptive"] | int) -> Admitter:
+def _admitter(
+    caller: Caller, info: ServerInfo, admission: Literal["adaptive"] | int, *, has_departures: bool
+) -> Admitter:
     kv_tokens = info.max_total_tokens
     if kv_tokens is not None:
         kv_tokens *= info.copies
@@ -221,7 +225,9 @@ def _admitter(caller: Caller, info: ServerInfo, admission: Literal["adaptive"] |
         get = Outgoing("GET", "/v1/loads", lane="control")
         return await caller.once(lambda: get, read_loads, Deadline.after(_LOAD_SECONDS))
 
-    limits = Limits.around(info.native_batch, info.running_most)
+    # What waits in the server's own queue starts one by one as others end, whenever it left: so nothing shall.
+    # On an H200 steps of exponential length had 28,000 tokens/s with 512 in flight, and 21,000 with 128 more.
+    limits = Limits.around(info.native_batch, None if has_departures else info.running_most)
     return Admitter(limits, loads if info.has_loads else None, kv_tokens)
 
 
