@@ -4,8 +4,8 @@
 
 Run it by the Python that SGLang is installed for; for a CPU server's with ``server/src/ets_server/engine_scripts`` on
 the path and ``SGLANG_USE_CPU_ENGINE=1``. It needs no model and no GPU. A cache is filled with steps of ``--step``
-tokens below prompts, as a tree search leaves them. Then ``--running`` samples want one token each, again and again, as in a
-server whose cache is full: SGLang evicts what is missing and no more.
+tokens below prompts, as a tree search leaves them. Then ``--running`` samples want one token each, again and again, as
+in a server whose cache is full: SGLang evicts what is missing and no more.
 """
 
 from __future__ import annotations
