@@ -30,6 +30,12 @@ SHORT = SamplingParams(max_new_tokens=2, ignore_eos=True, stop="never, ever")
 INTERVAL = 6.0  # two of them are no reason yet to take a reply for lost (RetryPolicy.least_attempt)
 
 
+@pytest.fixture(autouse=True)
+def dear_prefill_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So dear that the interval decides, and not how long the machine takes to make an expand ready."""
+    monkeypatch.setattr("ets_client._core.departures._PREFILL_STEP", 1000.0)
+
+
 class Busy:
     """A client that keeps 32 samples in flight on a server whose time stands still, and paths that are warm there."""
 

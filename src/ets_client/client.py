@@ -56,10 +56,11 @@ class AsyncPolicyClient(ServerCalls, PolicyCalls):
             in the one way that it takes.
         admission: samples that may be in flight at once: a number, ``adaptive`` for a limit that finds the fewest which
             keep the server busy, or None for no limit. Expands wait for their turn, those of started trees first.
-        departure_interval: seconds: expands that become ready within so long a time leave together, since each prefill
-            step stops what is being decoded. For searches without a level barrier, and where more wants to run than
-            the server runs. The first after such a time leaves at once, and nobody waits where no fewer samples want
-            to leave than run. None lets each leave as it becomes ready.
+        departure_interval: seconds, 0.25 for example: expands that become ready one by one leave together, since each
+            prefill step stops what is being decoded. For searches without a level barrier, and where more wants to run
+            than the server runs. They leave when waiting has cost as much as a prefill step would, after so many
+            seconds at the latest. An idle client delays nothing, and nobody waits where no fewer samples want to leave
+            than run. None lets each leave as it becomes ready.
         transport: an httpx transport to use instead of the client's own connections; it stays the caller's to close.
         observer: a function that is told of failed attempts, of aborts, and when the server is lost, full or back
             (:data:`~ets_client.events.ClientEvent`). It is called in the event loop and must not block.

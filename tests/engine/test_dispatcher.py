@@ -15,7 +15,7 @@ FOREVER = Deadline(None, 0.0)
 class Yard:
     """A dispatcher of a client that has many samples in flight, and who has left."""
 
-    def __init__(self, running: int = 1000) -> None:
+    def __init__(self, running: int = 1_000_000) -> None:
         self.clock = Clock()
         self.running = running
         self.dispatcher = Dispatcher(5.0, lambda: self.running)
@@ -65,6 +65,16 @@ async def test_those_that_become_ready_within_an_interval_leave_together_in_thei
     late = yard.begin("fifth")  # the departure is over
     await yard.depart(1)
     await late
+
+
+async def test_they_leave_before_the_interval_is_over_when_waiting_has_cost_as_much_as_a_prefill_step() -> None:
+    yard = Yard(running=200)  # whom a step of 10 ms costs two sample-seconds
+    await yard.begin("first")
+    tasks = [yard.begin("second"), yard.begin("third")]
+    await yard.waits(2)
+    await yard.clock.jump(1.1, when=lambda: yard.dispatcher.waiting == 2)
+    await asyncio.gather(*tasks)
+    assert yard.left == ["first", "second", "third"]
 
 
 async def test_no_fewer_than_run_do_not_wait_for_the_time() -> None:

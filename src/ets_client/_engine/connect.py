@@ -115,7 +115,7 @@ async def connect(
         timeout: seconds for each question.
         sampling: the client's.
         admission: samples that may be in flight, ``adaptive``, or None for no limit.
-        departure_interval: seconds from one departure of expands to the next, or None.
+        departure_interval: seconds from one departure of expands to the next at most, or None.
         plan: how a server is asked for several samples.
         keep_alive_seconds: when the server closes an idle connection, where that is known.
         books: where what samples cost is written down.

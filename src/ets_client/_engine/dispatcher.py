@@ -23,7 +23,7 @@ class Dispatcher:
         """Make it.
 
         Args:
-            interval: seconds from one departure to the next.
+            interval: seconds from one departure to the next at most.
             running: how many samples the server has now.
         """
         self._departures = Departures[asyncio.Future[None]](interval)
@@ -65,7 +65,7 @@ class Dispatcher:
         if self._is_closed:
             raise _closed()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._departures.wait(waiter, samples)
+        self._departures.wait(waiter, samples, self._loop.time())
         self._set_timer()
         try:
             async with deadline.limit("no departure came"):

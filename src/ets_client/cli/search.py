@@ -70,7 +70,7 @@ def search(
         str | None, _option("Samples in flight: a number, adaptive or none.", shown="none")
     ] = None,
     departure_interval: Annotated[
-        float | None, _option("Seconds (such as 0.1): expands of so long a time leave together.", shown="none")
+        float | None, _option("Seconds, such as 0.25, within which expands leave together.", shown="none")
     ] = None,
     seconds: Annotated[
         float | None, _option("Start no question that would not be done by then, and no level after it.")

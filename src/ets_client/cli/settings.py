@@ -67,7 +67,7 @@ class Settings(BaseModel):
         seed: of the sampling.
         at_once: questions in flight.
         samples_at_once: samples in flight; a number, ``adaptive`` or ``none``.
-        departure_interval: seconds within which expands wait to leave together.
+        departure_interval: seconds that an expand waits at most to leave together with others.
         seconds: of the run.
         tree_seconds: of each question.
         tree_tokens: generated for each question.
