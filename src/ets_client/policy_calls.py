@@ -244,8 +244,8 @@ class PolicyCalls(ScoreCalls):
 
         Returns:
             An async context manager and iterator. Entering it raises what :meth:`expand` raises; iterating it raises
-            :class:`RequestError` when the stream breaks, and :class:`PrunedError` when its path is pruned. Leaving it
-            stops what has not ended on the server.
+            :class:`RequestError` when the stream breaks, :class:`PrunedError` when its path is pruned, and
+            :class:`TreeClosedError` when its tree is left. Leaving it stops what has not ended on the server.
         """
 
         async def open_it() -> tuple[ExpandRequest, SampleStream]:

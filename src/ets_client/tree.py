@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Tree"]
 
-_FEW_STREAMS = 16
-
 
 class Tree(PolicyCalls):
     """The calls of a client within one search tree; :meth:`AsyncPolicyClient.tree` makes it.
@@ -59,8 +57,6 @@ class Tree(PolicyCalls):
         self._admitter: Admitter | None = None
         self._is_left = False
         self._running: set[asyncio.Task[Any]] = set()
-        self._streams: list[SampleStream] = []
-        self._most_streams = _FEW_STREAMS
 
     async def __aenter__(self) -> Self:
         if self._end is not None:
@@ -77,14 +73,15 @@ class Tree(PolicyCalls):
         self._is_left = True
         for task in self._running:
             task.cancel()
-        for stream in self._streams:
-            await stream.aclose()
-        if self._running:
-            await asyncio.wait(self._running)
-        if self._admitter is not None:
-            self._admitter.finish(self)
-        if self._account is not None:
-            self._books.close(self._account)
+        try:
+            await self._pending.end_streams(TreeClosedError(self.name))
+            if self._running:
+                await asyncio.wait(self._running)
+        finally:
+            if self._account is not None:
+                self._books.close(self._account)
+            if self._admitter is not None and not self._running:  # else it was cancelled, and forgets the tree in time
+                self._admitter.finish(self)
 
     @property
     def ledger(self) -> LedgerRow:
@@ -136,9 +133,4 @@ class Tree(PolicyCalls):
     async def _begin(
         self, opening: Coroutine[Any, Any, tuple[ExpandRequest, SampleStream]]
     ) -> tuple[ExpandRequest, SampleStream]:
-        request, stream = await self._run(opening, lambda opened: opened[1].aclose())
-        self._streams.append(stream)
-        if len(self._streams) > self._most_streams:  # twice what ran at the last look: each stream is looked at twice
-            self._streams = [other for other in self._streams if not other.is_over]
-            self._most_streams = max(_FEW_STREAMS, 2 * len(self._streams))
-        return request, stream
+        return await self._run(opening, lambda opened: opened[1].aclose())
