@@ -1,6 +1,6 @@
 """Admission on a model of a server, without one: `python benchmarks/simulate.py [OUT.json [OUT.png]] [--trees 10000]`.
 
-Limit, order and joining are the package's own; the server (prefill, decode, KV cache, LRU, retraction) is a model with
+Limit and order are the package's own; the server (prefill, decode, KV cache, LRU, retraction) is a model with
 four costs for a shape, fitted to one measured run of 32 trees each. The first part says how well it predicts the other
 measured runs; the second studies what was not measured. A cold prefix is computed once an expand, as with a leader.
 """

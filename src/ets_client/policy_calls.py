@@ -107,14 +107,13 @@ class PolicyCalls(ScoreCalls):
         return stream
 
     def _ticket(self, request: ExpandRequest, *, speculative: bool) -> Ticket:
-        # A deeper prefix is a warmer one: its parent was generated there.
         prefix = request.prefix
-        root = prefix.root
+        root, parent = prefix.root, prefix.parent
         return Ticket(
             request.n,
             self._tree_of(prefix),
-            family=prefix.fingerprint,
-            warm=len(prefix),
+            family=(prefix if parent is None else parent).fingerprint,
+            warm=len(prefix),  # a deeper prefix is a warmer one: its parent was generated there
             weight=self._weight,
             speculative=speculative,
             root=root,
