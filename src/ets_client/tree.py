@@ -33,7 +33,8 @@ class Tree(PolicyCalls):
     """The calls of a client within one search tree; :meth:`AsyncPolicyClient.tree` makes it.
 
     Leaving it, for whatever reason, stops every sample that is still running in it on the server, and ends every call
-    that waits in it, in whichever task, with a :class:`TreeClosedError`. Its deadline holds for all its calls.
+    that waits in it, in whichever task, with a :class:`TreeClosedError`. Cancelling the leaving changes nothing of
+    that: it goes on in the background. Its deadline holds for all its calls.
 
     Attributes:
         name: how errors call it.
@@ -73,15 +74,8 @@ class Tree(PolicyCalls):
         self._is_left = True
         for task in self._running:
             task.cancel()
-        try:
-            await self._pending.end_streams(TreeClosedError(self.name))
-            if self._running:
-                await asyncio.wait(self._running)
-        finally:
-            if self._account is not None:
-                self._books.close(self._account)
-            if self._admitter is not None and not self._running:  # else it was cancelled, and forgets the tree in time
-                self._admitter.finish(self)
+        # Whoever is cancelled here (Ctrl-C in a thread that leaves) does not come again to end what is left.
+        await asyncio.shield(asyncio.ensure_future(self._end_all()))
 
     @property
     def ledger(self) -> LedgerRow:
@@ -112,6 +106,15 @@ class Tree(PolicyCalls):
 
     def _tree_of(self, prefix: Prefix) -> Hashable:  # noqa: ARG002 - all of them
         return self
+
+    async def _end_all(self) -> None:
+        await self._pending.end_streams(TreeClosedError(self.name))
+        if self._running:
+            await asyncio.wait(self._running)
+        if self._admitter is not None:
+            self._admitter.finish(self)
+        if self._account is not None:
+            self._books.close(self._account)
 
     async def _run(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]] | None = None) -> T:
         context = copy_context()

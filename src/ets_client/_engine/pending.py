@@ -107,8 +107,8 @@ class PendingCalls:
 
     async def end_streams(self, why: Exception) -> None:
         """End all streams; whoever reads on gets ``why``."""
-        for _, stream in self._streams:
-            await stream.aclose(why)
+        # Together: one whose samples have ended is read out, for which a silent server has a second.
+        await asyncio.gather(*(stream.aclose(why) for _, stream in self._streams))
 
     async def prune(self, tree: str, prefixes: Sequence[Prefix], gone: Collection[Prefix]) -> None:
         """End what is under way on these paths and below; its samples are aborted.
