@@ -252,6 +252,9 @@ def test_formats_are_listed_and_read_from_files(tmp_path: Path) -> None:
     mine.write_text('{name: mine, reads: reward_head, begin: "{problem}", first_step: "{step}", next_step: "{step}"}')
     assert load_reward_format(mine).name == "mine"
     assert load_reward_format(load_reward_format(mine)).squash == "none"
+    mine.write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml cannot be read"):
+        load_reward_format(mine)
 
 
 @pytest.mark.parametrize(
