@@ -7,18 +7,14 @@ client's callers saw. Times hold for the machine that is named; a busy one makes
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import platform
 import random
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faulty_server import faulty_server
-from machine import resident_mb
+from machine import publish, resident_mb, where
 
 from ets_client import (
     AsyncPolicyClient,
@@ -247,21 +243,15 @@ async def hostile() -> dict[str, Any]:
 
 
 def main(out: str | None) -> None:
-    report: dict[str, Any] = {
-        "benchmark": "faults",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}",
-        "load of the machine": round(os.getloadavg()[0], 1),
-    }
+    report: dict[str, Any] = {}
     report["cancelled at random"] = asyncio.run(cancels())
     report["given up at once"] = [asyncio.run(storm(8, 8)), asyncio.run(storm(64, 32)), asyncio.run(storm(250, 32))]
     report["around the end of idle connections"] = asyncio.run(keep_alive())
     report["a reply in 200 lost"] = [asyncio.run(lost_replies(2.0)), asyncio.run(lost_replies(None))]
     report["queue full"] = full_queue()
     report["what is no reply"] = asyncio.run(hostile())
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    report = where("faults") | report
+    publish(report, out)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,16 @@ to it.
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import pydantic
+from machine import publish, where
 
 ROUNDS = 21
 STATEMENTS = {
@@ -52,14 +50,8 @@ def main(out: str | None) -> None:
                 rounds[name].append(seconds(STATEMENTS.get(name, "pass"), compiled))
     least = {name: min(cpu for cpu, _ in found) for name, found in rounds.items()}
     median = {name: statistics.median(wall for _, wall in found) for name, found in rounds.items()}
-    report = {
-        "benchmark": "import_time",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": (
-            f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}, "
-            f"pydantic {pydantic.VERSION}"
-        ),
-        "load of the machine": round(os.getloadavg()[0], 1),
+    report = where("import_time") | {
+        "pydantic": pydantic.VERSION,
         "results": {
             name: {
                 "least CPU ms": round((least[name] - least["bare"]) * 1e3, 1),
@@ -68,9 +60,7 @@ def main(out: str | None) -> None:
             for name in STATEMENTS
         },
     }
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    publish(report, out)
 
 
 if __name__ == "__main__":

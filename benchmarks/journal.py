@@ -13,17 +13,16 @@ import argparse
 import asyncio
 import itertools
 import json
-import os
-import platform
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from machine import where
 
 from ets_client import AsyncPolicyClient
 from ets_client.search import (
@@ -219,14 +218,11 @@ def main() -> None:
             path = Path(folder)
             write(path / "large", given.questions, 256, ends=True)
             found = {
-                "benchmark": "journal",
-                "date": f"{datetime.now(UTC):%Y-%m-%d}",
-                "machine": f"{platform.machine()}, CPython {platform.python_version()}, {os.cpu_count()} cores",
                 "append": apart("append", path / "append"),
                 "resume": apart("resume", path / "resume"),
                 "load": apart("load", path / "large"),
             }
-        text = json.dumps(found, indent=1)
+        text = json.dumps(where("journal") | found, indent=1)
         print(text)
         if given.out is not None:
             given.out.write_text(text + "\n")

@@ -1,16 +1,26 @@
-"""Where a benchmark ran."""
+"""Where a benchmark ran, and where its report goes."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 
 def where(benchmark: str) -> dict[str, str]:
     """The first lines of a report: what ran, when, and on what; to be asked at the end, for the load."""
     return {"benchmark": benchmark, "date": time.strftime("%Y-%m-%d"), "machine": machine()}
+
+
+def publish(report: dict[str, Any], out: str | None) -> None:
+    """Print a report, and write it to a file where one is named."""
+    text = json.dumps(report, indent=1)
+    print(text)
+    if out is not None:
+        Path(out).write_text(f"{text}\n", encoding="utf-8")
 
 
 def machine() -> str:

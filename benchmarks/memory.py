@@ -31,7 +31,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from machine import resident_mb, where
+from machine import publish, resident_mb, where
 
 IN_FLIGHT = 4096
 PROMPT_TOKENS = 512
@@ -267,9 +267,7 @@ def main(out: str | None) -> None:
     by_hand = {name: summary(run(name)) for name in BY_HAND}
     sizes = {"expands": IN_FLIGHT, "prompt tokens": PROMPT_TOKENS}
     report = where("memory") | sizes | ours | by_hand
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    publish(report, out)
 
 
 def measured(name: str, port: int) -> Coroutine[None, None, None]:

@@ -6,13 +6,12 @@ full: for each expand that goes another comes. Medians of several rounds of proc
 
 from __future__ import annotations
 
-import json
-import platform
 import random
 import statistics
 import sys
 import time
-from pathlib import Path
+
+from machine import publish, where
 
 from ets_client._core.admission import Admission
 from ets_client._core.limiter import Limits
@@ -25,22 +24,19 @@ EXPANDS = 4000
 ROOT = 400
 
 
-def make(chance: random.Random, roots: list[Prefix], *, joined: bool) -> Ticket:
+def make(chance: random.Random, roots: list[Prefix]) -> Ticket:
     tree, depth = chance.randrange(len(roots)), chance.randrange(2000)
-    request = chance.randrange(WAITING // 4) if joined else None
-    return Ticket(
-        4, tree, chance.randrange(WAITING), ROOT + depth, root=roots[tree], path=depth, step=48, request=request
-    )
+    return Ticket(4, tree, chance.randrange(WAITING), ROOT + depth, root=roots[tree], path=depth, step=48)
 
 
-def microseconds(trees: int, *, cancelled: float = 0.0, joined: bool = False) -> float:
+def microseconds(trees: int, *, cancelled: float = 0.0) -> float:
     """Median CPU time an expand."""
     rounds: list[float] = []
     roots = [Prefix([tree] * ROOT, "", origin=Origin("none")) for tree in range(trees)]
     for number in range(ROUNDS):
         chance = random.Random(number)
         admission = Admission(Limits(first=256), kv_tokens=10**9)
-        tickets = [make(chance, roots, joined=joined) for _ in range(WAITING + EXPANDS)]
+        tickets = [make(chance, roots) for _ in range(WAITING + EXPANDS)]
         for ticket in tickets[:WAITING]:
             admission.push(ticket)
         running, went, now = [], 0, 0.0
@@ -52,31 +48,25 @@ def microseconds(trees: int, *, cancelled: float = 0.0, joined: bool = False) ->
             while (admitted := admission.pop_ready(now)) is not None:
                 running.append(admitted)
             now += 0.01
-            post = running.pop(0)
-            for each in post.tickets:
-                admission.done(post, each, now, samples=each.samples, tokens=48 * each.samples)
-                went += 1
+            ended = running.pop(0)
+            admission.done(ended, now, samples=ended.running, tokens=48 * ended.running)
+            went += 1
         rounds.append((time.process_time() - start) / max(went, EXPANDS) * 1e6)
     return round(statistics.median(rounds), 1)
 
 
 def main(out: str | None) -> None:
-    report = {
-        "benchmark": "order",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, CPython {platform.python_version()}",
+    found = {
         "waiting": WAITING,
         "microseconds an expand": {
             "1 tree": microseconds(1),
             "64 trees": microseconds(64),
             "4,096 trees": microseconds(4096),
             "64 trees, a third cancelled": microseconds(64, cancelled=1 / 3),
-            "64 trees, joined": microseconds(64, joined=True),
         },
     }
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    report = where("order") | found
+    publish(report, out)
 
 
 if __name__ == "__main__":

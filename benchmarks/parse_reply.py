@@ -8,14 +8,13 @@ of several rounds of process time.
 from __future__ import annotations
 
 import json
-import platform
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pydantic
+from machine import publish, where
 
 from ets_client._wire.generate import read_samples
 from ets_client._wire.logprobs import logprobs_of_samples
@@ -84,16 +83,8 @@ def main(out: str | None) -> None:
         }
         if logprobs:
             row["microseconds_to_look_at_them"] = microseconds(look, body)
-    report = {
-        "benchmark": "parse_reply",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, CPython {platform.python_version()}, pydantic {pydantic.VERSION}",
-        "samples": SAMPLES,
-        "results": results,
-    }
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    report = where("parse_reply") | {"pydantic": pydantic.VERSION, "samples": SAMPLES, "results": results}
+    publish(report, out)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,16 @@ lambda_c = 2, which leaves more to the integer programme. CPU time, each level s
 
 from __future__ import annotations
 
-import json
-import platform
 import random
 import resource
 import statistics
 import sys
-import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulp
 import scipy
+from machine import publish, where
 
 from ets_client.search.methods import (
     CharNgrams,
@@ -205,16 +202,13 @@ def measure(width: int) -> dict[str, Any]:
 
 def main(out: str | None) -> None:
     measure(16)  # imports, and HiGHS's own first time
-    report = {
-        "benchmark": "selection",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, CPython {platform.python_version()}, scipy {scipy.__version__}",
+    found = {
+        "scipy": scipy.__version__,
         "widths": {width: measure(width) for width in LAMBDA_S},
         "median milliseconds to make clusters": {width: cluster_times(width) for width in LAMBDA_S},
     }
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    report = where("selection") | found
+    publish(report, out)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,14 @@ the cache and the ledger: from the question whether the prefix is warm to its en
 from __future__ import annotations
 
 import gc
-import json
-import platform
 import random
 import statistics
 import sys
 import time
 import tracemalloc
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from machine import publish, where
 
 from ets_client import Origin, Prefix
 from ets_client._core.shadow import Shadow
@@ -185,19 +184,15 @@ def main(out: str | None) -> None:
     times["computing, for 400 ids, 500 cold prompts running"] = microseconds(shadow.computing, strangers)
     assert all(shadow.computing(each.prefix) is not None for each in running)
     _, _, full = fill(TOKENS // 2, TOKENS * 3 // 2)
-    report = {
-        "benchmark": "shadow",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, CPython {platform.python_version()}",
+    found = {
         "room": filled,
         "full": full,
         "microseconds": times,
         "warm path, microseconds a sample": {f"n = {n}": warm_path(n) for n in (1, 4, 8)},
         "memory": bytes_of_a_token(),
     }
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    report = where("shadow") | found
+    publish(report, out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Admission on a model of a server, without one: `python benchmarks/simulate.py [OUT.json [OUT.png]] [--trees 10000]`.
 
-Limit, order and joining are the package's own; the server (prefill, decode, KV cache, LRU, retraction) is a model with
+Limit and order are the package's own; the server (prefill, decode, KV cache, LRU, retraction) is a model with
 four costs for a shape, fitted to one measured run of 32 trees each. The first part says how well it predicts the other
 measured runs; the second studies what was not measured. A cold prefix is computed once an expand, as with a leader.
 """
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from machine import where
 from simulated.forest import UNBOUNDED as NO_LIMIT
 from simulated.forest import Forest, Shape
 from simulated.server import Costs, Server
@@ -117,10 +116,7 @@ def main() -> None:
     arguments.add_argument("--trees", type=int, default=10_000)
     given = arguments.parse_args()
     report: dict[str, Any] = {
-        "benchmark": "simulate",
         "note": "a model, not a measurement; Llemma-7B shape on one H100 where nothing else is said",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, CPython {platform.python_version()}",
         "predictions of measured runs": validation(),
         "fixed limits, 128 trees": {
             str(limit): run(128, Limits.fixed(limit), Shape()) for limit in (16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -132,7 +128,7 @@ def main() -> None:
     }
     print(json.dumps(report["predictions of measured runs"], indent=1))
     if given.json:
-        Path(given.json).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        Path(given.json).write_text(json.dumps(where("simulate") | report, indent=1) + "\n", encoding="utf-8")
     if given.png:
         plot(report, given.png)
 

@@ -17,12 +17,11 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.from_thread
-from machine import where
+from machine import publish, where
 
 from ets_client import AsyncPolicyClient, PolicyClient, SamplingParams
 from ets_client._threads.loop_thread import LoopThread
@@ -172,9 +171,7 @@ def main(out: str | None) -> None:
         "expand(n=1) a second, client on one core": {name: summary(rates) for name, rates in on_one.items()},
         "expand(n=1), threads / tasks, client on one core": ratio(on_one),
     }
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    publish(report, out)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ Nothing is measured but what the decisions are.
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from machine import publish
 
 from ets_client.search.methods import Beam, Dvts, Ets, NodeState, NodeView, Rebase, TreeView
 
@@ -93,9 +93,7 @@ def main(out: str | None) -> None:
                 search(method, seed, count)
             results[f"{name}, {variant}"] = dict(count)
     report = {"benchmark": "variants", "date": time.strftime("%Y-%m-%d"), "width": WIDTH, "results": results}
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    publish(report, out)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ Orders:
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from machine import publish
 from simulated.forest import UNBOUNDED, Forest, Shape
 from simulated.server import Costs, Server
 
@@ -122,9 +121,7 @@ def main(out: str | None) -> None:
         for seconds in (CLIENT_CPU, CLIENT_CPU / 2, 0.1e-3):
             report[f"{name}, client {seconds * 1000:.2f} ms an expand"] = study(shape, seconds)
     report["more trees and fewer"] = crowds()
-    print(json.dumps(report, indent=1))
-    if out is not None:
-        Path(out).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    publish(report, out)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,25 @@ class TestLimit:
                 assert (await anext(aiter(stream))).token_ids
             assert len(await client.expand(root, 1, STEP)) == 1
 
+    async def test_in_a_tree_siblings_go_together_though_others_came_between_them(self) -> None:
+        async with stream_site(admission=1) as here, here.client.tree() as tree:
+            root = await tree.prefix("q")
+            await here.clock.run(tree.warm(root))
+            left, right = root.child([97, 98], "ab"), root.child([99, 100], "cd")
+            order: list[str] = []
+
+            async def expand(parent: Prefix, token: int) -> None:
+                child = parent.child([token], chr(token))
+                await tree.expand(child, 1, STEP)
+                order.append(child.text)
+
+            running = asyncio.ensure_future(tree.expand(root, 1, STEP))
+            await eventually(lambda: here.client.stats.samples_in_flight == 1)
+            calls = [asyncio.ensure_future(expand(parent, token)) for token in (101, 102) for parent in (left, right)]
+            await eventually(lambda: here.client.stats.waiting_for_turn == 4)
+            await here.clock.run(asyncio.gather(running, *calls))
+            assert order == ["qabe", "qabf", "qcde", "qcdf"]
+
     async def test_adaptive_admission_changes_no_result(self) -> None:
         async with (
             FakeServer(costs=FAST) as server,

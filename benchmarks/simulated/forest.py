@@ -86,7 +86,7 @@ class Forest:
         self._loads = loads
         self._random = random.Random(seed)
         self._pushed: dict[Ticket, tuple[float, Segment, int, int]] = {}
-        self._posts: dict[Post, tuple[Admitted, Ticket]] = {}
+        self._posts: dict[Post, Admitted] = {}
         self._levels: dict[int, list[Segment]] = {}
         self._roots: dict[int, Prefix] = {}
         self._open: dict[int, int] = {}
@@ -151,10 +151,9 @@ class Forest:
 
     def _admit(self) -> None:
         while (admitted := self.admission.pop_ready(self.server.now)) is not None:
-            (ticket,) = admitted.tickets
-            _, node, _, _ = self._pushed[ticket]
-            post = Post(node, tuple(self._length() for _ in range(ticket.samples)))
-            self._posts[post] = admitted, ticket
+            _, node, _, _ = self._pushed[admitted.ticket]
+            post = Post(node, tuple(self._length() for _ in range(admitted.running)))
+            self._posts[post] = admitted
             if self._client_cpu:
                 self._client_free = max(self.server.now, self._client_free) + self._client_cpu
                 self._on_their_way.append((self._client_free, post))
@@ -167,10 +166,11 @@ class Forest:
         return max(1, min(4 * self.shape.step, round(self._random.expovariate(1 / self.shape.step))))
 
     def _reply(self, post: Post) -> None:
-        admitted, ticket = self._posts.pop(post)
+        admitted = self._posts.pop(post)
+        ticket = admitted.ticket
         pushed, _, tree, level = self._pushed.pop(ticket)
         now = self.server.now
-        self.admission.done(admitted, ticket, now, samples=ticket.samples, tokens=sum(post.lengths))
+        self.admission.done(admitted, now, samples=ticket.samples, tokens=sum(post.lengths))
         self.latencies.append(now - pushed)
         assert post.children is not None
         self._levels[tree] += post.children

@@ -150,6 +150,8 @@ class Connected:
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Self:
+        if self._connection is not None:
+            raise ConfigurationError("this client is open already: enter it once, and let all tasks share it")
         self._loop = asyncio.get_running_loop()
         try:
             self._connection = await connect(

@@ -43,7 +43,7 @@ class EffectiveField:
 
 @dataclass(frozen=True)
 class EffectiveSampling:
-    """What counts in a call, field by field; ``print`` it. A sequence of :class:`EffectiveField`.
+    """What counts in a call, field by field; ``print`` it. Iterating gives each field, ``found["top_p"]`` one by name.
 
     Attributes:
         fields: all of them, in the order of :class:`SamplingParams`.

@@ -107,14 +107,13 @@ class PolicyCalls(ScoreCalls):
         return stream
 
     def _ticket(self, request: ExpandRequest, *, speculative: bool) -> Ticket:
-        # A deeper prefix is a warmer one: its parent was generated there.
         prefix = request.prefix
-        root = prefix.root
+        root, parent = prefix.root, prefix.parent
         return Ticket(
             request.n,
             self._tree_of(prefix),
-            family=prefix.fingerprint,
-            warm=len(prefix),
+            family=(prefix if parent is None else parent).fingerprint,
+            warm=len(prefix),  # a deeper prefix is a warmer one: its parent was generated there
             weight=self._weight,
             speculative=speculative,
             root=root,
@@ -244,8 +243,8 @@ class PolicyCalls(ScoreCalls):
 
         Returns:
             An async context manager and iterator. Entering it raises what :meth:`expand` raises; iterating it raises
-            :class:`RequestError` when the stream breaks, and :class:`PrunedError` when its path is pruned. Leaving it
-            stops what has not ended on the server.
+            :class:`RequestError` when the stream breaks, :class:`PrunedError` when its path is pruned, and
+            :class:`TreeClosedError` when its tree is left. Leaving it stops what has not ended on the server.
         """
 
         async def open_it() -> tuple[ExpandRequest, SampleStream]:

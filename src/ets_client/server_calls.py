@@ -121,8 +121,8 @@ class ServerCalls(Connected):
     async def abort(self, *rids: str) -> None:
         """Stop samples on the server. Each comes back as a branch whose end is ``aborted``, with what it had.
 
-        SGLang does not tell whether an id was known. The call does not fail; it ends
-        when the server takes no abort for 2 s.
+        SGLang does not tell whether an id was known. The call does not fail; it ends when the server takes no abort for
+        2 s.
 
         Args:
             rids: request ids, as :attr:`BranchStream.rids` and :attr:`Branch.rid` give them.

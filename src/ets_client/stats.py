@@ -50,8 +50,8 @@ class ClientStats:
         connections_waited_for: requests that wait for a connection.
         connections_opened: so far.
         requests: sent so far, resends, aborts and probes included.
-        sent_bytes: bodies and headers of requests.
-        received_bytes: bodies and headers of replies.
+        sent_bytes: bodies of requests.
+        received_bytes: bodies of replies.
         predicted_reuse: prompt tokens that the server should have found in its cache, by this client's model of
             it; each prediction is made before its sample is sent. Of samples whose reuse the server told.
         reuse_shortfall: of these, tokens that it computed nevertheless.

@@ -134,6 +134,7 @@ class BranchStream(_Opened):
         Raises:
             RequestError: the stream broke; what had ended before was given out.
             PrunedError: its path was pruned.
+            TreeClosedError: its tree was left.
             ConfigurationError: it was not entered, or was left.
 
         Cancelling it loses nothing: it can be called again.

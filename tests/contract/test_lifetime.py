@@ -58,6 +58,14 @@ class TestLifetime:
         with pytest.raises(ConfigurationError, match="this client is closed"):
             await client.__aenter__()
 
+    async def test_an_open_client_cannot_be_opened_again(self, server: FakeServer) -> None:
+        async with AsyncPolicyClient(profile="tiny") as client:
+            asked = len(server.requests)
+            with pytest.raises(ConfigurationError, match="open already"):
+                await client.__aenter__()
+            assert len(server.requests) == asked
+            assert len(await client.expand("q", 1)) == 1
+
     async def test_closing_twice_does_nothing(self, server: FakeServer) -> None:
         async with AsyncPolicyClient(profile="tiny") as client:
             await client.aclose()

@@ -18,73 +18,61 @@ def test_samples_take_permits_and_give_them_back() -> None:
     admission.push(second)
     admitted = admission.pop_ready(0.0)
     assert admitted is not None
-    assert (admitted.tickets, admitted.samples, admission.in_flight) == ((first,), 6, 6)
+    assert (admitted.ticket, admitted.running, admission.in_flight) == (first, 6, 6)
     assert admission.pop_ready(0.0) is None
-    admission.done(admitted, first, 1.0, samples=2, tokens=20)
+    admission.done(admitted, 1.0, samples=2, tokens=20)
     later = admission.pop_ready(1.0)
     assert later is not None
-    assert later.tickets == (second,)
-    admission.drop(admitted, first, 1.0, samples=4)
+    assert later.ticket is second
+    admission.drop(admitted, 1.0, samples=4)
     assert (admission.in_flight, admission.waiting) == (4, 0)
-
-
-def test_equal_requests_take_permits_together() -> None:
-    admission = Admission(Limits.fixed(8))
-    tickets = [Ticket(3, name, request="r") for name in "abc"]
-    for ticket in tickets:
-        admission.push(ticket)
-    admitted = admission.pop_ready(0.0)
-    assert admitted is not None
-    assert (admitted.tickets, admitted.running) == (tuple(tickets[:2]), {tickets[0]: 3, tickets[1]: 3})
-    assert admission.in_flight == 6
-    assert not admission.cancel(tickets[1])
-    assert admission.cancel(tickets[2])
 
 
 @pytest.mark.parametrize("samples", [0, -1, 3])
 def test_no_more_permits_come_back_than_were_given(samples: int) -> None:
     admission = Admission(Limits.fixed(8))
-    admission.push(ticket := Ticket(2, "a"))
+    admission.push(Ticket(2, "a"))
     admitted = admission.pop_ready(0.0)
     assert admitted is not None
     with pytest.raises(ValueError, match=f"samples = {samples}: 2 of 2 are running"):
-        admission.drop(admitted, ticket, 1.0, samples=samples)
-    with pytest.raises(ValueError, match="0 of 1 are running"):
-        admission.drop(admitted, Ticket(1, "a"), 1.0, samples=1)
+        admission.drop(admitted, 1.0, samples=samples)
+    admission.drop(admitted, 1.0, samples=2)
+    with pytest.raises(ValueError, match="0 of 2 are running"):
+        admission.drop(admitted, 1.0, samples=1)
 
 
 def test_permits_are_kept_for_the_next_level_and_it_says_until_when() -> None:
     admission = Admission(Limits.fixed(16))
-    admission.push(level := Ticket(16, "a"))
+    admission.push(Ticket(16, "a"))
     admission.push(other := Ticket(16, "b"))
     admitted = admission.pop_ready(0.0)
     assert admitted is not None
     assert admission.wake_at is None
     admission.push(sideline := Ticket(4, "a"))
-    admission.done(admitted, level, 2.0, samples=8, tokens=10)
+    admission.done(admitted, 2.0, samples=8, tokens=10)
     between = admission.pop_ready(2.0)
     assert between is not None
-    assert between.tickets == (sideline,)
-    admission.done(admitted, level, 2.0, samples=8, tokens=10)
+    assert between.ticket is sideline
+    admission.done(admitted, 2.0, samples=8, tokens=10)
     assert admission.pop_ready(2.0) is None
     wake = admission.wake_at
     assert wake is not None
-    admission.drop(between, sideline, wake, samples=4)
+    admission.drop(between, wake, samples=4)
     started = admission.pop_ready(wake)
     assert started is not None
-    assert started.tickets == (other,)
+    assert started.ticket is other
     assert admission.wake_at is None
 
 
 def test_a_finished_tree_keeps_nothing() -> None:
     admission = Admission(Limits.fixed(16))
-    admission.push(first := Ticket(8, "a"))
+    admission.push(Ticket(8, "a"))
     admission.push(Ticket(8, "b"))
     one, two = admission.pop_ready(0.0), admission.pop_ready(0.0)
     assert one is not None
     assert two is not None
     admission.push(Ticket(8, "c"))
-    admission.done(one, first, 1.0, samples=8, tokens=8)
+    admission.done(one, 1.0, samples=8, tokens=8)
     assert admission.pop_ready(1.0) is None
     admission.finish("a")
     assert admission.pop_ready(1.0) is not None
@@ -92,25 +80,25 @@ def test_a_finished_tree_keeps_nothing() -> None:
 
 def test_speculative_samples_leave_the_footprint_of_their_tree_alone() -> None:
     admission = Admission(Limits.fixed(8))
-    admission.push(guess := Ticket(8, "a", speculative=True))
+    admission.push(Ticket(8, "a", speculative=True))
     admitted = admission.pop_ready(0.0)
     assert admitted is not None
     admission.push(sure := Ticket(8, "b"))
     assert admission.pop_ready(0.0) is None
-    admission.drop(admitted, guess, 0.0, samples=8)
+    admission.drop(admitted, 0.0, samples=8)
     later = admission.pop_ready(0.0)
     assert later is not None
-    assert later.tickets == (sure,)
+    assert later.ticket is sure
 
 
 def test_it_learns_from_samples_and_from_refusals() -> None:
     admission, now = Admission(Limits(first=8, least=1)), 0.0
     for _ in range(8):
-        admission.push(ticket := Ticket(8, "a"))
+        admission.push(Ticket(8, "a"))
         admitted = admission.pop_ready(now)
         assert admitted is not None
         now += 1.0
-        admission.done(admitted, ticket, now, samples=8, tokens=80)
+        admission.done(admitted, now, samples=8, tokens=80)
     grown = admission.limit
     assert grown > 8
     admission.observe(Busy(now))
@@ -127,7 +115,7 @@ def test_while_started_trees_fill_the_cache_no_other_starts_and_the_limit_stays(
     assert (admission.pop_ready(0.0), admission.limit) == (None, 32)
     admission.push(Ticket(4, "a"))
     assert admission.pop_ready(0.0) is not None
-    admission.done(admitted, first, 1.0, samples=4, tokens=40)
+    admission.done(admitted, 1.0, samples=4, tokens=40)
     admission.finish("a")
     assert admission.pop_ready(1.0) is not None
 
@@ -147,7 +135,7 @@ def test_trees_that_are_silent_for_long_leave_their_place_while_the_server_could
     begun = let_pass(0.0)
     assert 2 < begun < 10
     for admitted in running[:begun]:
-        admission.done(admitted, admitted.tickets[0], 1.0, samples=4, tokens=40)
+        admission.done(admitted, 1.0, samples=4, tokens=40)
     assert let_pass(4.9) == begun + 1  # the server has nothing to do: one goes
     assert let_pass(5.1) == begun + 1  # looked for 0.2 s ago
     assert let_pass(7.0) >= 2 * begun - 1
@@ -155,10 +143,10 @@ def test_trees_that_are_silent_for_long_leave_their_place_while_the_server_could
 
 def test_a_sample_that_took_no_time_teaches_nothing() -> None:
     admission = Admission(Limits(first=8))
-    admission.push(ticket := Ticket(8, "a"))
+    admission.push(Ticket(8, "a"))
     admitted = admission.pop_ready(5.0)
     assert admitted is not None
-    admission.done(admitted, ticket, 5.0, samples=8, tokens=80)
+    admission.done(admitted, 5.0, samples=8, tokens=80)
     assert admission.limit == 8
 
 
@@ -184,7 +172,7 @@ def test_entering_is_pushing_and_popping_where_nothing_waits(
         while (one := quick.pop_ready(now)) is not None:
             other = usual.pop_ready(now)
             assert other is not None
-            assert one.tickets == other.tickets
+            assert one.ticket is other.ticket
             running.append((one, other))
         assert usual.pop_ready(now) is None
 
@@ -198,20 +186,19 @@ def test_entering_is_pushing_and_popping_where_nothing_waits(
         else:
             other = usual.pop_ready(now)
             assert other is not None
-            assert (entered.tickets, entered.area) == (other.tickets, other.area)
+            assert (entered.ticket, entered.area) == (other.ticket, other.area)
             running.append((entered, other))
         let_pass()
         if ends < len(running):
             one, other = running.pop(ends)
-            (ended,) = one.tickets
             for admission, admitted in ((quick, one), (usual, other)):
-                admission.done(admitted, ended, now, samples=ended.samples, tokens=20)
+                admission.done(admitted, now, samples=admitted.running, tokens=20)
             let_pass()
         assert (quick.in_flight, quick.waiting, quick.wake_at) == (usual.in_flight, usual.waiting, usual.wake_at)
 
 
 class Gate(RuleBasedStateMachine):
-    """Permits are conserved, the limit holds but for one POST that runs alone, and everything goes in the end."""
+    """Permits are conserved, the limit holds but for one expand that runs alone, and everything goes in the end."""
 
     LIMIT = 20
 
@@ -219,15 +206,12 @@ class Gate(RuleBasedStateMachine):
         super().__init__()
         self.admission = Admission(Limits.fixed(self.LIMIT))
         self.waiting: list[Ticket] = []
-        self.running: list[tuple[Admitted, Ticket]] = []
+        self.running: list[Admitted] = []
         self.now = 0.0
 
-    @rule(
-        samples=st.integers(1, 30), tree=st.integers(0, 5), request=st.sampled_from([None, "p", "q"]),
-        speculative=st.booleans(),
-    )  # fmt: skip
-    def push(self, samples: int, tree: int, request: str | None, *, speculative: bool) -> None:
-        ticket = Ticket(samples, tree, request, speculative=speculative, request=request)
+    @rule(samples=st.integers(1, 30), tree=st.integers(0, 5), family=st.integers(0, 2), speculative=st.booleans())
+    def push(self, samples: int, tree: int, family: int, *, speculative: bool) -> None:
+        ticket = Ticket(samples, tree, family, speculative=speculative)
         self.admission.push(ticket)
         self.waiting.append(ticket)
 
@@ -238,11 +222,9 @@ class Gate(RuleBasedStateMachine):
             admitted = self.admission.pop_ready(self.now)
             if admitted is None:
                 break
-            assert before == 0 or before + admitted.samples <= self.LIMIT
-            assert len({(ticket.request, ticket.speculative) for ticket in admitted.tickets}) == 1
-            for ticket in admitted.tickets:
-                self.waiting.remove(ticket)
-                self.running.append((admitted, ticket))
+            assert before == 0 or before + admitted.running <= self.LIMIT
+            self.waiting.remove(admitted.ticket)
+            self.running.append(admitted)
         assert not self.waiting or self.admission.in_flight
 
     @precondition(lambda self: self.running)
@@ -250,10 +232,10 @@ class Gate(RuleBasedStateMachine):
     def end(self, data: st.DataObject, seconds: float) -> None:
         self.now += seconds
         place = data.draw(st.integers(0, len(self.running) - 1))
-        admitted, ticket = self.running[place]
-        samples = data.draw(st.integers(1, admitted.running[ticket]))
-        self.admission.done(admitted, ticket, self.now, samples=samples, tokens=samples)
-        if not admitted.running[ticket]:
+        admitted = self.running[place]
+        samples = data.draw(st.integers(1, admitted.running))
+        self.admission.done(admitted, self.now, samples=samples, tokens=samples)
+        if not admitted.running:
             self.running.pop(place)
 
     @precondition(lambda self: self.waiting)
@@ -265,14 +247,13 @@ class Gate(RuleBasedStateMachine):
 
     @invariant()
     def permits_are_conserved(self) -> None:
-        running = sum(admitted.running[ticket] for admitted, ticket in self.running)
-        assert self.admission.in_flight == running
+        assert self.admission.in_flight == sum(admitted.running for admitted in self.running)
         assert self.admission.waiting == len(self.waiting)
 
     def teardown(self) -> None:
         while self.running or self.waiting:
-            for admitted, ticket in self.running:
-                self.admission.drop(admitted, ticket, self.now, samples=admitted.running[ticket])
+            for admitted in self.running:
+                self.admission.drop(admitted, self.now, samples=admitted.running)
             self.running.clear()
             self.admit()
         assert self.admission.in_flight == 0

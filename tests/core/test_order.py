@@ -189,10 +189,8 @@ def test_a_ticket_waits_once() -> None:
     expands = waiting(ticket := Ticket(1, "a"))
     with pytest.raises(ValueError, match="waits already"):
         expands.push(ticket)
-    expands.take(ticket)
+    assert drain(expands) == [ticket]
     assert not expands.cancel(ticket)
-    with pytest.raises(KeyError):
-        expands.take(ticket)
 
 
 class Waiting(RuleBasedStateMachine):
@@ -232,12 +230,6 @@ class Waiting(RuleBasedStateMachine):
     def cancel(self, ticket: Ticket) -> None:
         assert self.expands.cancel(ticket) == (ticket in self.left)
         self.left.discard(ticket)
-
-    @rule(ticket=tickets)
-    def take(self, ticket: Ticket) -> None:
-        if ticket in self.left:
-            self.expands.take(ticket)
-            self.left.remove(ticket)
 
     @rule(tree=st.integers(0, 4))
     def finish(self, tree: int) -> None:

@@ -76,6 +76,20 @@ async def test_a_server_that_takes_none_gets_none_of_those_that_wait_and_another
     assert "http://a took no abort for 2 s: 45 samples may run on" in caplog.text
 
 
+async def test_a_client_closes_also_when_the_last_abort_ends_just_as_the_time_for_it_is_over() -> None:
+    site, clock, begins = Site(), Clock(), asyncio.Event()
+
+    async def end_late() -> None:
+        await begins.wait()
+        await clock.jump(5, when=lambda: True)
+
+    site.aborter.detach(end_late())
+    finishing = asyncio.ensure_future(site.aborter.finish())
+    await asyncio.sleep(0)
+    begins.set()
+    await finishing
+
+
 async def test_one_abort_that_is_lost_does_not_stop_the_others() -> None:
     site, clock = Site(), Clock()
     stopping = asyncio.ensure_future(site.aborter.stop(live(8)))

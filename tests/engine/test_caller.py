@@ -291,6 +291,18 @@ async def test_closing_ends_the_calls_that_wait_and_stops_what_they_left_running
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_closing_when_the_time_of_a_waiting_call_is_just_over_lets_it_end_by_itself() -> None:
+    rig, clock = Rig(reply({"message": "broken"}, 500), has_answered=True), Clock()
+    rig.naps.end = asyncio.Event()
+    task = asyncio.create_task(rig.caller.call(numbered(), bytes, Deadline.after(1)))
+    await clock.jump(2, when=lambda: bool(rig.naps.seconds))
+    for _ in range(2):  # now its timeout has expired, and the task does not know of it yet
+        await asyncio.sleep(0)
+    await rig.caller.aclose()
+    with pytest.raises(ConfigurationError, match="closed"):
+        await task
+
+
 async def test_what_did_not_go_out_is_not_aborted() -> None:
     rig = Rig()
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ets_client.testing import Costs, FakeOptions, RealClock, VirtualClock
-from ets_client.testing.connection import Connection, Exchange
+from ets_client.testing.connection import Connection
 from tests.testing.conftest import Client, eventually, exchange, open_client
 
 if TYPE_CHECKING:
+    from ets_client.testing.exchange import Exchange
     from ets_client.testing.timing import Clock
 
 BODY = json.dumps({"input_ids": [10, 11], "sampling_params": {"max_new_tokens": 1}}).encode()

@@ -155,18 +155,19 @@ class TestCall:
     def test_an_interrupt_in_the_middle_of_a_wake_up_leaves_nobody_asleep(
         self, loop_thread: LoopThread, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        wake_up, is_first = loop_thread._loop.call_soon_threadsafe, True
+        wake_up = loop_thread._loop.call_soon_threadsafe
+        beside: list[Future[int]] = []
 
         def interrupted_once(*callback: Any) -> asyncio.Handle:
-            nonlocal is_first
-            if is_first:
-                is_first = False
+            if not beside:
+                beside.append(loop_thread.submit(double, 3))  # it finds that somebody wakes the loop already
                 raise KeyboardInterrupt
             return wake_up(*callback)
 
         monkeypatch.setattr(loop_thread._loop, "call_soon_threadsafe", interrupted_once)
         with pytest.raises(KeyboardInterrupt):
             loop_thread.call(double, 1)
+        assert beside[0].result(BOUND) == 6
         assert loop_thread.call(double, 2) == 4
 
     def test_on_its_own_thread_it_is_refused_and_does_not_hang(self, loop_thread: LoopThread) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from .errors import ServerToolError
+from .options import local_host
 from .processes import is_alive, stop_group
 from .store import ServerFolder, all_folders, machine_dir
 
@@ -156,7 +157,7 @@ def _state(record: ServerRecord, machine: Machine) -> str:
         return "gone"
     if record.state == "starting":
         return "starting"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(record.address, record.address)  # noqa: S104 - looked up, not bound
+    host = local_host(record.address)
     host = f"[{host}]" if ":" in host else host
     try:
         reply = httpx.get(f"http://{host}:{record.port}/health", timeout=_HEALTH_SECONDS, trust_env=False)

@@ -11,7 +11,7 @@ from typing import Literal
 from .enginespec import check_version
 from .errors import ServerToolError, UsageError
 
-__all__ = ["LaunchOptions", "Role", "check_name", "is_loopback"]
+__all__ = ["LaunchOptions", "Role", "check_name", "is_loopback", "local_host"]
 
 Role = Literal["policy", "reward"]
 
@@ -133,6 +133,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def local_host(host: str) -> str:
+    """The address under which this machine itself reaches a server that listens on ``host``."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - looked up, not bound
 
 
 def check_name(name: str) -> None:

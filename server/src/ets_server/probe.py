@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import httpx
 
 __all__ = ["StrangerError", "is_ready"]
@@ -43,8 +45,8 @@ def _one_token(client: httpx.Client) -> bool:
     reply = client.post("/generate", json={"text": "1", "sampling_params": sampling})
     if not reply.is_success:
         return False
-    meta = reply.json().get("meta_info", {})
-    return bool(meta.get("completion_tokens", 0) >= 1)
+    meta = _fields(reply).get("meta_info")
+    return isinstance(meta, dict) and bool(cast("dict[str, Any]", meta).get("completion_tokens", 0) >= 1)
 
 
 def _is_ours(client: httpx.Client, random_seed: int) -> bool:
@@ -53,5 +55,14 @@ def _is_ours(client: httpx.Client, random_seed: int) -> bool:
         return False  # our server would know its own key
     if not reply.is_success:
         return True  # a version that does not tell
-    told = reply.json().get("random_seed")
-    return told is None or told == random_seed
+    told = _fields(reply)
+    return bool(told) and told.get("random_seed") in {None, random_seed}
+
+
+def _fields(reply: httpx.Response) -> dict[str, Any]:
+    """The JSON object of a reply; empty where it is none, so not SGLang's."""
+    try:
+        fields: object = reply.json()
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", fields) if isinstance(fields, dict) else {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from .errors import ServerToolError
 from .records import ProcessIdentity, is_same_process
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["die_with_parent", "identify", "is_alive", "spawn", "stop_group"]
 
 _POLL_SECONDS = 0.1
+_KILLED_SECONDS = 30.0  # freeing a GPU's memory takes seconds
 _PR_SET_PDEATHSIG = 1
 
 
@@ -87,6 +89,9 @@ def stop_group(leader: ProcessIdentity, grace_seconds: float) -> bool:
 
     Returns:
         Whether anything of it was running.
+
+    Raises:
+        ServerToolError: some of it was killed and does not end; what is remembered of it is to be kept.
     """
     members = _members(leader)
     if not members:
@@ -98,7 +103,13 @@ def stop_group(leader: ProcessIdentity, grace_seconds: float) -> bool:
             time.sleep(_POLL_SECONDS)
     for member in _members(leader):
         _signal(member, signal.SIGKILL)
-    while any(is_alive(member) for member in members):
+    deadline = time.monotonic() + _KILLED_SECONDS
+    while left := [member.pid for member in members if is_alive(member)]:
+        if time.monotonic() > deadline:
+            raise ServerToolError(
+                f"killed, but still there: {', '.join(map(str, left))}. A disk, the network or a GPU's driver holds "
+                "what is in state D (`ps -o pid,stat,wchan`): mend that, then run the command again"
+            )
         time.sleep(_POLL_SECONDS)
     return True
 

@@ -1,4 +1,4 @@
-"""Which model a server gets, and where its folder is. Pure: the file system is asked through arguments."""
+"""Which model a server gets, and where its folder is. Of the file system it asks only whether a folder is there."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from .errors import InterruptedStartError, PortTakenError, ServerToolError, Star
 from .hub import has_token
 from .log_follower import LogFollower
 from .models import is_made, make_model
+from .options import local_host
 from .phases import FIRST_PHASE, phase_of
 from .plan import KEEP_ALIVE_SECONDS, LaunchPlan
 from .probe import StrangerError, is_ready
@@ -259,10 +260,8 @@ def _failure(launch: Launch, plan: LaunchPlan, log: LogFollower, otherwise: str)
 
 
 def _endpoint(launch: Launch, plan: LaunchPlan, start_id: str, *, local: bool = False) -> Endpoint:
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not bound
-    host = everywhere.get(plan.host, plan.host) if local else connect_host(plan.host)
     return Endpoint(
-        host=host,
+        host=local_host(plan.host) if local else connect_host(plan.host),
         port=plan.port,
         role=plan.role,
         model=plan.model,

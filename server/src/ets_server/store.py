@@ -143,13 +143,6 @@ class ServerFolder:
         self.config_file.unlink(missing_ok=True)
         self.record_file.unlink(missing_ok=True)
 
-    def log_text(self) -> str:
-        """The whole log, or "" when there is none."""
-        try:
-            return self.log_file.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return ""
-
 
 def all_folders(key: str | None = None) -> list[ServerFolder]:
     """The folders of all servers that are remembered.

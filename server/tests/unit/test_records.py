@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ets_client.endpoint import Endpoint
 
+from ets_server import processes
 from ets_server.control import find_folder, list_servers, stop_all, stop_server
 from ets_server.errors import ServerToolError
 from ets_server.machine import Machine
@@ -112,6 +113,23 @@ def test_workers_are_found_after_their_leader_died(tmp_path: Path) -> None:
     assert stop_group(leader, 1.0)
     assert not is_alive(child)
     assert not stop_group(leader, 1.0)
+
+
+def test_what_is_killed_and_does_not_end_is_told_and_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = spawn(["sleep", "60"], os.environ, tmp_path / "log")
+    leader = identify(process.pid)
+    assert leader is not None
+    folder = ServerFolder(machine_dir("here") / "policy")
+    folder.write(record(pid=leader.pid, created=leader.created))
+    with monkeypatch.context() as patched:
+        patched.setattr(processes, "_KILLED_SECONDS", 0.2)
+        patched.setattr(processes, "_signal", lambda *_: None)  # as for one that waits for a dead disk
+        with pytest.raises(ServerToolError, match=f"killed, but still there: {leader.pid}. .* in state D"):
+            stop_server("policy", HERE, 0.1)
+    assert "policy is down" in stop_server("policy", HERE, 0.0)
+    assert process.wait() == -9
 
 
 def test_the_log_is_for_its_owner_alone(tmp_path: Path) -> None:

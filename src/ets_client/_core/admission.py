@@ -1,4 +1,4 @@
-"""Which expands may run now: limit, order and joining in one, for a gate that has the clock and the sockets."""
+"""Which expands may run now: limit and order in one, for a gate that has the clock and the sockets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from .._record import State
 from .footprint import Footprints
-from .joining import Joiner
 from .kv_needs import KvNeeds
 from .limiter import Limiter, SampleDone
 from .order import WaitingExpands
@@ -25,24 +24,19 @@ _NEWS = 0.2  # weight of the latest in the mean time of a sample
 
 
 class Admitted(State):
-    """Tickets that go in one POST.
+    """An expand that runs.
 
     Attributes:
-        tickets: whose samples, in this order (:func:`~ets_client._core.joining.split`).
-        began: when they were admitted.
-        running: permits that each has not given back.
-        area: sample-seconds of everything in flight until they were admitted.
+        ticket: what it asked for.
+        began: when it was admitted.
+        running: permits that it has not given back.
+        area: sample-seconds of everything in flight until it was admitted.
     """
 
-    tickets: tuple[Ticket, ...]
+    ticket: Ticket
     began: float
-    running: dict[Ticket, int]
+    running: int
     area: float
-
-    @property
-    def samples(self) -> int:
-        """Prompts of the POST."""
-        return sum(ticket.samples for ticket in self.tickets)
 
 
 class Admission:
@@ -51,20 +45,16 @@ class Admission:
     After each call that can free permits or add tickets, call :meth:`pop_ready` until it returns None.
     """
 
-    def __init__(
-        self, limits: Limits | None = None, *, joiner: Joiner | None = None, kv_tokens: int | None = None
-    ) -> None:
+    def __init__(self, limits: Limits | None = None, *, kv_tokens: int | None = None) -> None:
         """Admit nothing yet.
 
         Args:
             limits: of the samples in flight.
-            joiner: finds tickets that go in one POST.
             kv_tokens: what the server's KV cache holds: no tree starts that would push a started one out of it. None:
                 not known.
         """
         self._limiter = Limiter(limits)
         self._waiting = WaitingExpands()
-        self._joiner = joiner or Joiner()
         self._footprints = Footprints()
         self._kv = KvNeeds(kv_tokens)
         self._in_flight = 0
@@ -95,7 +85,6 @@ class Admission:
             ValueError: it waits already.
         """
         self._waiting.push(ticket)
-        self._joiner.push(ticket)
 
     def enter(self, ticket: Ticket, now: float) -> Admitted | None:
         """The same as :meth:`push` and :meth:`pop_ready` when nothing waits and there is room, at a third of the cost.
@@ -108,7 +97,7 @@ class Admission:
         free, spare = self._room(now)
         if not self._waiting.enter(ticket, free, spare, alone=self._in_flight == 0):
             return None
-        return self._admit((ticket,), now)
+        return self._admit(ticket, now)
 
     def cancel(self, ticket: Ticket) -> bool:
         """An expand does not wait any longer.
@@ -116,7 +105,6 @@ class Admission:
         Returns:
             False when it had been admitted: its permits come back with :meth:`done` or :meth:`drop`.
         """
-        self._joiner.remove(ticket)
         return self._waiting.cancel(ticket)
 
     def finish(self, tree: Hashable) -> None:
@@ -130,19 +118,12 @@ class Admission:
         self._kv.finish(tree)
 
     def pop_ready(self, now: float) -> Admitted | None:
-        """Give permits to the next expand and to those that join it; None when nobody may go now."""
+        """Give permits to the next expand; None when nobody may go now."""
         if not self._waiting:
             return None
         free, spare = self._room(now)
-        first = self._waiting.pop_ready(free, spare, alone=self._in_flight == 0)
-        if first is None:
-            return None
-        self._joiner.remove(first)
-        tickets = (first, *self._joiner.partners(first, free - first.samples))
-        for partner in tickets[1:]:
-            self._joiner.remove(partner)
-            self._waiting.take(partner)
-        return self._admit(tickets, now)
+        ticket = self._waiting.pop_ready(free, spare, alone=self._in_flight == 0)
+        return None if ticket is None else self._admit(ticket, now)
 
     def _room(self, now: float) -> tuple[int, int]:
         """Permits that nobody has, and those of them that nobody is expected to want back soon."""
@@ -156,29 +137,27 @@ class Admission:
         spare = limit - self._footprints.reserved - self._speculative if self._kv.has_room else 0
         return limit - self._in_flight, spare
 
-    def _admit(self, tickets: tuple[Ticket, ...], now: float) -> Admitted:
+    def _admit(self, ticket: Ticket, now: float) -> Admitted:
         self._pass_to(now)
-        for ticket in tickets:
-            self._in_flight += ticket.samples
-            if ticket.speculative:
-                self._speculative += ticket.samples
-            else:
-                self._footprints.add(ticket.tree, ticket.samples, now)
-                self._kv.add(ticket)
-        running = {ticket: ticket.samples for ticket in tickets}
-        return Admitted(tickets, now, running, self._area)
+        samples = ticket.samples
+        self._in_flight += samples
+        if ticket.speculative:
+            self._speculative += samples
+        else:
+            self._footprints.add(ticket.tree, samples, now)
+            self._kv.add(ticket)
+        return Admitted(ticket, now, samples, self._area)
 
     @property
     def wake_at(self) -> float | None:
         """When :meth:`pop_ready` may return something though nothing else happened; None for never."""
         return self._footprints.next_expiry if self._waiting else None
 
-    def done(self, admitted: Admitted, ticket: Ticket, now: float, *, samples: int, tokens: int) -> None:
+    def done(self, admitted: Admitted, now: float, *, samples: int, tokens: int) -> None:
         """Samples ended well.
 
         Args:
-            admitted: what they were sent with.
-            ticket: whose they are.
+            admitted: the expand whose they are.
             now: the time.
             samples: how many of it.
             tokens: what they have generated together.
@@ -186,31 +165,31 @@ class Admission:
         Raises:
             ValueError: fewer are still running.
         """
-        self._give_back(admitted, ticket, now, samples, tokens)
+        self._give_back(admitted, now, samples, tokens)
         seconds = now - admitted.began
         self._sample_seconds += (_NEWS if self._sample_seconds else 1.0) * (seconds - self._sample_seconds)
         if seconds > 0:
             in_flight = (self._area - admitted.area) / seconds
             self._limiter.observe(SampleDone(now, seconds, tokens, in_flight, samples))
 
-    def drop(self, admitted: Admitted, ticket: Ticket, now: float, *, samples: int) -> None:
+    def drop(self, admitted: Admitted, now: float, *, samples: int) -> None:
         """Samples failed or were cancelled: their permits come back, and nothing is learnt.
 
         Raises:
             ValueError: fewer are still running.
         """
-        self._give_back(admitted, ticket, now, samples, None)
+        self._give_back(admitted, now, samples, None)
 
     def observe(self, event: Load | Busy) -> None:
         """The server told its load, or that it is busy."""
         self._limiter.observe(event)
 
-    def _give_back(self, admitted: Admitted, ticket: Ticket, now: float, samples: int, tokens: int | None) -> None:
-        running = admitted.running.get(ticket, 0)
-        if not 0 < samples <= running:
-            raise ValueError(f"samples = {samples}: {running} of {ticket.samples} are running")
+    def _give_back(self, admitted: Admitted, now: float, samples: int, tokens: int | None) -> None:
+        ticket = admitted.ticket
+        if not 0 < samples <= admitted.running:
+            raise ValueError(f"samples = {samples}: {admitted.running} of {ticket.samples} are running")
         self._pass_to(now)
-        admitted.running[ticket] -= samples
+        admitted.running -= samples
         self._in_flight -= samples
         if ticket.speculative:
             self._speculative -= samples

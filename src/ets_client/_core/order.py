@@ -216,7 +216,8 @@ class WaitingExpands:
         elif self._speculative:
             ticket = self._speculative.ready(spare, spare, alone=alone)
         if ticket is not None:
-            self.take(ticket)
+            self._waiting.remove(ticket)
+            self._lane(ticket).take(ticket)
         return ticket
 
     def enter(self, ticket: Ticket, free: int, spare: int, *, alone: bool) -> bool:
@@ -232,15 +233,6 @@ class WaitingExpands:
             Whether it goes.
         """
         return self._lane(ticket).enter(ticket, spare if ticket.speculative else free, spare, alone=alone)
-
-    def take(self, ticket: Ticket) -> None:
-        """Admit this ticket out of turn (it joins another's POST); its tree pays for it as for any other.
-
-        Raises:
-            KeyError: it does not wait.
-        """
-        self._waiting.remove(ticket)
-        self._lane(ticket).take(ticket)
 
     def cancel(self, ticket: Ticket) -> bool:
         """Let it wait no longer.

@@ -15,7 +15,7 @@ __all__ = ["Ticket"]
 
 
 class Ticket(Record, frozen=True, eq=False):
-    """What decides when an expand goes, and with whom. Two tickets are never equal, whatever they say.
+    """What decides when an expand goes. Two tickets are never equal, whatever they say.
 
     Attributes:
         samples: permits that it needs, all at once.
@@ -27,8 +27,6 @@ class Ticket(Record, frozen=True, eq=False):
         root: the tree's root, for the room that the tree needs in the KV cache; None: it is not counted.
         path: tokens of its prefix beyond the root.
         step: the most tokens that each sample may generate.
-        request: everything of the request but the number of samples (prefix, sampling, settings); tickets with equal
-            ones may go in one POST. None: it goes alone.
     """
 
     samples: int
@@ -40,7 +38,6 @@ class Ticket(Record, frozen=True, eq=False):
     root: Prefix | None = None
     path: int = 0
     step: int = 0
-    request: Hashable = None
 
     def __post_init__(self) -> None:
         if self.samples < 1:

@@ -160,7 +160,7 @@ class Aborter:
             left = set(self._running)
             for task in left:
                 task.cancel()
-            await asyncio.wait(left)
+            await asyncio.gather(*left, return_exceptions=True)  # the last of them may have ended just now
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()

@@ -27,12 +27,11 @@ _LOOK_SECONDS = 1.0
 class Turn:
     """The permits of one expand. Whatever was not told to have ended well comes back when it is closed, or left."""
 
-    __slots__ = ("_admitted", "_admitter", "_ticket")
+    __slots__ = ("_admitted", "_admitter")
 
-    def __init__(self, admitter: Admitter, admitted: Admitted, ticket: Ticket) -> None:
+    def __init__(self, admitter: Admitter, admitted: Admitted) -> None:
         self._admitter = admitter
         self._admitted = admitted
-        self._ticket = ticket
 
     def __enter__(self) -> Self:
         return self
@@ -47,11 +46,11 @@ class Turn:
             samples: how many.
             tokens: what they have generated together.
         """
-        self._admitter.ended(self._admitted, self._ticket, samples, tokens)
+        self._admitter.ended(self._admitted, samples, tokens)
 
     def close(self) -> None:
         """Nothing of it runs any more."""
-        self._admitter.given_up(self._admitted, self._ticket)
+        self._admitter.given_up(self._admitted)
 
 
 class Admitter:
@@ -99,35 +98,34 @@ class Admitter:
         admitted = self._admission.enter(ticket, self._now())
         if admitted is not None:
             self._look_at_load()
-            return Turn(self, admitted, ticket)
+            return Turn(self, admitted)
         waiter: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
         self._admission.push(ticket)
         self._waiting[ticket] = waiter
         self._let_pass()
         try:
             async with deadline.limit("no turn came"):
-                return Turn(self, await waiter, ticket)
+                return Turn(self, await waiter)
         except BaseException:
             self._waiting.pop(ticket, None)
             if self._admission.cancel(ticket):
                 self._let_pass()
             elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.given_up(waiter.result(), ticket)
+                self.given_up(waiter.result())
             raise
 
-    def ended(self, admitted: Admitted, ticket: Ticket, samples: int, tokens: int) -> None:
+    def ended(self, admitted: Admitted, samples: int, tokens: int) -> None:
         """See :meth:`Turn.done`."""
         if tokens:
-            self._admission.done(admitted, ticket, self._now(), samples=samples, tokens=tokens)
+            self._admission.done(admitted, self._now(), samples=samples, tokens=tokens)
         else:
-            self._admission.drop(admitted, ticket, self._now(), samples=samples)
+            self._admission.drop(admitted, self._now(), samples=samples)
         self._let_pass()
 
-    def given_up(self, admitted: Admitted, ticket: Ticket) -> None:
+    def given_up(self, admitted: Admitted) -> None:
         """See :meth:`Turn.close`."""
-        left = admitted.running.get(ticket, 0)
-        if left:
-            self._admission.drop(admitted, ticket, self._now(), samples=left)
+        if admitted.running:
+            self._admission.drop(admitted, self._now(), samples=admitted.running)
             self._let_pass()
 
     def refused(self) -> None:
@@ -155,12 +153,11 @@ class Admitter:
             return
         now = self._now()
         while (admitted := self._admission.pop_ready(now)) is not None:
-            for ticket in admitted.tickets:
-                waiter = self._waiting.pop(ticket)
-                if waiter.done():  # cancelled, and not yet told so
-                    self._admission.drop(admitted, ticket, now, samples=admitted.running[ticket])
-                else:
-                    waiter.set_result(admitted)
+            waiter = self._waiting.pop(admitted.ticket)
+            if waiter.done():  # cancelled, and not yet told so
+                self._admission.drop(admitted, now, samples=admitted.running)
+            else:
+                waiter.set_result(admitted)
         self._look_at_load()
         at = self._admission.wake_at
         if at is not None and (self._timer is None or self._timer.when() > at):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
-    from .._transport.base import HttpStream
+    from .._transport.base import HttpStream, Transport
     from .._wire.faults import Fault
     from .aborter import Live
     from .course import Course
@@ -95,26 +95,20 @@ class Attempter:
             AttemptFailedError: no stream began.
             DeadlineExceededError: the call's time is over.
         """
-        one, opening = self._begin(course, self._server.transport.open)
+        one, opening = self._begin(course, partial(_stream_or_error, self._server.transport))
         try:
             stream = await self._exchange(course, one, self._receive(one, opening))
         except BaseException:
             self._end(one)
             raise
-        if 200 <= stream.status < 300:
-            self._server.gate.succeeded()
-            if one.call is not None:
-                one.call.tries.remove(one)
-            deadline = course.deadline
-            return OpenCall(one.outgoing, one.samples, stream, one.limit(), deadline=deadline, watchdog=self._watchdog)
-        try:
-            body = b"".join([chunk async for chunk in stream.chunks()])
-        except TransportError:
-            body = b""  # the status says enough
-        finally:
+        if isinstance(stream, HttpReply):
             self._end(one)
-            await stream.aclose()
-        raise self._refused(course, one, stream.status, read_fault(stream.status, body), stream.headers)
+            raise self._refused(course, one, stream.status, read_fault(stream.status, stream.body), stream.headers)
+        self._server.gate.succeeded()
+        if one.call is not None:
+            one.call.tries.remove(one)
+        deadline = course.deadline
+        return OpenCall(one.outgoing, one.samples, stream, one.limit(), deadline=deadline, watchdog=self._watchdog)
 
     def ended(self, call: OpenCall) -> None:
         """An open call is over."""
@@ -281,6 +275,22 @@ class Attempter:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+async def _stream_or_error(transport: Transport, request: HttpRequest) -> HttpStream | HttpReply:
+    """A stream that has begun; of an error instead the whole reply, since its body may be long in coming."""
+    opening = transport.open(request)
+    del request  # what waits for a reply holds as little as it can
+    stream = await opening
+    if 200 <= stream.status < 300:
+        return stream
+    try:
+        body = b"".join([chunk async for chunk in stream.chunks()])
+    except TransportError:
+        body = b""  # the status says enough
+    finally:
+        await stream.aclose()
+    return HttpReply(stream.status, body, stream.headers)
 
 
 def _url(one: RunningTry) -> str:

@@ -201,7 +201,8 @@ class Caller:
         await server.gate.aclose()
         self._attempter.end_all()
         for scope in self._repeating:
-            scope.reschedule(asyncio.get_running_loop().time())
+            if not scope.expired():
+                scope.reschedule(asyncio.get_running_loop().time())
         for _ in range(_CLOSING_TURNS):
             if not (server.counters.in_flight or self._repeating):
                 break

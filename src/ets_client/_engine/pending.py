@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["PendingCall", "PendingCalls"]
 
 _PATIENCE_SECONDS = 2.0  # for the replies to aborts, as long as the aborter waits for a server that takes none
-
-
 _FEW_STREAMS = 16
 
 
@@ -106,6 +104,11 @@ class PendingCalls:
         if len(self._streams) > self._most_streams:  # twice what ran at the last look: each stream is looked at twice
             self._streams = [known for known in self._streams if not known[1].is_over]
             self._most_streams = max(_FEW_STREAMS, 2 * len(self._streams))
+
+    async def end_streams(self, why: Exception) -> None:
+        """End all streams; whoever reads on gets ``why``."""
+        # Together: one whose samples have ended is read out, for which a silent server has a second.
+        await asyncio.gather(*(stream.aclose(why) for _, stream in self._streams))
 
     async def prune(self, tree: str, prefixes: Sequence[Prefix], gone: Collection[Prefix]) -> None:
         """End what is under way on these paths and below; its samples are aborted.

@@ -175,10 +175,11 @@ class LoopThread:
                 self._loop.call_soon_threadsafe(self._begin_all)
             except RuntimeError:  # the loop is closed
                 pass
-            except (
-                BaseException
-            ):  # Ctrl-C in the middle of it: a flag left up would keep everybody from waking the loop
+            except BaseException:
+                # Ctrl-C in the middle of it: others may have found the flag up, and a flag left up wakes nobody.
                 self._is_woken = False
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._begin_all)
                 raise
         if not self._is_open:  # it was closed since we looked, and perhaps nobody comes for the deque any more
             self._refuse_all()

@@ -119,8 +119,8 @@ class TransportStats:
         waiting: requests that wait for a connection.
         opened: connections opened so far.
         requests: requests sent so far.
-        sent_bytes: of requests, so far.
-        received_bytes: of replies, so far.
+        sent_bytes: of requests' bodies, so far.
+        received_bytes: of replies' bodies, so far.
     """
 
     busy: int = 0

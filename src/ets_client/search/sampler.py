@@ -9,7 +9,7 @@ from zlib import crc32
 
 from .._together import together
 from ..branch import EndReason
-from ..errors import ServerFaultError, ServerUnreachableError
+from ..errors import ServerBusyError, ServerFaultError, ServerUnreachableError
 from ..sampling import SamplingParams
 from ..usage import Usage
 from .arrivals import Arrival
@@ -32,6 +32,7 @@ __all__ = ["Sampler"]
 T = TypeVar("T")
 
 _MOST_TOGETHER = 32  # of siblings, so that a level of hundreds is scored in several batches
+_BROKE_OFF = (ServerUnreachableError, ServerFaultError, ServerBusyError)
 _BROKEN = {EndReason.ABORTED: "aborted on the server", EndReason.FAILED: "the server says that the model broke"}
 
 
@@ -151,7 +152,7 @@ class Sampler:
                                 siblings = [found[place] for place in some]
                                 group.create_task(self._end(node, some, siblings, own, start, warm, take))
                                 warm = Usage()
-                except (ServerUnreachableError, ServerFaultError):
+                except _BROKE_OFF:
                     # The client sends a stream that has begun no second time, but an expand as often as it takes.
                     for some in _ranges(missing):
                         group.create_task(self._give(node, some, take))
@@ -206,7 +207,7 @@ class Sampler:
                         break
                 else:
                     branch = stream.branch
-        except (ServerUnreachableError, ServerFaultError):
+        except _BROKE_OFF:
             await self._give(node, range(place, place + 1), take)
             return
         if branch is not None:

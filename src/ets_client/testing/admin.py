@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .calls import Generator
-    from .connection import Exchange
+    from .exchange import Exchange
     from .model import TextModel
 
 __all__ = ["Admin", "unauthorized"]

@@ -10,7 +10,7 @@ from .errors import broken_json, invalid
 from .shapes import is_object
 
 if TYPE_CHECKING:
-    from .connection import Exchange
+    from .exchange import Exchange
 
 __all__ = ["fields_of"]
 

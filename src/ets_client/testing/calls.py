@@ -16,9 +16,9 @@ from .stops import ends_like_a_stop, queue_abort
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .connection import Exchange
     from .dialect import Dialect
     from .engine import Engine
+    from .exchange import Exchange
     from .options import FakeOptions
     from .replies import Replies
     from .request import GenerateRequest, Item

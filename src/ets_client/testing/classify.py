@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .calls import Generator
-    from .connection import Exchange
+    from .exchange import Exchange
 
 __all__ = ["Classifier"]
 

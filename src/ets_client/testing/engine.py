@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .job import Job
-    from .scheduler import Scheduler, Step
+    from .scheduler import Scheduler
+    from .step import Step
     from .timing import Clock, Costs, Timer
 
 __all__ = ["Engine"]

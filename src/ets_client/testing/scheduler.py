@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from .draw import LogProbabilities, draw
 from .order import order_waiting
 from .radix import RadixTree
 from .sampling import FatalError
+from .step import Step
 from .stops import ABORTED, Finish, find_finish, queue_abort
 
 if TYPE_CHECKING:
@@ -23,38 +23,11 @@ if TYPE_CHECKING:
     from .options import FakeOptions
     from .tokenizer import Tokenizer
 
-__all__ = ["Scheduler", "Step"]
+__all__ = ["Scheduler"]
 
 _NO_MEMORY = "Out of memory even after retracting all other requests in the decode batch. Aborting the last request."
 _MOST_RESERVED = 4096  # CLIP_MAX_NEW_TOKENS: a request reserves room for no more tokens than this
 _FIRST_RATIO, _LEAST_RATIO, _RATIO_STEPS = 0.7, 0.098, 600  # share of the allowed tokens that is thought to come
-
-
-@dataclass(slots=True)
-class Step:
-    """One forward pass.
-
-    Attributes:
-        prefills: (sample, tokens computed) of a prefill; the last sample may be computed in part.
-        decodes: samples that get one token each, when it is no prefill.
-    """
-
-    prefills: list[tuple[Job, int]] = field(default_factory=list["tuple[Job, int]"])
-    decodes: list[Job] = field(default_factory=list["Job"])
-
-    @property
-    def prefill_tokens(self) -> int:
-        """Prompt tokens computed."""
-        return sum(tokens for _, tokens in self.prefills)
-
-    @property
-    def mixes_label_ids(self) -> bool:
-        """Whether tokens are drawn for samples with ``token_ids_logprob`` and for samples without it together."""
-        jobs = self.decodes or [job for job, _ in self.prefills]
-        if all(job.sampling.max_new_tokens == 0 for job in jobs):
-            return False  # SGLang takes another way when nothing is drawn at all (is_prefill_only)
-        # Only looked at when somebody wants log-probabilities; those who named ids without wanting any count, too.
-        return any(job.logprobs is not None for job in jobs) and len({job.names_label_ids for job in jobs}) > 1
 
 
 class Scheduler:

@@ -8,18 +8,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..endpoint import Endpoint
-from .admin import Admin, unauthorized
-from .auth import is_allowed
+from .application import Application, crash
 from .calls import Generator
 from .connection import Connection
 from .dialect import dialect_of
 from .engine import Engine
-from .errors import RejectedError, http_error
+from .errors import http_error
 from .faults import Answer, FaultPlan, Late, NeverAnswer, QueueFull, Raw, Refuse, Reset, ServerError
 from .model import SeededModel
 from .options import FakeOptions
 from .replies import Replies
-from .sampling import CrashError, FatalError
 from .scheduler import Scheduler
 from .thread import LoopThread
 from .timing import Costs, RealClock
@@ -27,18 +25,16 @@ from .tokenizer import ByteTokenizer
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
-    from .connection import Exchange
+    from .exchange import Exchange
     from .model import TextModel
     from .timing import Clock
     from .tokenizer import Tokenizer
 
 __all__ = ["FakeServer"]
 
-_PLAIN = "text/plain; charset=utf-8"
 _ACCEPTING_TURNS = 3  # of the loop, from a place in the kernel's queue to a connection
 
 
@@ -111,11 +107,14 @@ class FakeServer:
         self._engine = Engine(self._scheduler, self.clock, self._costs, lambda error: self._die(repr(error)))
         replies = Replies(self.options, self._model, self._tokenizer)
         self._generator = Generator(self.options, self._dialect, self._tokenizer, self._engine, self.clock, replies)
-        admin = Admin(self._generator, self._model, self._responses, lambda: self.port, lambda: self._is_draining)
-        self._routes: dict[str, dict[str, Callable[[Exchange], None]]] = {
-            **admin.routes,
-            "/generate": {"POST": self._generator.handle, "PUT": self._generator.handle},
-        }
+        self._application = Application(
+            self._generator,
+            self._model,
+            self._responses,
+            port=lambda: self.port,
+            is_draining=lambda: self._is_draining,
+            die=self._die,
+        )
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -275,7 +274,7 @@ class FakeServer:
             exchange.fault = fault
             if self._break(exchange):
                 return
-        self._carry_out(exchange)
+        self._application.answer(exchange)
 
     def _break(self, exchange: Exchange) -> bool:
         """Do what a fault does instead of the request; False when the request is carried out nevertheless."""
@@ -293,58 +292,14 @@ class FakeServer:
         elif isinstance(fault, Raw):
             exchange.raw(fault.data)
         elif isinstance(fault, ServerError):
-            exchange.reply(500, b"Internal Server Error", _PLAIN, closes=True)
+            crash(exchange)
         elif isinstance(fault, QueueFull):
             exchange.reply(503, http_error(503, "The request queue is full."))
         elif isinstance(fault, Late):
-            self.clock.call_later(fault.seconds, lambda: self._carry_out(exchange))
+            self.clock.call_later(fault.seconds, lambda: self._application.answer(exchange))
         else:
             return isinstance(fault, NeverAnswer)
         return True
-
-    def _carry_out(self, exchange: Exchange) -> None:
-        path, options = exchange.path, self.options
-        if options.api_key is not None or options.admin_api_key is not None:
-            header = exchange.headers.get(b"authorization", b"").decode("latin-1")
-            has_ready = self._dialect.has_ready
-            if not is_allowed(
-                path, header, api_key=options.api_key, admin_key=options.admin_api_key, has_ready=has_ready
-            ):
-                self._answer(exchange, 401, unauthorized())
-                return
-        route = self._routes.get(path)
-        if route is None:
-            self._unknown(exchange, path)
-            return
-        handle = route.get(exchange.method)
-        if handle is None:
-            more = b"allow: %s\r\n" % ", ".join(route).encode()
-            self._answer(exchange, 405, b'{"detail":"Method Not Allowed"}', more=more)
-            return
-        try:
-            handle(exchange)
-        except RejectedError as error:
-            self._answer(exchange, error.status, error.listed if self._dialect.lists_faults else error.body)
-        except CrashError:
-            exchange.reply(500, b"Internal Server Error", _PLAIN, closes=True)
-        except FatalError as error:
-            self._die(str(error))
-        if exchange.status is not None:
-            self._responses[path, exchange.method, exchange.status] += 1
-
-    def _unknown(self, exchange: Exchange, path: str) -> None:
-        if path.startswith("/v1/models/"):
-            name = path.removeprefix("/v1/models/")
-            error = f'{{"error":{{"message":"The model \'{name}\' does not exist","type":"invalid_request_error",'
-            self._answer(exchange, 404, (error + '"param":"model","code":"model_not_found"}}').encode())
-        elif path.endswith("/") and path.rstrip("/") in self._routes:
-            location = f"location: http://127.0.0.1:{self._port}{path.rstrip('/')}\r\n".encode()
-            exchange.reply(307, b"", None, more=location)
-        else:
-            self._answer(exchange, 404, b'{"detail":"Not Found"}')
-
-    def _answer(self, exchange: Exchange, status: int, body: bytes, *, more: bytes = b"") -> None:
-        exchange.reply(status, body, more=more)
 
     def _die(self, why: str) -> None:
         self.died = why

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .scheduler import Step
+    from .step import Step
 
 __all__ = ["Clock", "Costs", "RealClock", "Timer", "VirtualClock"]
 

@@ -40,6 +40,23 @@ def test_one_has_it_until_it_is_released(path: Path) -> None:
     JournalLock(path).release()
 
 
+def test_a_link_that_was_made_though_nfs_says_that_it_is_there_already_is_ours(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = Path.hardlink_to
+
+    def link_twice(self: Path, target: Path) -> None:
+        link(self, target)
+        link(self, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", link_twice)
+    lock = JournalLock(path)
+    with pytest.raises(JournalLockedError):
+        JournalLock(path)
+    lock.release()
+    assert list(path.parent.iterdir()) == []
+
+
 def test_the_file_of_a_process_that_is_gone_is_taken_over(path: Path) -> None:
     left_by(path, pid=gone())
     JournalLock(path)

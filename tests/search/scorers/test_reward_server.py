@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ets_client import AsyncPolicyClient, ConfigurationError, Profile, ScoreFailure, Usage, load_profile
+from ets_client import (
+    AsyncPolicyClient,
+    ConfigurationError,
+    Profile,
+    RewardScore,
+    ScoreFailure,
+    ServerFaultError,
+    Usage,
+    load_profile,
+)
 from ets_client.search import Question, Rebase, SearchOptions, TreeSearch
 from ets_client.search.scorers import RewardServer, ScoredPath, list_reward_formats, load_reward_format
 from ets_client.search.scorers.rendering import Renderer
-from ets_client.testing import FakeOptions, FakeServer, SeededModel
+from ets_client.testing import Answer, FakeOptions, FakeServer, SeededModel
 from tests.profiles.real_tokenizers import Llama3Tokenizer, MistralTokenizer
 from tests.search.trees import path
+from tests.stream_site import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -160,6 +170,30 @@ async def test_a_reward_head_reads_each_step_once(server: FakeServer) -> None:
         assert (await head.metrics()).since(before).prefilled_tokens <= 1.05 * sum(map(len, written)) + least
 
 
+async def test_a_head_that_failed_to_read_a_question_is_asked_again_for_the_next_score() -> None:
+    options = FakeOptions(reward_outputs=1)
+    async with FakeServer(options) as running, AsyncPolicyClient(running.base_url, "tiny", retry=QUICK) as head:
+        scorer = RewardServer(head)
+        running.faults.on(Answer(500, b'{"message": "out of memory"}'), path="/classify", nth=(1, 2))
+        with pytest.raises(ServerFaultError):
+            await scorer.score(PATHS)
+        assert len(await scores(scorer, PATHS)) == len(PATHS)
+
+
+@pytest.mark.parametrize(("value", "squashed"), [(0.0, 0.5), (1e4, 1.0), (-1e4, 0.0), (-2.0, 0.11920292202211755)])
+async def test_a_sigmoid_takes_any_output_of_a_head(
+    value: float, squashed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def rewards(prefixes: list[Prefix]) -> list[RewardScore]:
+        return [RewardScore((value,))] * len(prefixes)
+
+    options = FakeOptions(reward_outputs=1)
+    async with FakeServer(options) as running, AsyncPolicyClient(running.base_url, "tiny") as head:
+        monkeypatch.setattr(head, "reward_scores", rewards)
+        form = load_reward_format("reward-head").model_copy(update={"squash": "sigmoid"})
+        assert await scores(RewardServer(head, form), PATHS[:1]) == [pytest.approx(squashed)]
+
+
 async def test_a_head_of_several_outputs_is_no_score() -> None:
     async with (
         FakeServer(FakeOptions(reward_outputs=3)) as running,
@@ -218,6 +252,9 @@ def test_formats_are_listed_and_read_from_files(tmp_path: Path) -> None:
     mine.write_text('{name: mine, reads: reward_head, begin: "{problem}", first_step: "{step}", next_step: "{step}"}')
     assert load_reward_format(mine).name == "mine"
     assert load_reward_format(load_reward_format(mine)).squash == "none"
+    mine.write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml cannot be read"):
+        load_reward_format(mine)
 
 
 @pytest.mark.parametrize(

@@ -149,15 +149,11 @@ def logs(
 
 def profiles(as_json: _Json = False) -> None:
     """List the model profiles."""
-    from ets_client.errors import ConfigurationError
     from ets_client.profiles import list_profiles, user_profiles_dir
 
     from .tables import print_profiles
 
-    try:
-        found = list_profiles()
-    except ConfigurationError as error:
-        raise ServerToolError(str(error)) from None
+    found = list_profiles()
     if as_json:
         typer.echo(json.dumps([profile.model_dump(mode="json") for profile in found], indent=1))
     else:

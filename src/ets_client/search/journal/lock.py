@@ -133,7 +133,8 @@ class JournalLock:
                 file.write(self._content)
             self.path.hardlink_to(whole)
         except FileExistsError:
-            return False
+            # On NFS the answer may have been lost and the call repeated, so that it met its own link (open(2), O_EXCL).
+            return whole.stat().st_nlink == 2
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise

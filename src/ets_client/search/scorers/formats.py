@@ -90,7 +90,11 @@ def load_reward_format(source: RewardFormat | str | os.PathLike[str]) -> RewardF
     path = Path(source)
     if not path.is_file():
         raise ConfigurationError(f"no reward format {os.fspath(source)!r}: a file, or one of {', '.join(known)}")
-    return _read(path.read_text(encoding="utf-8"), os.fspath(source))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the reward format {path} cannot be read: {error}") from None
+    return _read(text, os.fspath(source))
 
 
 @cache

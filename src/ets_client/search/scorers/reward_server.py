@@ -92,12 +92,17 @@ class RewardServer(Scorer):
     async def _read_once(self, parent: Prefix) -> None:
         """Put what siblings share into the cache of a server that cannot be told to."""
         key = parent.fingerprint
-        if parent.parent is not None or key in self._warm:  # a parent that is a step was scored, so it is warm
-            if key in self._warm:
-                await asyncio.shield(self._warm[key])
-            return
-        self._warm[key] = asyncio.ensure_future(self._read(parent))
-        await asyncio.shield(self._warm[key])
+        reading = self._warm.get(key)
+        if reading is None:
+            if parent.parent is not None:  # a parent that is a step was scored, so it is warm
+                return
+            reading = self._warm[key] = asyncio.ensure_future(self._read(parent))
+            reading.add_done_callback(lambda done: self._has_read(key, done))
+        await asyncio.shield(reading)
+
+    def _has_read(self, key: object, reading: asyncio.Task[None]) -> None:
+        if reading.cancelled() or reading.exception() is not None:
+            del self._warm[key]  # who comes next asks again
 
     async def _read(self, parent: Prefix) -> None:
         await self.client.reward_scores([parent])
@@ -108,10 +113,16 @@ class RewardServer(Scorer):
         if len(outcome.values) != 1:
             return ScoreFailure(f"the head has {len(outcome.values)} outputs, a reward model one")
         value = outcome.value
-        return PathScore(1 / (1 + math.exp(-value)) if self.form.squash == "sigmoid" else value, outcome.usage)
+        return PathScore(_sigmoid(value) if self.form.squash == "sigmoid" else value, outcome.usage)
 
     def __repr__(self) -> str:
         return f"RewardServer({self.client!r}, {self.form.name})"
+
+
+def _sigmoid(value: float) -> float:
+    if value < 0:
+        return 1 - _sigmoid(-value)  # exp of a large number overflows
+    return 1 / (1 + math.exp(-value))
 
 
 def _format_of(client: AsyncPolicyClient) -> RewardFormat:
