@@ -63,6 +63,14 @@ def test_a_bad_option_is_a_usage_error_before_anything_starts(options: tuple[str
     assert said in " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
 
 
+def test_mends_of_a_file_that_are_no_switches_are_a_usage_error(tmp_path: Path) -> None:
+    file = tmp_path / "search.yaml"
+    file.write_text("mends: [no_overshoot]")
+    status, _, err = run("search", str(QUESTIONS), "--params", str(file), "--mend", "no_overshoot=off")
+    assert status == 2
+    assert "mends = ['no_overshoot']: write `name: true`" in " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
+
+
 def test_expands_of_a_run_leave_together_when_asked_to(
     fake_sglang: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

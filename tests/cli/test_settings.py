@@ -87,6 +87,8 @@ def test_methods_have_their_parameters(given: dict[str, Any], method: object) ->
         ("width: [", "neither TOML nor YAML"),
         ("- width", "holds no parameters"),
         ("select_method: softmax_with_truncate", "rebase.py has no such method"),
+        ("select_method: [softmax]", r"select_method: \['softmax'\]: rebase.py has no such method"),
+        ("16: width", "16 is no name of a parameter"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -97,3 +99,22 @@ def test_a_broken_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
 def test_a_parameter_that_nobody_knows_is_named_with_those_that_are_there() -> None:
     with pytest.raises(ConfigurationError, match=r"no such parameter: breadth; there are .*lambdac.*width"):
         Settings.of({"breadth": 3}, {})
+
+
+def test_a_model_of_ets_that_is_no_text_is_refused_as_other_parameters_are(tmp_path: Path) -> None:
+    text = OF_ETS.replace('policy_model_type: "llemma"', "policy_model_type: [llemma]")
+    with pytest.raises(ConfigurationError, match=r"profile = \['llemma'\]"):
+        Settings.of(read_parameters(written(tmp_path, text)), {})
+
+
+def test_a_file_of_ets_without_a_price_of_nodes_has_the_published_default(tmp_path: Path) -> None:
+    text = OF_ETS.replace("lambdac: 1.0\nlambdas: 1.5\n", "")
+    assert Settings.of(read_parameters(written(tmp_path, text)), {}).make_method() == Ets(0.0, 0.0, variant="paper")
+
+
+@pytest.mark.parametrize("method", ["best-of-n", "mcts"])
+def test_methods_that_have_no_published_code_refuse_mends_and_say_that_the_variant_changes_nothing(method: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"mend no_overshoot means nothing here: {method} has no mends"):
+        Settings.of({}, {"method": method, "mends": {"no_overshoot": False}}).make_method()
+    assert f"variant paper changes nothing: {method}" in Settings(method=method, variant="paper").describe()[-1]
+    assert "changes nothing" not in " ".join(Settings(method=method).describe())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
@@ -97,7 +97,7 @@ def search(
     try:
         file = {} if params is None else read_parameters(params)
         if mend:
-            given["mends"] = {**file.get("mends", {}), **dict(_switch(each) for each in mend)}
+            given["mends"] = {**_mends_of(file), **dict(_switch(each) for each in mend)}
         settings = Settings.of(file, given)
         settings.make_method()
         settings.options()  # made here for their errors alone: nothing has started yet
@@ -115,6 +115,13 @@ def search(
     status = run(console, Plan(settings, asked, resumes=resume, cuts=cut, shows=shows))
     if status:
         raise typer.Exit(status)
+
+
+def _mends_of(file: dict[str, Any]) -> dict[str, Any]:
+    found = file.get("mends", {})
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"mends = {found!r}: write `name: true` or `name: false` below it, a line each")
+    return cast("dict[str, Any]", found)
 
 
 def _switch(text: str) -> tuple[str, bool]:

@@ -148,7 +148,11 @@ class Settings(BaseModel):
 
     def describe(self) -> list[str]:
         """What the method does and what its variant implies, a line each."""
-        return self.make_method().describe()
+        method = self.make_method()
+        told = method.describe()
+        if self.variant == "paper" and isinstance(method, BestOfN | Mcts):
+            told.append(f"variant paper changes nothing: {self.method} has no published code with defects here")
+        return told
 
     def make_method(self) -> Ets | Rebase | Beam | Dvts | BestOfN | Mcts:
         """The method.
@@ -160,6 +164,8 @@ class Settings(BaseModel):
         if unknown:
             known = ", ".join(Mends.__dataclass_fields__)
             raise ConfigurationError(f"no such mend: {', '.join(sorted(unknown))}; there are {known}")
+        if self.mends and self.method in {"best-of-n", "mcts"}:
+            raise ConfigurationError(f"mend {', '.join(self.mends)} means nothing here: {self.method} has no mends")
         common: dict[str, Any] = {"variant": self.variant, "mends": Mends(**self.mends)}
         few = self.fixedwidth if self.fixedwidth is not None and self.fixedwidth > 0 else None
         match self.method:
@@ -216,18 +222,22 @@ def read_parameters(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigurationError(f"{path} holds no parameters: write `name: value`, a line each")
     given = cast("dict[str, Any]", found)
+    for name in given:
+        if not isinstance(name, str):  # YAML has keys of any type
+            raise ConfigurationError(f"{path}: {name!r} is no name of a parameter: write `name: value`, a line each")
     is_of_ets = "select_method" in given
     made = {_OF_ETS.get(name, name).replace("-", "_"): value for name, value in given.items()}
     if is_of_ets:
         method = made["method"]
-        if method not in _METHODS_OF_ETS:
+        if not isinstance(method, str) or method not in _METHODS_OF_ETS:
             raise ConfigurationError(
                 f"{path}: select_method: {method}: rebase.py has no such method; it has {', '.join(_METHODS_OF_ETS)}"
             )
         made["method"] = _METHODS_OF_ETS[method]
         for name in ("profile", "reward_profile"):
-            if name in made:
+            if isinstance(made.get(name), str):  # what is no text is refused with the other parameters
                 made[name] = _MODELS_OF_ETS.get(made[name], made[name])
         made.setdefault("variant", "paper")
-        made.setdefault("on_length", "drop" if made.get("profile") in {"llemma", "mistral"} else "score")
+        made.setdefault("lambda_c", 0.0)  # as rebase.py has it for a file without `lambdac`
+        made.setdefault("on_length", "drop" if made.get("profile") in ("llemma", "mistral") else "score")
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -318,6 +319,8 @@ def test_a_variant_says_what_it_implies() -> None:
         (lambda: Beam(0), "beams = 0"),
         (lambda: Dvts(0), "subtrees = 0"),
         (lambda: Ets(-1.0), "lambda_c = -1"),
+        (lambda: Ets(math.inf), "lambda_c = inf.*finite"),
+        (lambda: Ets(1.0, math.inf), "lambda_s = inf.*finite"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(make: object, message: str) -> None:

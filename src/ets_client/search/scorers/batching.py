@@ -105,7 +105,10 @@ class MicroBatcher(Scorer):
 
     async def _run(self, batch: list[_Call]) -> None:
         try:
-            outcomes = await self.scorer.score([path for call in batch for path in call.paths])
+            paths = [path for call in batch for path in call.paths]
+            outcomes = await self.scorer.score(paths)
+            if len(outcomes) != len(paths):  # nobody knows which of them is whose
+                raise ValueError(f"the scorer {self.name!r} gave {len(outcomes)} outcomes for {len(paths)} paths")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is its callers'
             if len(batch) == 1:
                 _settle(batch[0], error)
