@@ -100,6 +100,36 @@ def test_a_run_is_kept_in_its_folder(fake_sglang: FakeServer, tmp_path: Path) ->
     assert sum(len(question.nodes) for question in loaded.questions.values()) > 12
 
 
+@pytest.mark.parametrize("damage", ["", '{"questions": [{"num', '{"questions": [{}]}', None])
+def test_the_summary_of_a_resumed_run_has_the_questions_that_a_killed_session_could_not_write(
+    fake_sglang: FakeServer, tmp_path: Path, damage: str | None
+) -> None:
+    out = tmp_path / "run"
+    summary = out / "summary.json"
+    assert search(fake_sglang, "--out", str(out))[0] == 0
+    whole = json.loads(summary.read_text())["questions"]
+    assert len(whole) == 3
+    assert whole[0]["samples"] > 0
+    if damage is None:
+        summary.unlink()  # kill -9 before the end
+    else:
+        summary.write_text(damage)
+    status, _, err = search(fake_sglang, "--out", str(out), "--resume")
+    assert (status, err) == (0, "")
+    assert json.loads(summary.read_text())["questions"] == whole
+    assert sorted(file.name for file in out.iterdir()) == ["journal.jsonl", "manifest.json", "summary.json"]
+
+
+def test_a_summary_that_cannot_be_written_is_a_line_and_the_status_1(fake_sglang: FakeServer, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    (out / "summary.json").mkdir(parents=True)
+    status, text, err = search(fake_sglang, "--out", str(out))
+    assert status == 1
+    assert "of 3" in text  # the table all the same
+    assert err.startswith(f"cannot write {out / 'summary.json'}: ")
+    assert sorted(file.name for file in out.iterdir()) == ["journal.jsonl", "manifest.json", "summary.json"]
+
+
 def test_a_folder_holds_one_run_and_another_search_does_not_go_on_with_it(
     fake_sglang: FakeServer, tmp_path: Path
 ) -> None:

@@ -20,12 +20,14 @@ from ets_client.search import (
     Question,
     RunResult,
     SearchEnded,
+    SearchEndedBefore,
     SearchEvent,
     SearchResult,
     SearchStarted,
     SearchTree,
     WidthAllocated,
 )
+from ets_client.search.journal import EndEntry
 from tests.fakes import root
 
 QUESTION = Question(problem="How many apples?", answer="8")
@@ -124,6 +126,18 @@ def test_the_bar_counts_questions_steps_and_what_was_right() -> None:
     text = written(console)
     assert "2/2" in text
     assert "4 steps, 1 of 2 right, 1 failed" in text
+
+
+def test_the_bar_of_a_resumed_run_is_what_is_left() -> None:
+    console = screen(terminal=True)
+    with ProgressView(console, 5) as view:
+        for number in (0, 2, 4):
+            view.observe(SearchEndedBefore(number, QUESTION, EndEntry(number, "8", "done", 1.0)))
+        view.observe(SearchEnded(1, story()[1]))
+        console.print(view.drawing())
+    text = written(console)
+    assert "1/2" in text
+    assert "3 done before" in text
 
 
 @pytest.mark.parametrize(("text", "line"), [("a\n b", "a b"), ("x" * 12, "x" * 9 + "…"), ("", "")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import shlex
 import signal
@@ -37,8 +36,9 @@ from ..search import (
 from .live import LiveView
 from .plain import PlainView, counted
 from .progress import ProgressView
-from .report import as_json, result_table
+from .report import result_table
 from .servers import client_of
+from .summary import write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,24 +101,18 @@ def run(console: Console, plan: Plan) -> int:
     if found.results or not status:
         console.print(result_table(found, is_resumed=is_resumed))
         if out is not None:
-            _summarise(out / "summary.json", found, adds=plan.resumes)
-            typer.echo(f"everything is in {out}")
+            try:
+                write_summary(out, found, adds=plan.resumes)
+                typer.echo(f"everything is in {out}")
+            except (OSError, EtsClientError) as error:  # the disk is full, say; the journal has it all
+                typer.echo(f"cannot write {out / 'summary.json'}: {error}", err=True)
+                status = status or 1
     if said:
         typer.echo(said, err=True)
     if status and out is not None and RunFolder(out).has_run:
         again = [Path(sys.argv[0]).name, *sys.argv[1:], *([] if plan.resumes else ["--resume"])]
         typer.echo(f"go on with: {shlex.join(again)}", err=True)
     return status
-
-
-def _summarise(path: Path, run: RunResult, *, adds: bool) -> None:
-    """Write what was found; questions of earlier sessions stay."""
-    written = as_json(run)
-    if adds and path.is_file():
-        earlier = json.loads(path.read_bytes())["questions"]
-        known = {entry["number"]: entry for entry in [*earlier, *written["questions"]]}
-        written["questions"] = [known[number] for number in sorted(known)]
-    path.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 async def _run(console: Console, plan: Plan, done: dict[int, SearchResult]) -> RunResult:

@@ -11,6 +11,7 @@ from .._together import together
 from ..errors import ConfigurationError
 from .budget import Budget, Spending
 from .driver import is_final
+from .events import SearchEndedBefore
 from .record import Record
 from .scorers import RewardServer
 
@@ -102,6 +103,7 @@ async def search_all(
             known = None if run is None else run.paid.question(number)
             if known is not None and known.ended is not None and is_final(known.ended.why):
                 ended_before[number] = known.ended
+                observe(SearchEndedBefore(number, question, known.ended))
                 continue
             record = Record(number, None if run is None else run.journal, known, began=began)
             result = await search.run(question, number, observe=observe, record=record, spending=whole, budget=budget)
