@@ -63,7 +63,7 @@ class SearchResult:
         lost: of these, samples that never became nodes: too long and dropped, or stopped early.
         usage: tokens on the policy, as the server counted them.
         scoring_usage: tokens on the reward server.
-        seconds: from the root to the vote; earlier sessions count.
+        seconds: from the root to the vote; earlier sessions count, a killed one while samples were under way.
         why: why it ended: ``done``, ``depth``, the budget that was used up (``tokens``, ``run seconds``), or
             ``error: …``.
         error: what made it end, or None.

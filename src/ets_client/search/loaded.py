@@ -84,7 +84,7 @@ class LoadedQuestion:
         expected: the right answer, when known.
         answer: the winner of the vote.
         why: why it ended; None when it has not.
-        seconds: it took.
+        seconds: it took; of one that has not ended, while samples were under way.
         nodes: by id, in order of creation.
         decisions: in order.
         warm_usage: tokens of requests that only warmed a prefix.

@@ -87,7 +87,7 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
         expected=paid.root.answer,
         answer=None if ended is None else ended.answer,
         why=None if ended is None else ended.why,
-        seconds=paid.at if ended is None else ended.seconds,
+        seconds=paid.seconds if ended is None else ended.seconds,
         nodes={node.id: node for node in nodes},
         decisions=tuple(
             LoadedDecision(each.turn, each.depth, dict(each.children), each.notes) for each in paid.decisions
