@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,38 @@ async def test_doubles_are_one_node_scored_once_with_all_their_votes() -> None:
         assert (result.answer, result.is_correct) == ("12", True)
         agreed = await search(client, BestOfN(), SelfConsistency(), width=4, seed=None).run(QUESTION)
         assert {node.score for node in agreed.tree.answered()} == {0.75, 0.25}
+
+
+async def test_each_sample_that_came_out_as_a_node_votes() -> None:
+    async def less_for_many(paths: Sequence[ScoredPath]) -> list[float]:
+        return [0.4 if path.branch.text.endswith("12") else 0.6 for path in paths]
+
+    async with (
+        FakeServer(model=arithmetic("7", "12", "12", "12")) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as client,
+    ):
+        result = await search(client, BestOfN(), CallableScorer(less_for_many), width=4, seed=None).run(QUESTION)
+        votes = {node.answer: node.multiplicity for node in result.tree.answered()}
+        assert votes == {"7": 1, "12": 3}
+        assert result.answer == "12"  # 3 times 0.4 against 0.6
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("barrier", ["level", "none"])
+async def test_a_score_that_is_no_number_is_a_missing_one_with_its_reason(
+    client: AsyncPolicyClient, value: float, barrier: str
+) -> None:
+    async def odd(paths: Sequence[ScoredPath]) -> list[float]:
+        return [value if path.branch.token_ids[0] % 2 else 0.5 for path in paths]
+
+    journal = MemoryJournal()
+    result = await search(client, scorer=CallableScorer(odd), barrier=barrier).run(QUESTION, record=Record(0, journal))
+    assert (result.error, result.is_complete) == (None, True)
+    without = [node for node in list(result.tree)[1:] if node.score is None]
+    assert without
+    assert {node.score_failure for node in without} == {f"the score is {value}"}
+    reasons = [text for entry in journal.entries if isinstance(entry, ScoresEntry) for text in entry.reasons.values()]
+    assert len(reasons) == len(without)
 
 
 LONG = "people water long little very after words called\n\n"

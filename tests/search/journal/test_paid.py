@@ -8,6 +8,7 @@ from ets_client.search.journal import (
     MISSING,
     DecisionEntry,
     EndEntry,
+    Entry,
     Paid,
     PaidQuestion,
     RunEntry,
@@ -92,7 +93,7 @@ def test_a_killed_session_took_as_long_as_its_samples_were_under_way() -> None:
         return msgspec.structs.replace(steps("r", "a", at=at), seconds=seconds)
 
     # From 10 to 14, of which 1 s twice; killed; begun again at 100 by another session, which is under way.
-    entries = [question(), took(2.0, 12.0), took(3.0, 14.0), took(1.0, 12.5), took(0.5, 100.5)]
+    entries: list[Entry] = [question(), took(2.0, 12.0), took(3.0, 14.0), took(1.0, 12.5), took(0.5, 100.5)]
     assert PaidQuestion(entries).seconds == 4.5
     assert PaidQuestion([*entries, EndEntry(0, "2", "run tokens", 6.0)]).seconds == 6.0
     assert PaidQuestion([EndEntry(0, "2", "run tokens", 1.0), *entries]).seconds == 4.5

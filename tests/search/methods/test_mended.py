@@ -200,6 +200,13 @@ def test_a_subtree_of_dvts_has_less_width_when_paths_of_it_have_ended() -> None:
     assert decision.notes["mends"] == {"account_width": {"published": [[8, 3]]}}
 
 
+def test_a_path_that_ended_several_times_takes_as_much_width_of_its_subtree() -> None:
+    view = dvts_tree()
+    merged = [replace(node, multiplicity=2) if node.number == 7 else node for node in view.nodes if node.number != 9]
+    nodes = [replace(node, number=place) for place, node in enumerate(merged)]
+    assert Dvts(2).decide(replace(view, nodes=nodes)).children == {8: 1, 11: 3}
+
+
 def test_what_an_ended_subtree_leaves_goes_to_the_others() -> None:
     view = dvts_tree()
     nodes = [replace(node, state=NodeState.SPENT) if node.number in {8, 10, 11} else node for node in view.nodes]
