@@ -129,18 +129,21 @@ async def test_self_consistency_needs_a_barrier(client: AsyncPolicyClient) -> No
             search(client, scorer=SelfConsistency(), **options)
 
 
-async def test_doubles_are_one_node_scored_once_with_all_their_votes() -> None:
+@pytest.mark.parametrize("barrier", ["level", "none"])
+async def test_doubles_are_one_node_scored_once_with_all_their_votes(barrier: str) -> None:
     seen: list[int] = []
 
     async def count(paths: Sequence[ScoredPath]) -> list[float]:
         seen.append(len(paths))
+        await asyncio.sleep(0)  # the doubles come while the first of them is scored
         return [0.5] * len(paths)
 
     async with (
         FakeServer(model=arithmetic("12", "7", "12", "12")) as running,
         AsyncPolicyClient(running.base_url, "tiny") as client,
     ):
-        result = await search(client, BestOfN(), CallableScorer(count), width=4, seed=None).run(QUESTION)
+        scorer = CallableScorer(count)
+        result = await search(client, BestOfN(), scorer, width=4, seed=None, barrier=barrier).run(QUESTION)
         assert sorted(node.multiplicity for node in result.tree.level(1)) == [1, 3]
         assert sum(seen) == len(result.tree) - 1 < result.samples
         assert (result.answer, result.is_correct) == ("12", True)

@@ -43,6 +43,11 @@ def test_decisions_are_found_by_turn() -> None:
     assert paid.decisions == [first, second]
 
 
+def test_of_two_decisions_of_a_turn_the_first_was_used() -> None:
+    first, second = DecisionEntry(0, 0, 0, [("r", 2)]), DecisionEntry(0, 0, 0, [("r", 3)])
+    assert PaidQuestion([question(), first, second]).decisions == [first]
+
+
 def test_a_score_is_there_absent_for_a_reason_or_missing() -> None:
     paid = PaidQuestion([ScoresEntry(0, ["r.0", "r.1", "r.2"], [0.5, None, None], {1: "too long"})])
     assert paid.scores("r.0") == 0.5

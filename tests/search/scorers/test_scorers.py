@@ -99,7 +99,9 @@ async def test_what_waits_in_the_same_turn_or_while_a_batch_is_under_way_goes_to
     first = [asyncio.create_task(values(batcher, path("a"), path("ab"))) for _ in range(2)]
     await eventually(lambda: slow.batches == [4])
     later = [asyncio.create_task(values(batcher, path("abc"))) for _ in range(5)]
-    await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert slow.batches == [4]  # one is under way, and no more may be
     slow.go.set()
     assert await asyncio.gather(*first, *later) == [[1.0, 2.0]] * 2 + [[3.0]] * 5
     assert slow.batches == [4, 4, 1]
