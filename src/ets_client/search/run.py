@@ -127,9 +127,10 @@ async def search_all(
 
 def _paid_for(known: PaidQuestion) -> tuple[Usage, int]:
     """Tokens of a question's samples, and how many expands they were."""
-    steps = (step for entry in known.entries if isinstance(entry, StepsEntry) for step in entry.steps)
+    steps = [step for entry in known.entries if isinstance(entry, StepsEntry) for step in entry.steps]
     usage = sum((Usage(step.prompt, step.cached, step.generated) for step in steps), start=Usage())
-    return usage, sum(len(decision.children) for decision in known.decisions)
+    expands = sum(len(decision.children) for decision in known.decisions)
+    return usage, expands + sum(step.pieces - 1 for step in steps)
 
 
 async def _metrics(client: AsyncPolicyClient) -> ServerMetrics | None:

@@ -125,6 +125,13 @@ def test_all_tokens_are_accounted_for_once(tmp_path: Path) -> None:
     assert tree.usage == Usage(7 + 10 * len(paid), 3 + 8 * len(paid), sum(each.generated for each in paid))
 
 
+def test_the_request_of_a_step_that_was_continued_tells_how_many_there_were(tmp_path: Path) -> None:
+    made = StepsEntry(0, "r", 0, [step("a"), step("b", pieces=3)], {"seed": 70, "plan": "batch"})
+    tree = loaded(tmp_path, question(), DecisionEntry(0, 0, 0, [("r", 2)]), made)
+    assert tree.nodes["r.0"].request == {"seed": 70, "plan": "batch"}
+    assert tree.nodes["r.1"].request == {"seed": 71, "plan": "batch", "pieces": 3}
+
+
 def test_a_search_that_has_not_ended_has_no_answer_yet(tmp_path: Path) -> None:
     going_on = loaded(tmp_path, *TREE)
     assert (going_on.answer, going_on.why, going_on.seconds) == (None, None, 2.5)
