@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ets_client import AsyncPolicyClient, ConfigurationError, Profile, ScoreFailure, Usage, load_profile
+from ets_client import AsyncPolicyClient, ConfigurationError, Profile, RewardScore, ScoreFailure, Usage, load_profile
 from ets_client.search import Question, Rebase, SearchOptions, TreeSearch
 from ets_client.search.scorers import RewardServer, ScoredPath, list_reward_formats, load_reward_format
 from ets_client.search.scorers.rendering import Renderer
@@ -172,6 +172,21 @@ async def test_a_reward_head_reads_each_step_once(server: FakeServer) -> None:
         assert all(0 < value < 1 for value in await scores(squashed, PATHS))
         least = len({each.fingerprint: each for one in written for each in one.path})
         assert (await head.metrics()).since(before).prefilled_tokens <= 1.05 * sum(map(len, written)) + least
+
+
+async def test_a_heads_output_is_squashed_however_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with (
+        FakeServer(FakeOptions(reward_outputs=1)) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as head,
+    ):
+        form = load_reward_format("reward-head").model_copy(update={"squash": "sigmoid"})
+        for value, squashed in ((-1000.0, 0.0), (-2.0, 0.119203), (0.0, 0.5), (2.0, 0.880797), (1000.0, 1.0)):
+
+            async def says(paths: list[Prefix], value: float = value) -> list[RewardScore]:
+                return [RewardScore((value,)) for _ in paths]
+
+            monkeypatch.setattr(head, "reward_scores", says)
+            assert await scores(RewardServer(head, form), PATHS[:1]) == [pytest.approx(squashed, abs=1e-6)]
 
 
 async def test_a_head_of_several_outputs_is_no_score() -> None:

@@ -108,10 +108,15 @@ class RewardServer(Scorer):
         if len(outcome.values) != 1:
             return ScoreFailure(f"the head has {len(outcome.values)} outputs, a reward model one")
         value = outcome.value
-        return PathScore(1 / (1 + math.exp(-value)) if self.form.squash == "sigmoid" else value, outcome.usage)
+        return PathScore(_sigmoid(value) if self.form.squash == "sigmoid" else value, outcome.usage)
 
     def __repr__(self) -> str:
         return f"RewardServer({self.client!r}, {self.form.name})"
+
+
+def _sigmoid(value: float) -> float:
+    # Of -1000 the other way round would overflow.
+    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
 
 
 def _format_of(client: AsyncPolicyClient) -> RewardFormat:
