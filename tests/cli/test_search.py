@@ -71,6 +71,31 @@ def test_mends_of_a_file_that_are_no_switches_are_a_usage_error(tmp_path: Path) 
     assert "mends = ['no_overshoot']: write `name: true`" in " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
 
 
+@pytest.mark.parametrize(
+    ("options", "whys"),
+    [
+        (("--tokens", "1"), ["run tokens"]),
+        (("--expands", "1"), ["run expands"]),
+        (("--kv-byte-seconds", "1e-9", "--kv-bytes-per-token", "100"), ["run kv_byte_seconds"]),
+        (("--tree-expands", "1"), ["expands"] * 3),
+        (("--tree-kv-byte-seconds", "1e-9", "--kv-bytes-per-token", "100"), ["kv_byte_seconds"] * 3),
+    ],
+)
+def test_a_budget_ends_what_it_is_of(
+    fake_sglang: FakeServer, tmp_path: Path, options: tuple[str, ...], whys: list[str]
+) -> None:
+    status, text, err = search(fake_sglang, "--at-once", "1", "--out", str(tmp_path / "run"), *options)
+    assert (status, err) == (0, "")
+    assert [question.why for question in load_run(tmp_path / "run").questions.values()] == whys
+    assert ("2 more questions did not fit into the budget." in " ".join(text.split())) == (len(whys) == 1)
+
+
+def test_bytes_that_nobody_knows_are_told(fake_sglang: FakeServer) -> None:
+    status, _, err = search(fake_sglang, "--kv-byte-seconds", "1")
+    assert status == 1
+    assert "needs SearchOptions(kv_bytes_per_token=…), or --kv-bytes-per-token" in err
+
+
 def test_expands_of_a_run_leave_together_when_asked_to(
     fake_sglang: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +291,7 @@ def test_a_real_reward_server_scores_and_the_run_is_resumed(live_endpoint: Path,
     options = (*servers, *how, "--out", str(out))
     status, text, err = run("search", str(QUESTIONS), *options, "--first", "2", "--seconds", "0")
     assert (status, err) == (0, "")
-    assert "2 more questions did not fit into the time." in " ".join(text.split())
+    assert "2 more questions did not fit into the budget." in " ".join(text.split())
     status, text, err = run("search", str(QUESTIONS), *options, "--first", "2", "--resume")
     assert (status, err) == (0, "")
     assert "ETS with lambda_c 1, lambda_s 1" in text

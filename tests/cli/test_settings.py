@@ -8,7 +8,7 @@ import pytest
 
 from ets_client import ConfigurationError, SamplingParams
 from ets_client.cli.settings import Settings, read_parameters
-from ets_client.search import Beam, BestOfN, Dvts, Ets, Mcts, Mends, Rebase
+from ets_client.search import Beam, BestOfN, Budget, Dvts, Ets, Mcts, Mends, Rebase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,18 @@ def test_a_file_of_ets_is_the_published_search(tmp_path: Path) -> None:
     assert options.sampling == SamplingParams(temperature=1.0, max_new_tokens=256)
     assert (settings.profile, settings.reward_profile, settings.at_once) == ("llemma", "llemma", 8)
     assert str(settings.out) == "exp_results/ets_16_math500"
+
+
+def test_every_budget_can_be_given_for_the_run_and_for_each_question() -> None:
+    limits = {"seconds": 9.0, "tokens": 8, "expands": 7, "kv_byte_seconds": 6.5}
+    settings = Settings.of({}, {**limits, **{f"tree_{name}": 2 * limit for name, limit in limits.items()}})
+    assert settings.budget() == Budget(seconds=9.0, tokens=8, expands=7, kv_byte_seconds=6.5)
+    assert settings.options(3.0).budget == Budget(seconds=18.0, tokens=16, expands=14, kv_byte_seconds=13.0)
+    assert settings.options(3.0).kv_bytes_per_token == 3.0
+    assert Settings(kv_bytes_per_token=5.0).options(3.0).kv_bytes_per_token == 5.0
+    assert Settings().budget() == Budget()
+    with pytest.raises(ConfigurationError, match="kv_byte_seconds needs kv_bytes_per_token"):
+        settings.options()
 
 
 def test_what_is_given_counts_more_than_the_file(tmp_path: Path) -> None:

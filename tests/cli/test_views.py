@@ -155,7 +155,7 @@ def test_the_table_has_a_row_a_question_and_the_totals() -> None:
     console.print(result_table(run))
     text = written(console)
     assert "right" in text
-    assert "2 more questions did not fit into the time." in text
+    assert "2 more questions did not fit into the budget." in text
 
 
 def test_a_resumed_run_is_not_measured_by_what_earlier_sessions_paid_for() -> None:

@@ -137,5 +137,5 @@ def _caption(run: RunResult, *, is_resumed: bool) -> str:
         reward = run.reward_metrics
         lines.append(f"The reward server prefilled {reward.prefilled_tokens} tokens and reused {reward.reused_tokens}.")
     if run.not_started:
-        lines.append(f"{counted(run.not_started, 'more question')} did not fit into the time.")
+        lines.append(f"{counted(run.not_started, 'more question')} did not fit into the budget.")
     return "\n".join(lines)

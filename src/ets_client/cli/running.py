@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import shlex
 import signal
 import sys
@@ -17,7 +16,6 @@ import typer
 
 from ..errors import EtsClientError
 from ..search import (
-    Budget,
     LogProb,
     Question,
     RewardServer,
@@ -121,7 +119,7 @@ async def _run(console: Console, plan: Plan, done: dict[int, SearchResult]) -> R
         with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # a batch system's last warning
     settings = plan.settings
-    budget = Budget(seconds=None if settings.seconds == math.inf else settings.seconds or 1e-9)
+    budget = settings.budget()
     async with AsyncExitStack() as stack:
         admission = None if settings.samples_at_once == "none" else settings.samples_at_once
         client = await stack.enter_async_context(

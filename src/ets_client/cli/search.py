@@ -75,8 +75,18 @@ def search(
     seconds: Annotated[
         float | None, _option("Start no question that would not be done by then, and no level after it.")
     ] = None,
+    tokens: Annotated[int | None, _option("Generated tokens of the run.")] = None,
+    expands: Annotated[int | None, _option("Expands of the run.")] = None,
+    kv_byte_seconds: Annotated[float | None, _option("Bytes of KV cache of the run, times seconds.")] = None,
     tree_seconds: Annotated[float | None, _option("Of each question: start no level after it.")] = None,
     tree_tokens: Annotated[int | None, _option("Of each question: generated tokens.")] = None,
+    tree_expands: Annotated[int | None, _option("Of each question: expands.")] = None,
+    tree_kv_byte_seconds: Annotated[
+        float | None, _option("Of each question: bytes of KV cache, times seconds.")
+    ] = None,
+    kv_bytes_per_token: Annotated[
+        float | None, _option("Of the policy.", shown="what its model's folder tells")
+    ] = None,
     first: Annotated[int | None, _option("Take only so many questions.", shown="all")] = None,
     params: Annotated[Path | None, _option("TOML or YAML file of these; also ETS's hype-parameters/*.yaml.")] = None,
     out: Annotated[Path | None, _option("Folder of the run: its journal, manifest and summary.")] = None,
@@ -100,7 +110,7 @@ def search(
             given["mends"] = {**_mends_of(file), **dict(_switch(each) for each in mend)}
         settings = Settings.of(file, given)
         settings.make_method()
-        settings.options()  # made here for their errors alone: nothing has started yet
+        settings.options(1.0)  # made here for their errors alone: nothing has started yet
     except EtsClientError as error:
         raise typer.BadParameter(str(error)) from None
     if resume and settings.out is None:

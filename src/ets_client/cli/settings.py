@@ -69,9 +69,14 @@ class Settings(BaseModel):
         samples_at_once: samples in flight; a number, ``adaptive`` or ``none``.
         departure_interval: seconds within which expands wait to leave together.
         seconds: of the run.
+        tokens: generated for the run.
+        expands: of the run.
+        kv_byte_seconds: of the run.
         tree_seconds: of each question.
         tree_tokens: generated for each question.
         tree_expands: of each question.
+        tree_kv_byte_seconds: of each question.
+        kv_bytes_per_token: of the policy's cache; what its model's folder tells, when that is here.
         first: take only so many questions.
         out: folder of the run.
     """
@@ -108,9 +113,14 @@ class Settings(BaseModel):
     samples_at_once: Whole | Literal["adaptive", "none"] = "none"
     departure_interval: Annotated[float, Field(gt=0, le=10)] | None = None
     seconds: Annotated[float, Field(ge=0)] = math.inf
+    tokens: Whole | None = None
+    expands: Whole | None = None
+    kv_byte_seconds: Above0 | None = None
     tree_seconds: Above0 | None = None
     tree_tokens: Whole | None = None
     tree_expands: Whole | None = None
+    tree_kv_byte_seconds: Above0 | None = None
+    kv_bytes_per_token: Above0 | None = None
     first: Whole | None = None
     out: Path | None = None
 
@@ -186,7 +196,7 @@ class Settings(BaseModel):
         """The driver's options.
 
         Args:
-            kv_bytes_per_token: of the policy, when it is known.
+            kv_bytes_per_token: of the policy, when it is known; what is set counts more.
 
         Raises:
             ConfigurationError: one of them is out of range.
@@ -198,8 +208,18 @@ class Settings(BaseModel):
                 max_new_tokens=self.max_step_tokens, temperature=self.temperature, top_p=self.top_p
             ),
             max_path_tokens=self.max_path_tokens, seed=self.seed,
-            budget=Budget(seconds=self.tree_seconds, tokens=self.tree_tokens, expands=self.tree_expands),
-            kv_bytes_per_token=kv_bytes_per_token,
+            budget=Budget(
+                seconds=self.tree_seconds, tokens=self.tree_tokens, expands=self.tree_expands,
+                kv_byte_seconds=self.tree_kv_byte_seconds,
+            ),
+            kv_bytes_per_token=self.kv_bytes_per_token or kv_bytes_per_token,
+        )  # fmt: skip
+
+    def budget(self) -> Budget:
+        """Of the whole run."""
+        return Budget(
+            seconds=None if self.seconds == math.inf else self.seconds or 1e-9,
+            tokens=self.tokens, expands=self.expands, kv_byte_seconds=self.kv_byte_seconds,
         )  # fmt: skip
 
 

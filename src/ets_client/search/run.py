@@ -91,7 +91,9 @@ async def search_all(
         raise ConfigurationError(f"at_once = {at_once}: above 0")
     budget, per_token = budget or Budget(), search.options.kv_bytes_per_token
     if budget.kv_byte_seconds is not None and per_token is None:
-        raise ConfigurationError("budget.kv_byte_seconds needs SearchOptions(kv_bytes_per_token=…)")
+        raise ConfigurationError(
+            "budget.kv_byte_seconds needs SearchOptions(kv_bytes_per_token=…), or --kv-bytes-per-token"
+        )
     servers = [search.client, *([search.scorer.client] if isinstance(search.scorer, RewardServer) else [])]
     before = [await _metrics(each) for each in servers]
     whole = Spending(time.monotonic())
