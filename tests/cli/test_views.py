@@ -158,6 +158,15 @@ def test_the_table_has_a_row_a_question_and_the_totals() -> None:
     assert "2 more questions did not fit into the budget." in text
 
 
+def test_samples_that_were_lost_are_told() -> None:
+    console = screen()
+    run = RunResult({0: replace(story()[1], lost=2), 1: story()[1]}, not_started=0, metrics=None, seconds=2.0)
+    console.print(result_table(run))
+    said = " ".join(written(console).split())
+    assert "2 samples became no step: too long and dropped, broken, or stopped early." in said
+    assert [entry["lost"] for entry in as_json(run)["questions"]] == [2, 0]
+
+
 def test_a_resumed_run_is_not_measured_by_what_earlier_sessions_paid_for() -> None:
     run = RunResult({0: story()[1]}, not_started=0, metrics=ServerMetrics(3, 9, 4, 0, 0), seconds=2.0)
     said = {}

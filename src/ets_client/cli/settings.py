@@ -241,10 +241,11 @@ def read_parameters(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is neither TOML nor YAML: {error}") from None
     if not isinstance(found, dict):
         raise ConfigurationError(f"{path} holds no parameters: write `name: value`, a line each")
-    given = cast("dict[str, Any]", found)
-    for name in given:
+    given: dict[str, Any] = {}
+    for name, value in cast("dict[object, Any]", found).items():
         if not isinstance(name, str):  # YAML has keys of any type
             raise ConfigurationError(f"{path}: {name!r} is no name of a parameter: write `name: value`, a line each")
+        given[name] = value
     is_of_ets = "select_method" in given
     made = {_OF_ETS.get(name, name).replace("-", "_"): value for name, value in given.items()}
     if is_of_ets:

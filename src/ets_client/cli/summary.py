@@ -74,6 +74,7 @@ def _recorded(questions: Iterable[LoadedQuestion]) -> Iterable[dict[str, Any]]:
             "why": question.why,
             "expands": len(asked),
             "samples": sum(asked),
+            "lost": sum(asked) - sum(each.multiplicity for each in question.nodes.values() if each is not node),
             "prompt_tokens": usage.prompt_tokens,
             "cached_tokens": usage.cached_tokens,
             "generated_tokens": usage.completion_tokens,

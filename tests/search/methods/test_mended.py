@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ets_client import ConfigurationError
+from ets_client.search.describe import parameters
 from ets_client.search.methods import (
     Beam,
     BestOfN,
@@ -305,6 +306,17 @@ def test_count_lost_alone() -> None:
     decision = Rebase(mends=Mends(count_lost=True)).decide(view)
     assert total(decision) == 13
     assert decision.notes["mends"] == {"count_lost": {"lost": 3}}
+
+
+def test_the_record_of_a_run_has_every_mend_of_its_method() -> None:
+    told = parameters(Rebase(mends=Mends(keep_unscored=False)))["mends"]
+    assert told == {"no_overshoot": True, "account_width": True, "keep_unscored": False, "count_lost": False}
+    for method in (Rebase(variant="paper"), Beam(variant="paper"), Dvts(variant="paper"), Ets(variant="paper")):
+        told = parameters(method)
+        assert told["variant"] == "paper"
+        assert len(told["mends"]) >= 4
+        assert not any(told["mends"].values())
+    assert set(parameters(Ets())["mends"]) == set(Ets.switches)
 
 
 def test_a_variant_says_what_it_implies() -> None:

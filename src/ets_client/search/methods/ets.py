@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError
 from .allocation import best_first, rebase_allocation
@@ -42,6 +42,8 @@ class Ets:
         variant: ``paper`` for the published code with its defects, ``fixed`` without.
         mends: switches to set otherwise than the variant has them.
     """
+
+    switches: ClassVar[tuple[str, ...]] = _MENDS
 
     lambda_c: float = 1.0
     lambda_s: float = 0.0
