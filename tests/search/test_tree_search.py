@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ets_client import AsyncPolicyClient, ConfigurationError, EndReason, SamplingParams
-from ets_client.search import BestOfN, Budget, Node, SearchResult
+from ets_client.search import BestOfN, Budget, Node, SearchResult, search_all
 from ets_client.search.journal import DecisionEntry, EndEntry, ScoresEntry, StepsEntry
 from ets_client.search.methods import Decision, TreeView
 from ets_client.search.record import Record
@@ -293,6 +293,20 @@ async def test_a_scorer_that_fails_ends_its_question_with_the_reason(client: Asy
 
     result = await search(client, scorer=CallableScorer(fail)).run(QUESTION)
     assert (result.why, len(result.tree)) == ("error: no GPU", 1)
+
+
+async def test_a_vote_that_fails_ends_its_question_alone() -> None:
+    class Odd(LogProb):
+        def weight(self, step_scores: Sequence[float]) -> float:
+            raise ZeroDivisionError(f"no weight of {len(step_scores)} scores")
+
+    async with (
+        FakeServer(model=arithmetic("12", "7")) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as client,
+    ):
+        found = await search_all(search(client, BestOfN(), Odd(), width=2, seed=None), [QUESTION, QUESTION], at_once=1)
+    assert [result.why for result in found.results.values()] == ["error: no weight of 3 scores"] * 2
+    assert all(result.answer is None and result.tree.answered() for result in found.results.values())
 
 
 async def test_a_scorer_with_too_few_outcomes_is_named(client: AsyncPolicyClient) -> None:
