@@ -22,6 +22,7 @@ from ets_client import (
     ScoreFailure,
 )
 from ets_client.testing import FakeOptions, FakeServer, Version
+from tests.judge import Judge
 
 LOGPROBS = st.floats(max_value=0, allow_nan=False)
 
@@ -139,6 +140,19 @@ class TestLabelProbs:
             with pytest.raises(ConfigurationError, match="ask this one for reward_scores"):
                 await client.label_probs([root], ["+", "-"])
             assert server.count("/generate") == 0
+
+
+class TestLabelsThatDiffer:
+    @pytest.mark.parametrize("labels", [("+", "-"), ("-", "+")])
+    async def test_each_label_has_its_own_share_and_each_prefix_its_own(self, labels: tuple[str, str]) -> None:
+        async with FakeServer(model=Judge()) as server, AsyncPolicyClient(server.base_url, "tiny") as client:
+            roots = [await client.prefix(f"{word}\n") for word in ("One step.", "Another one.", "A third", "7", "8")]
+            shares = [Judge.share(root.token_ids) for root in roots]
+            assert len(set(shares)) > 2
+            expected = shares if labels[0] == "+" else [1 - share for share in shares]
+            for outcomes in (await client.label_choices(roots, labels), await client.label_probs(roots, labels)):
+                found = [outcome.probs[0] for outcome in outcomes if not isinstance(outcome, ScoreFailure)]
+                assert found == [pytest.approx(share, abs=1e-5) for share in expected]
 
 
 class TestLabelChoices:

@@ -63,6 +63,39 @@ def test_a_bad_option_is_a_usage_error_before_anything_starts(options: tuple[str
     assert said in " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
 
 
+def test_mends_of_a_file_that_are_no_switches_are_a_usage_error(tmp_path: Path) -> None:
+    file = tmp_path / "search.yaml"
+    file.write_text("mends: [no_overshoot]")
+    status, _, err = run("search", str(QUESTIONS), "--params", str(file), "--mend", "no_overshoot=off")
+    assert status == 2
+    assert "mends = ['no_overshoot']: write `name: true`" in " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
+
+
+@pytest.mark.parametrize(
+    ("options", "whys"),
+    [
+        (("--tokens", "1"), ["run tokens"]),
+        (("--expands", "1"), ["run expands"]),
+        (("--kv-byte-seconds", "1e-9", "--kv-bytes-per-token", "100"), ["run kv_byte_seconds"]),
+        (("--tree-expands", "1"), ["expands"] * 3),
+        (("--tree-kv-byte-seconds", "1e-9", "--kv-bytes-per-token", "100"), ["kv_byte_seconds"] * 3),
+    ],
+)
+def test_a_budget_ends_what_it_is_of(
+    fake_sglang: FakeServer, tmp_path: Path, options: tuple[str, ...], whys: list[str]
+) -> None:
+    status, text, err = search(fake_sglang, "--at-once", "1", "--out", str(tmp_path / "run"), *options)
+    assert (status, err) == (0, "")
+    assert [question.why for question in load_run(tmp_path / "run").questions.values()] == whys
+    assert ("2 more questions did not fit into the budget." in " ".join(text.split())) == (len(whys) == 1)
+
+
+def test_bytes_that_nobody_knows_are_told(fake_sglang: FakeServer) -> None:
+    status, _, err = search(fake_sglang, "--kv-byte-seconds", "1")
+    assert status == 1
+    assert "needs SearchOptions(kv_bytes_per_token=…), or --kv-bytes-per-token" in err
+
+
 def test_expands_of_a_run_leave_together_when_asked_to(
     fake_sglang: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +123,36 @@ def test_a_run_is_kept_in_its_folder(fake_sglang: FakeServer, tmp_path: Path) ->
     assert loaded.manifest["method"]["name"] == "rebase"
     assert {question.why for question in loaded.questions.values()} <= {"done", "depth"}
     assert sum(len(question.nodes) for question in loaded.questions.values()) > 12
+
+
+@pytest.mark.parametrize("damage", ["", '{"questions": [{"num', '{"questions": [{}]}', None])
+def test_the_summary_of_a_resumed_run_has_the_questions_that_a_killed_session_could_not_write(
+    fake_sglang: FakeServer, tmp_path: Path, damage: str | None
+) -> None:
+    out = tmp_path / "run"
+    summary = out / "summary.json"
+    assert search(fake_sglang, "--out", str(out))[0] == 0
+    whole = json.loads(summary.read_text())["questions"]
+    assert len(whole) == 3
+    assert whole[0]["samples"] > 0
+    if damage is None:
+        summary.unlink()  # kill -9 before the end
+    else:
+        summary.write_text(damage)
+    status, _, err = search(fake_sglang, "--out", str(out), "--resume")
+    assert (status, err) == (0, "")
+    assert json.loads(summary.read_text())["questions"] == whole
+    assert sorted(file.name for file in out.iterdir()) == ["journal.jsonl", "manifest.json", "summary.json"]
+
+
+def test_a_summary_that_cannot_be_written_is_a_line_and_the_status_1(fake_sglang: FakeServer, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    (out / "summary.json").mkdir(parents=True)
+    status, text, err = search(fake_sglang, "--out", str(out))
+    assert status == 1
+    assert "of 3" in text  # the table all the same
+    assert err.startswith(f"cannot write {out / 'summary.json'}: ")
+    assert sorted(file.name for file in out.iterdir()) == ["journal.jsonl", "manifest.json", "summary.json"]
 
 
 def test_a_folder_holds_one_run_and_another_search_does_not_go_on_with_it(
@@ -228,7 +291,7 @@ def test_a_real_reward_server_scores_and_the_run_is_resumed(live_endpoint: Path,
     options = (*servers, *how, "--out", str(out))
     status, text, err = run("search", str(QUESTIONS), *options, "--first", "2", "--seconds", "0")
     assert (status, err) == (0, "")
-    assert "2 more questions did not fit into the time." in " ".join(text.split())
+    assert "2 more questions did not fit into the budget." in " ".join(text.split())
     status, text, err = run("search", str(QUESTIONS), *options, "--first", "2", "--resume")
     assert (status, err) == (0, "")
     assert "ETS with lambda_c 1, lambda_s 1" in text

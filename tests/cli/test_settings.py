@@ -8,7 +8,7 @@ import pytest
 
 from ets_client import ConfigurationError, SamplingParams
 from ets_client.cli.settings import Settings, read_parameters
-from ets_client.search import Beam, BestOfN, Dvts, Ets, Mcts, Mends, Rebase
+from ets_client.search import Beam, BestOfN, Budget, Dvts, Ets, Mcts, Mends, Rebase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,18 @@ def test_a_file_of_ets_is_the_published_search(tmp_path: Path) -> None:
     assert options.sampling == SamplingParams(temperature=1.0, max_new_tokens=256)
     assert (settings.profile, settings.reward_profile, settings.at_once) == ("llemma", "llemma", 8)
     assert str(settings.out) == "exp_results/ets_16_math500"
+
+
+def test_every_budget_can_be_given_for_the_run_and_for_each_question() -> None:
+    limits = {"seconds": 9.0, "tokens": 8, "expands": 7, "kv_byte_seconds": 6.5}
+    settings = Settings.of({}, {**limits, **{f"tree_{name}": 2 * limit for name, limit in limits.items()}})
+    assert settings.budget() == Budget(seconds=9.0, tokens=8, expands=7, kv_byte_seconds=6.5)
+    assert settings.options(3.0).budget == Budget(seconds=18.0, tokens=16, expands=14, kv_byte_seconds=13.0)
+    assert settings.options(3.0).kv_bytes_per_token == 3.0
+    assert Settings(kv_bytes_per_token=5.0).options(3.0).kv_bytes_per_token == 5.0
+    assert Settings().budget() == Budget()
+    with pytest.raises(ConfigurationError, match="kv_byte_seconds needs kv_bytes_per_token"):
+        settings.options()
 
 
 def test_what_is_given_counts_more_than_the_file(tmp_path: Path) -> None:
@@ -87,6 +99,8 @@ def test_methods_have_their_parameters(given: dict[str, Any], method: object) ->
         ("width: [", "neither TOML nor YAML"),
         ("- width", "holds no parameters"),
         ("select_method: softmax_with_truncate", "rebase.py has no such method"),
+        ("select_method: [softmax]", r"select_method: \['softmax'\]: rebase.py has no such method"),
+        ("16: width", "16 is no name of a parameter"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -97,3 +111,22 @@ def test_a_broken_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
 def test_a_parameter_that_nobody_knows_is_named_with_those_that_are_there() -> None:
     with pytest.raises(ConfigurationError, match=r"no such parameter: breadth; there are .*lambdac.*width"):
         Settings.of({"breadth": 3}, {})
+
+
+def test_a_model_of_ets_that_is_no_text_is_refused_as_other_parameters_are(tmp_path: Path) -> None:
+    text = OF_ETS.replace('policy_model_type: "llemma"', "policy_model_type: [llemma]")
+    with pytest.raises(ConfigurationError, match=r"profile = \['llemma'\]"):
+        Settings.of(read_parameters(written(tmp_path, text)), {})
+
+
+def test_a_file_of_ets_without_a_price_of_nodes_has_the_published_default(tmp_path: Path) -> None:
+    text = OF_ETS.replace("lambdac: 1.0\nlambdas: 1.5\n", "")
+    assert Settings.of(read_parameters(written(tmp_path, text)), {}).make_method() == Ets(0.0, 0.0, variant="paper")
+
+
+@pytest.mark.parametrize("method", ["best-of-n", "mcts"])
+def test_methods_that_have_no_published_code_refuse_mends_and_say_that_the_variant_changes_nothing(method: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"mend no_overshoot means nothing here: {method} has no mends"):
+        Settings.of({}, {"method": method, "mends": {"no_overshoot": False}}).make_method()
+    assert f"variant paper changes nothing: {method}" in Settings(method=method, variant="paper").describe()[-1]
+    assert "changes nothing" not in " ".join(Settings(method=method).describe())

@@ -20,12 +20,14 @@ from ets_client.search import (
     Question,
     RunResult,
     SearchEnded,
+    SearchEndedBefore,
     SearchEvent,
     SearchResult,
     SearchStarted,
     SearchTree,
     WidthAllocated,
 )
+from ets_client.search.journal import EndEntry
 from tests.fakes import root
 
 QUESTION = Question(problem="How many apples?", answer="8")
@@ -126,6 +128,18 @@ def test_the_bar_counts_questions_steps_and_what_was_right() -> None:
     assert "4 steps, 1 of 2 right, 1 failed" in text
 
 
+def test_the_bar_of_a_resumed_run_is_what_is_left() -> None:
+    console = screen(terminal=True)
+    with ProgressView(console, 5) as view:
+        for number in (0, 2, 4):
+            view.observe(SearchEndedBefore(number, QUESTION, EndEntry(number, "8", "done", 1.0)))
+        view.observe(SearchEnded(1, story()[1]))
+        console.print(view.drawing())
+    text = written(console)
+    assert "1/2" in text
+    assert "3 done before" in text
+
+
 @pytest.mark.parametrize(("text", "line"), [("a\n b", "a b"), ("x" * 12, "x" * 9 + "…"), ("", "")])
 def test_one_line_cuts_and_joins(text: str, line: str) -> None:
     assert one_line(text, 10) == line
@@ -141,7 +155,16 @@ def test_the_table_has_a_row_a_question_and_the_totals() -> None:
     console.print(result_table(run))
     text = written(console)
     assert "right" in text
-    assert "2 more questions did not fit into the time." in text
+    assert "2 more questions did not fit into the budget." in text
+
+
+def test_samples_that_were_lost_are_told() -> None:
+    console = screen()
+    run = RunResult({0: replace(story()[1], lost=2), 1: story()[1]}, not_started=0, metrics=None, seconds=2.0)
+    console.print(result_table(run))
+    said = " ".join(written(console).split())
+    assert "2 samples became no step: too long and dropped, broken, or stopped early." in said
+    assert [entry["lost"] for entry in as_json(run)["questions"]] == [2, 0]
 
 
 def test_a_resumed_run_is_not_measured_by_what_earlier_sessions_paid_for() -> None:

@@ -50,6 +50,10 @@ def test_an_empty_group_is_no_answer() -> None:
         ("12", "13", False),
         ("nan", "NaN", True),
         ("0", "-0", True),
+        ("1e999999999", "2", False),
+        ("1e999999999", "1e999999999.", True),
+        ("-1e-999999999", "0", False),
+        ("1" + 30 * "0", "1" + 29 * "0" + "1", False),
     ],
 )
 def test_answers_are_compared_as_numbers_and_else_as_words(one: str, two: str, *, same: bool) -> None:
@@ -58,6 +62,10 @@ def test_answers_are_compared_as_numbers_and_else_as_words(one: str, two: str, *
 
 def test_equal_answers_add_their_weights() -> None:
     assert weighted_vote([("7", 0.5), ("12", 0.3), ("12.0", 0.3)]) == "12"
+
+
+def test_numbers_of_any_size_vote() -> None:
+    assert weighted_vote([("1e999999999", 0.5), ("7", 0.4), ("10e999999998", 0.1)]) == "1e999999999"
 
 
 def test_the_first_stated_wins_a_tie() -> None:

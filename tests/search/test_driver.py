@@ -15,6 +15,7 @@ from ets_client import (
     Profile,
     RequestRejectedError,
     RetryPolicy,
+    SamplingParams,
     ServerUnreachableError,
     load_profile,
 )
@@ -33,7 +34,7 @@ from ets_client.search import (
     search_all,
 )
 from ets_client.search.driver import is_final
-from ets_client.search.journal import EndEntry, QuestionEntry
+from ets_client.search.journal import EndEntry, QuestionEntry, StepsEntry
 from ets_client.search.record import Record
 from tests.fakes import FakeServer, eventually, sample
 from tests.search.trees import MemoryJournal
@@ -101,6 +102,39 @@ async def test_every_level_shares_out_the_width_that_is_left(client: AsyncPolicy
         assert sum(child.multiplicity for child in node.children) == node.width
     assert result.samples == 24
     assert result.is_complete
+
+
+@pytest.mark.parametrize("barrier", ["level", "none"])
+async def test_a_step_is_continued_with_its_own_seed_and_each_piece_is_an_expand(
+    server: FakeServer, barrier: str
+) -> None:
+    asked: dict[int, list[int]] = {}
+
+    def answer(rid: str, params: dict[str, Any], prompt: int) -> dict[str, Any]:
+        mine = asked.setdefault(params["sampling_seed"], [])
+        mine.append(prompt)
+        length = {"type": "length", "length": params["max_new_tokens"]}
+        name = "ab"[params["sampling_seed"] % 2]
+        return step(rid, name * 4, -0.1, prompt, length) if len(mine) < 3 else step(rid, "c", -0.1, prompt)
+
+    server.answer = answer
+    server.info["enable_deterministic_inference"] = True
+    options: dict[str, Any] = {"sampling": SamplingParams(max_new_tokens=4), "seed": 3, "on_length": "continue"}
+    options |= {"width": 2, "depth": 1, "barrier": barrier}
+    journal = MemoryJournal()
+    profile = load_profile("tiny").model_copy(update={"model": None})
+    async with AsyncPolicyClient(
+        "http://fake", profile, transport=httpx.MockTransport(server), retry=NO_WAIT
+    ) as client:
+        result = await rebase(client, **options).run(QUESTION, record=Record(0, journal))
+        record = Record(0, MemoryJournal(), journal.paid.question(0))
+        again = await rebase(client, **options).run(QUESTION, record=record)
+    assert sorted(node.text for node in result.tree.level(1)) == ["aaaaaaaac", "bbbbbbbbc"]
+    assert [[prompt - one[0] for prompt in one] for one in asked.values()] == [[0, 4, 8]] * 2
+    assert result.expands == 1 + 2 * 2
+    steps = [step for entry in journal.entries if isinstance(entry, StepsEntry) for step in entry.steps]
+    assert [step.pieces for step in steps] == [3, 3]
+    assert (again.expands, again.usage) == (result.expands, result.usage)
 
 
 async def test_answers_vote_and_are_graded(client: AsyncPolicyClient, server: FakeServer) -> None:

@@ -25,11 +25,12 @@ from ets_client.search import (
 )
 from ets_client.search.journal import DecisionEntry, Entry, QuestionEntry, ScoresEntry, StepsEntry
 from ets_client.search.journal.codec import decode_line, encode_line
-from ets_client.search.methods import Beam, Rebase
+from ets_client.search.methods import Beam, BestOfN, Rebase
 from ets_client.search.replay import RecordsEnd, ReplayedQuestion, replay
 from ets_client.search.scorers import CallableScorer, SelfConsistency
 from ets_client.testing import FakeOptions, FakeServer, SeededModel
 from tests.search.journal.lines import manifest
+from tests.search.trees import arithmetic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,6 +116,19 @@ async def test_of_an_agreement_the_votes_weigh_as_they_did(tmp_path: Path) -> No
     assert [each.answer for each in replayed] == [recorded.results[each.number].answer for each in replayed]
 
 
+async def test_each_sample_of_a_node_votes_as_it_did(tmp_path: Path) -> None:
+    async def less_for_many(paths: Sequence[ScoredPath]) -> list[float]:
+        return [0.4 if path.branch.text.endswith("12") else 0.6 for path in paths]
+
+    model = arithmetic("7", "12", "12", "12")
+    async with FakeServer(model=model) as server, AsyncPolicyClient(server.base_url, "tiny") as client:
+        search = TreeSearch(client, BestOfN(), CallableScorer(less_for_many), SearchOptions(width=4))
+        async with RunFolder(tmp_path).begin(manifest_of(search, QUESTIONS[:1])) as run:
+            result = await search_all(search, QUESTIONS[:1], run=run)
+    (replayed,) = await all_of(tmp_path, BestOfN())
+    assert (replayed.answer, replayed.why) == (result.results[0].answer, "done") == ("12", "done")
+
+
 async def test_nothing_in_the_folder_is_changed(tmp_path: Path) -> None:
     await record(tmp_path)
     before = files(tmp_path)
@@ -126,7 +140,7 @@ async def test_a_decision_that_is_not_the_methods_is_named_with_both(tmp_path: P
     await record(tmp_path)
 
     def change(entry: Entry) -> Entry:
-        if isinstance(entry, DecisionEntry) and (entry.question, entry.turn) == (2, 0):
+        if isinstance(entry, DecisionEntry) and entry.question == 2 and entry.turn <= 1:  # the first of them is told
             return msgspec.structs.replace(entry, children=[("r", 7)])
         return entry
 

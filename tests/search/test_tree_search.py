@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ets_client import AsyncPolicyClient, ConfigurationError, EndReason, SamplingParams
-from ets_client.search import BestOfN, Budget, Node, SearchResult
+from ets_client.search import BestOfN, Budget, Node, SearchResult, search_all
 from ets_client.search.journal import DecisionEntry, EndEntry, ScoresEntry, StepsEntry
 from ets_client.search.methods import Decision, TreeView
 from ets_client.search.record import Record
@@ -128,23 +129,58 @@ async def test_self_consistency_needs_a_barrier(client: AsyncPolicyClient) -> No
             search(client, scorer=SelfConsistency(), **options)
 
 
-async def test_doubles_are_one_node_scored_once_with_all_their_votes() -> None:
+@pytest.mark.parametrize("barrier", ["level", "none"])
+async def test_doubles_are_one_node_scored_once_with_all_their_votes(barrier: str) -> None:
     seen: list[int] = []
 
     async def count(paths: Sequence[ScoredPath]) -> list[float]:
         seen.append(len(paths))
+        await asyncio.sleep(0)  # the doubles come while the first of them is scored
         return [0.5] * len(paths)
 
     async with (
         FakeServer(model=arithmetic("12", "7", "12", "12")) as running,
         AsyncPolicyClient(running.base_url, "tiny") as client,
     ):
-        result = await search(client, BestOfN(), CallableScorer(count), width=4, seed=None).run(QUESTION)
+        scorer = CallableScorer(count)
+        result = await search(client, BestOfN(), scorer, width=4, seed=None, barrier=barrier).run(QUESTION)
         assert sorted(node.multiplicity for node in result.tree.level(1)) == [1, 3]
         assert sum(seen) == len(result.tree) - 1 < result.samples
         assert (result.answer, result.is_correct) == ("12", True)
         agreed = await search(client, BestOfN(), SelfConsistency(), width=4, seed=None).run(QUESTION)
         assert {node.score for node in agreed.tree.answered()} == {0.75, 0.25}
+
+
+async def test_each_sample_that_came_out_as_a_node_votes() -> None:
+    async def less_for_many(paths: Sequence[ScoredPath]) -> list[float]:
+        return [0.4 if path.branch.text.endswith("12") else 0.6 for path in paths]
+
+    async with (
+        FakeServer(model=arithmetic("7", "12", "12", "12")) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as client,
+    ):
+        result = await search(client, BestOfN(), CallableScorer(less_for_many), width=4, seed=None).run(QUESTION)
+        votes = {node.answer: node.multiplicity for node in result.tree.answered()}
+        assert votes == {"7": 1, "12": 3}
+        assert result.answer == "12"  # 3 times 0.4 against 0.6
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("barrier", ["level", "none"])
+async def test_a_score_that_is_no_number_is_a_missing_one_with_its_reason(
+    client: AsyncPolicyClient, value: float, barrier: str
+) -> None:
+    async def odd(paths: Sequence[ScoredPath]) -> list[float]:
+        return [value if path.branch.token_ids[0] % 2 else 0.5 for path in paths]
+
+    journal = MemoryJournal()
+    result = await search(client, scorer=CallableScorer(odd), barrier=barrier).run(QUESTION, record=Record(0, journal))
+    assert (result.error, result.is_complete) == (None, True)
+    without = [node for node in list(result.tree)[1:] if node.score is None]
+    assert without
+    assert {node.score_failure for node in without} == {f"the score is {value}"}
+    reasons = [text for entry in journal.entries if isinstance(entry, ScoresEntry) for text in entry.reasons.values()]
+    assert len(reasons) == len(without)
 
 
 LONG = "people water long little very after words called\n\n"
@@ -257,6 +293,20 @@ async def test_a_scorer_that_fails_ends_its_question_with_the_reason(client: Asy
 
     result = await search(client, scorer=CallableScorer(fail)).run(QUESTION)
     assert (result.why, len(result.tree)) == ("error: no GPU", 1)
+
+
+async def test_a_vote_that_fails_ends_its_question_alone() -> None:
+    class Odd(LogProb):
+        def weight(self, step_scores: Sequence[float]) -> float:
+            raise ZeroDivisionError(f"no weight of {len(step_scores)} scores")
+
+    async with (
+        FakeServer(model=arithmetic("12", "7")) as running,
+        AsyncPolicyClient(running.base_url, "tiny") as client,
+    ):
+        found = await search_all(search(client, BestOfN(), Odd(), width=2, seed=None), [QUESTION, QUESTION], at_once=1)
+    assert [result.why for result in found.results.values()] == ["error: no weight of 3 scores"] * 2
+    assert all(result.answer is None and result.tree.answered() for result in found.results.values())
 
 
 async def test_a_scorer_with_too_few_outcomes_is_named(client: AsyncPolicyClient) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..search import NodeAdded, SearchEnded, SearchEvent
+from ..search import NodeAdded, SearchEnded, SearchEndedBefore, SearchEvent
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +26,8 @@ class ProgressView:
             console: where to draw.
             questions: of the run.
         """
-        self._steps = self._right = self._graded = self._failed = 0
+        self._questions = questions
+        self._steps = self._right = self._graded = self._failed = self._before = 0
         self._progress = Progress(
             TextColumn("questions"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"),
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console, transient=True,
@@ -52,6 +53,9 @@ class ProgressView:
             self._right += bool(result.is_correct)
             self._failed += result.error is not None
             self._progress.advance(self._task)
+        elif isinstance(event, SearchEndedBefore):
+            self._before += 1  # what is left is the bar: done at once, these would make it promise too short a time
+            self._progress.update(self._task, total=self._questions - self._before)
         else:
             return
         told = [f"{self._steps:,} steps"]
@@ -59,6 +63,8 @@ class ProgressView:
             told.append(f"{self._right} of {self._graded} right")
         if self._failed:
             told.append(f"{self._failed} failed")
+        if self._before:
+            told.append(f"{self._before} done before")
         self._progress.update(self._task, description=", ".join(told))
 
     def drawing(self) -> RenderableType:

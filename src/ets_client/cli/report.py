@@ -86,6 +86,7 @@ def as_json(run: RunResult) -> dict[str, Any]:
                 "why": result.why,
                 "expands": result.expands,
                 "samples": result.samples,
+                "lost": result.lost,
                 "prompt_tokens": result.usage.prompt_tokens,
                 "cached_tokens": result.usage.cached_tokens,
                 "generated_tokens": result.usage.completion_tokens,
@@ -131,11 +132,14 @@ def _caption(run: RunResult, *, is_resumed: bool) -> str:
             f"The last row is the server's own count: it prefilled {run.metrics.prefilled_tokens} tokens, "
             f"{ratio:.3f} times the least, and reused {run.metrics.reused_tokens}."
         )
+    lost = sum(result.lost for result in run.results.values())
+    if lost:
+        lines.append(f"{counted(lost, 'sample')} became no step: too long and dropped, broken, or stopped early.")
     if run.ended_before:
         lines.append(f"{counted(len(run.ended_before), 'question')} were done in earlier sessions.")
     if run.reward_metrics is not None:
         reward = run.reward_metrics
         lines.append(f"The reward server prefilled {reward.prefilled_tokens} tokens and reused {reward.reused_tokens}.")
     if run.not_started:
-        lines.append(f"{counted(run.not_started, 'more question')} did not fit into the time.")
+        lines.append(f"{counted(run.not_started, 'more question')} did not fit into the budget.")
     return "\n".join(lines)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import shlex
 import signal
 import sys
@@ -18,7 +16,6 @@ import typer
 
 from ..errors import EtsClientError
 from ..search import (
-    Budget,
     LogProb,
     Question,
     RewardServer,
@@ -37,8 +34,9 @@ from ..search import (
 from .live import LiveView
 from .plain import PlainView, counted
 from .progress import ProgressView
-from .report import as_json, result_table
+from .report import result_table
 from .servers import client_of
+from .summary import write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,8 +99,12 @@ def run(console: Console, plan: Plan) -> int:
     if found.results or not status:
         console.print(result_table(found, is_resumed=is_resumed))
         if out is not None:
-            _summarise(out / "summary.json", found, adds=plan.resumes)
-            typer.echo(f"everything is in {out}")
+            try:
+                write_summary(out, found, adds=plan.resumes)
+                typer.echo(f"everything is in {out}")
+            except (OSError, EtsClientError) as error:  # the disk is full, say; the journal has it all
+                typer.echo(f"cannot write {out / 'summary.json'}: {error}", err=True)
+                status = status or 1
     if said:
         typer.echo(said, err=True)
     if status and out is not None and RunFolder(out).has_run:
@@ -111,23 +113,13 @@ def run(console: Console, plan: Plan) -> int:
     return status
 
 
-def _summarise(path: Path, run: RunResult, *, adds: bool) -> None:
-    """Write what was found; questions of earlier sessions stay."""
-    written = as_json(run)
-    if adds and path.is_file():
-        earlier = json.loads(path.read_bytes())["questions"]
-        known = {entry["number"]: entry for entry in [*earlier, *written["questions"]]}
-        written["questions"] = [known[number] for number in sorted(known)]
-    path.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 async def _run(console: Console, plan: Plan, done: dict[int, SearchResult]) -> RunResult:
     task = asyncio.current_task()
     if task is not None:
         with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # a batch system's last warning
     settings = plan.settings
-    budget = Budget(seconds=None if settings.seconds == math.inf else settings.seconds or 1e-9)
+    budget = settings.budget()
     async with AsyncExitStack() as stack:
         admission = None if settings.samples_at_once == "none" else settings.samples_at_once
         client = await stack.enter_async_context(

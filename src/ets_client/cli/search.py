@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
@@ -75,8 +75,18 @@ def search(
     seconds: Annotated[
         float | None, _option("Start no question that would not be done by then, and no level after it.")
     ] = None,
+    tokens: Annotated[int | None, _option("Generated tokens of the run.")] = None,
+    expands: Annotated[int | None, _option("Expands of the run.")] = None,
+    kv_byte_seconds: Annotated[float | None, _option("Bytes of KV cache of the run, times seconds.")] = None,
     tree_seconds: Annotated[float | None, _option("Of each question: start no level after it.")] = None,
     tree_tokens: Annotated[int | None, _option("Of each question: generated tokens.")] = None,
+    tree_expands: Annotated[int | None, _option("Of each question: expands.")] = None,
+    tree_kv_byte_seconds: Annotated[
+        float | None, _option("Of each question: bytes of KV cache, times seconds.")
+    ] = None,
+    kv_bytes_per_token: Annotated[
+        float | None, _option("Of the policy.", shown="what its model's folder tells")
+    ] = None,
     first: Annotated[int | None, _option("Take only so many questions.", shown="all")] = None,
     params: Annotated[Path | None, _option("TOML or YAML file of these; also ETS's hype-parameters/*.yaml.")] = None,
     out: Annotated[Path | None, _option("Folder of the run: its journal, manifest and summary.")] = None,
@@ -97,10 +107,10 @@ def search(
     try:
         file = {} if params is None else read_parameters(params)
         if mend:
-            given["mends"] = {**file.get("mends", {}), **dict(_switch(each) for each in mend)}
+            given["mends"] = {**_mends_of(file), **dict(_switch(each) for each in mend)}
         settings = Settings.of(file, given)
         settings.make_method()
-        settings.options()  # made here for their errors alone: nothing has started yet
+        settings.options(1.0)  # made here for their errors alone: nothing has started yet
     except EtsClientError as error:
         raise typer.BadParameter(str(error)) from None
     if resume and settings.out is None:
@@ -115,6 +125,13 @@ def search(
     status = run(console, Plan(settings, asked, resumes=resume, cuts=cut, shows=shows))
     if status:
         raise typer.Exit(status)
+
+
+def _mends_of(file: dict[str, Any]) -> dict[str, Any]:
+    found = file.get("mends", {})
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"mends = {found!r}: write `name: true` or `name: false` below it, a line each")
+    return cast("dict[str, Any]", found)
 
 
 def _switch(text: str) -> tuple[str, bool]:

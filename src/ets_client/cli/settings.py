@@ -69,9 +69,14 @@ class Settings(BaseModel):
         samples_at_once: samples in flight; a number, ``adaptive`` or ``none``.
         departure_interval: seconds that an expand waits at most to leave together with others.
         seconds: of the run.
+        tokens: generated for the run.
+        expands: of the run.
+        kv_byte_seconds: of the run.
         tree_seconds: of each question.
         tree_tokens: generated for each question.
         tree_expands: of each question.
+        tree_kv_byte_seconds: of each question.
+        kv_bytes_per_token: of the policy's cache; what its model's folder tells, when that is here.
         first: take only so many questions.
         out: folder of the run.
     """
@@ -108,9 +113,14 @@ class Settings(BaseModel):
     samples_at_once: Whole | Literal["adaptive", "none"] = "none"
     departure_interval: Annotated[float, Field(gt=0, le=10)] | None = None
     seconds: Annotated[float, Field(ge=0)] = math.inf
+    tokens: Whole | None = None
+    expands: Whole | None = None
+    kv_byte_seconds: Above0 | None = None
     tree_seconds: Above0 | None = None
     tree_tokens: Whole | None = None
     tree_expands: Whole | None = None
+    tree_kv_byte_seconds: Above0 | None = None
+    kv_bytes_per_token: Above0 | None = None
     first: Whole | None = None
     out: Path | None = None
 
@@ -148,7 +158,11 @@ class Settings(BaseModel):
 
     def describe(self) -> list[str]:
         """What the method does and what its variant implies, a line each."""
-        return self.make_method().describe()
+        method = self.make_method()
+        told = method.describe()
+        if self.variant == "paper" and isinstance(method, BestOfN | Mcts):
+            told.append(f"variant paper changes nothing: {self.method} has no published code with defects here")
+        return told
 
     def make_method(self) -> Ets | Rebase | Beam | Dvts | BestOfN | Mcts:
         """The method.
@@ -160,6 +174,8 @@ class Settings(BaseModel):
         if unknown:
             known = ", ".join(Mends.__dataclass_fields__)
             raise ConfigurationError(f"no such mend: {', '.join(sorted(unknown))}; there are {known}")
+        if self.mends and self.method in {"best-of-n", "mcts"}:
+            raise ConfigurationError(f"mend {', '.join(self.mends)} means nothing here: {self.method} has no mends")
         common: dict[str, Any] = {"variant": self.variant, "mends": Mends(**self.mends)}
         few = self.fixedwidth if self.fixedwidth is not None and self.fixedwidth > 0 else None
         match self.method:
@@ -180,7 +196,7 @@ class Settings(BaseModel):
         """The driver's options.
 
         Args:
-            kv_bytes_per_token: of the policy, when it is known.
+            kv_bytes_per_token: of the policy, when it is known; what is set counts more.
 
         Raises:
             ConfigurationError: one of them is out of range.
@@ -192,8 +208,18 @@ class Settings(BaseModel):
                 max_new_tokens=self.max_step_tokens, temperature=self.temperature, top_p=self.top_p
             ),
             max_path_tokens=self.max_path_tokens, seed=self.seed,
-            budget=Budget(seconds=self.tree_seconds, tokens=self.tree_tokens, expands=self.tree_expands),
-            kv_bytes_per_token=kv_bytes_per_token,
+            budget=Budget(
+                seconds=self.tree_seconds, tokens=self.tree_tokens, expands=self.tree_expands,
+                kv_byte_seconds=self.tree_kv_byte_seconds,
+            ),
+            kv_bytes_per_token=self.kv_bytes_per_token or kv_bytes_per_token,
+        )  # fmt: skip
+
+    def budget(self) -> Budget:
+        """Of the whole run."""
+        return Budget(
+            seconds=None if self.seconds == math.inf else self.seconds or 1e-9,
+            tokens=self.tokens, expands=self.expands, kv_byte_seconds=self.kv_byte_seconds,
         )  # fmt: skip
 
 
@@ -215,19 +241,24 @@ def read_parameters(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is neither TOML nor YAML: {error}") from None
     if not isinstance(found, dict):
         raise ConfigurationError(f"{path} holds no parameters: write `name: value`, a line each")
-    given = cast("dict[str, Any]", found)
+    given: dict[str, Any] = {}
+    for name, value in cast("dict[object, Any]", found).items():
+        if not isinstance(name, str):  # YAML has keys of any type
+            raise ConfigurationError(f"{path}: {name!r} is no name of a parameter: write `name: value`, a line each")
+        given[name] = value
     is_of_ets = "select_method" in given
     made = {_OF_ETS.get(name, name).replace("-", "_"): value for name, value in given.items()}
     if is_of_ets:
         method = made["method"]
-        if method not in _METHODS_OF_ETS:
+        if not isinstance(method, str) or method not in _METHODS_OF_ETS:
             raise ConfigurationError(
                 f"{path}: select_method: {method}: rebase.py has no such method; it has {', '.join(_METHODS_OF_ETS)}"
             )
         made["method"] = _METHODS_OF_ETS[method]
         for name in ("profile", "reward_profile"):
-            if name in made:
+            if isinstance(made.get(name), str):  # what is no text is refused with the other parameters
                 made[name] = _MODELS_OF_ETS.get(made[name], made[name])
         made.setdefault("variant", "paper")
-        made.setdefault("on_length", "drop" if made.get("profile") in {"llemma", "mistral"} else "score")
+        made.setdefault("lambda_c", 0.0)  # as rebase.py has it for a file without `lambdac`
+        made.setdefault("on_length", "drop" if made.get("profile") in ("llemma", "mistral") else "score")
     return made

@@ -4,7 +4,15 @@ from .answers import find_answer, is_same_answer, weighted_vote
 from .budget import Budget
 from .describe import manifest_of
 from .driver import SearchResult, TreeSearch
-from .events import LevelEnded, NodeAdded, SearchEnded, SearchEvent, SearchStarted, WidthAllocated
+from .events import (
+    LevelEnded,
+    NodeAdded,
+    SearchEnded,
+    SearchEndedBefore,
+    SearchEvent,
+    SearchStarted,
+    WidthAllocated,
+)
 from .journal import (
     JournalDamagedError,
     JournalError,
@@ -105,6 +113,7 @@ __all__ = [
     "ScoredPath",
     "Scorer",
     "SearchEnded",
+    "SearchEndedBefore",
     "SearchEvent",
     "SearchOptions",
     "SearchResult",

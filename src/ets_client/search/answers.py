@@ -62,4 +62,5 @@ def _normal(answer: str) -> str | Decimal:
         number = Decimal(words.replace(",", "").replace("$", ""))
     except InvalidOperation:
         return words
-    return number.normalize() if number.is_finite() else words
+    # Equal numbers are equal as they are; to normalise one rounds it, and fails at 1e1000000.
+    return number if number.is_finite() else words

@@ -63,7 +63,7 @@ class SearchResult:
         lost: of these, samples that never became nodes: too long and dropped, or stopped early.
         usage: tokens on the policy, as the server counted them.
         scoring_usage: tokens on the reward server.
-        seconds: from the root to the vote; earlier sessions count.
+        seconds: from the root to the vote; earlier sessions count, a killed one while samples were under way.
         why: why it ended: ``done``, ``depth``, the budget that was used up (``tokens``, ``run seconds``), or
             ``error: …``.
         error: what made it end, or None.
@@ -201,7 +201,12 @@ class TreeSearch:
             why, error = f"error: {failure}", failure
         if not len(growth.tree.root.prefix):
             return await self._no_root(question, number, growth, record, error, observe)
-        answer = self._vote(growth.tree)
+        answer = None
+        try:
+            answer = self._vote(growth.tree)
+        except Exception as failure:  # noqa: BLE001 - what a scorer's `weight` may raise is this question's alone
+            if error is None:
+                why, error = f"error: {failure}", failure
         is_correct = None if question.answer is None else answer is not None and is_same_answer(answer, question.answer)
         seconds = time.monotonic() - spent.began
         await record.ended(answer, why, seconds)

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .driver import SearchResult
+    from .journal import EndEntry
     from .questions import Question
     from .tree import Node, SearchTree
 
-__all__ = ["LevelEnded", "NodeAdded", "SearchEnded", "SearchEvent", "SearchStarted", "WidthAllocated"]
+__all__ = [
+    "LevelEnded",
+    "NodeAdded",
+    "SearchEnded",
+    "SearchEndedBefore",
+    "SearchEvent",
+    "SearchStarted",
+    "WidthAllocated",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +65,13 @@ class SearchEnded:
     result: SearchResult
 
 
-SearchEvent = SearchStarted | WidthAllocated | NodeAdded | LevelEnded | SearchEnded
+@dataclass(frozen=True, slots=True)
+class SearchEndedBefore:
+    """A question was done in an earlier session of the run; it is not searched again."""
+
+    number: int
+    question: Question
+    ended: EndEntry
+
+
+SearchEvent = SearchStarted | WidthAllocated | NodeAdded | LevelEnded | SearchEnded | SearchEndedBefore

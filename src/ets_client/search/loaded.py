@@ -36,7 +36,8 @@ class LoadedNode:
         given: children that it was given; 0: pruned, or not decided.
         usage: tokens of this sample on the policy.
         rid: of the request.
-        request: what was sent for it: the sampling fields with this sample's own seed, and ``plan``.
+        request: what was sent for it: the sampling fields with this sample's own seed, and ``plan``; of a step that was
+            continued also ``pieces``, how many requests made it, each sent with the tokens of those before.
         logprob: mean log-probability of its tokens, or None.
         at: seconds after the run's begin at which it arrived; 0 for the root.
         full_text: of all its tokens, stop included; of the root: of the prompt.
@@ -84,7 +85,7 @@ class LoadedQuestion:
         expected: the right answer, when known.
         answer: the winner of the vote.
         why: why it ended; None when it has not.
-        seconds: it took.
+        seconds: it took; of one that has not ended, while samples were under way.
         nodes: by id, in order of creation.
         decisions: in order.
         warm_usage: tokens of requests that only warmed a prefix.

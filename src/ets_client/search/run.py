@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from .._together import together
 from ..errors import ConfigurationError
+from ..usage import Usage
 from .budget import Budget, Spending
 from .driver import is_final
+from .events import SearchEndedBefore
+from .journal import StepsEntry
 from .record import Record
 from .scorers import RewardServer
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from ..server_info import ServerMetrics
     from .driver import SearchResult, TreeSearch
     from .events import SearchEvent
-    from .journal import EndEntry, OpenRun
+    from .journal import EndEntry, OpenRun, PaidQuestion
     from .questions import Question
 
 __all__ = ["RunResult", "search_all"]
@@ -73,7 +76,8 @@ async def search_all(
         questions: what to answer, in order.
         at_once: questions in flight.
         budget: of the whole run; when it is used up no question and no level starts, and what runs ends with its best
-            answer so far. A question that would probably not be done in time is not started.
+            answer so far. A question that would probably not be done in time is not started. Tokens and expands of
+            earlier sessions count; seconds and byte-seconds are this session's.
         observe: called with every event of every search, from the event loop.
         run: where everything is kept, and what earlier sessions paid for; :class:`RunFolder` opens it. None keeps
             nothing.
@@ -87,22 +91,29 @@ async def search_all(
         raise ConfigurationError(f"at_once = {at_once}: above 0")
     budget, per_token = budget or Budget(), search.options.kv_bytes_per_token
     if budget.kv_byte_seconds is not None and per_token is None:
-        raise ConfigurationError("budget.kv_byte_seconds needs SearchOptions(kv_bytes_per_token=…)")
+        raise ConfigurationError(
+            "budget.kv_byte_seconds needs SearchOptions(kv_bytes_per_token=…), or --kv-bytes-per-token"
+        )
     servers = [search.client, *([search.scorer.client] if isinstance(search.scorer, RewardServer) else [])]
     before = [await _metrics(each) for each in servers]
     whole = Spending(time.monotonic())
     began = whole.began if run is None else whole.began - _age(run)
-    waiting = list(enumerate(questions))[::-1]
+    waiting: list[tuple[int, Question, PaidQuestion | None]] = []
     results: dict[int, SearchResult] = {}
     ended_before: dict[int, EndEntry] = {}
+    for number, question in enumerate(questions):
+        known = None if run is None else run.paid.question(number)
+        if known is not None and known.ended is not None and is_final(known.ended.why):
+            ended_before[number] = known.ended
+            whole.expanded(*_paid_for(known))
+            observe(SearchEndedBefore(number, question, known.ended))
+        else:
+            waiting.append((number, question, known))
+    waiting.reverse()
 
     async def work() -> None:
         while waiting and _fits(budget, whole, results, per_token):
-            number, question = waiting.pop()
-            known = None if run is None else run.paid.question(number)
-            if known is not None and known.ended is not None and is_final(known.ended.why):
-                ended_before[number] = known.ended
-                continue
+            number, question, known = waiting.pop()
             record = Record(number, None if run is None else run.journal, known, began=began)
             result = await search.run(question, number, observe=observe, record=record, spending=whole, budget=budget)
             results[number] = result if run is None else result.light()
@@ -114,6 +125,14 @@ async def search_all(
     policy, reward = (*counted, None)[:2]
     seconds = time.monotonic() - whole.began
     return RunResult(dict(sorted(results.items())), len(waiting), policy, seconds, reward, ended_before)
+
+
+def _paid_for(known: PaidQuestion) -> tuple[Usage, int]:
+    """Tokens of a question's samples, and how many expands they were."""
+    steps = [step for entry in known.entries if isinstance(entry, StepsEntry) for step in entry.steps]
+    usage = sum((Usage(step.prompt, step.cached, step.generated) for step in steps), start=Usage())
+    expands = sum(len(decision.children) for decision in known.decisions)
+    return usage, expands + sum(step.pieces - 1 for step in steps)
 
 
 async def _metrics(client: AsyncPolicyClient) -> ServerMetrics | None:

@@ -122,7 +122,9 @@ class Sampler:
         expansion = await self._calls.expand(
             node.prefix, len(places), self._sampling_of(node, places[0]), logprobs=self._needs_logprobs
         )
-        pieces = await together(self._finish(branch) for branch in expansion)
+        pieces = await together(
+            self._finish(node, place, branch) for place, branch in zip(places, expansion, strict=True)
+        )
         arrivals = [self._arrival(node, place, each) for place, each in zip(places, pieces, strict=True)]
         request = {**_given(expansion.sampling), "plan": expansion.plan}
         await self._keep(arrivals, request, start, expansion.warm_usage)
@@ -180,7 +182,7 @@ class Sampler:
         take: Take,
     ) -> None:
         arrivals = [
-            self._arrival(node, place, await self._finish(branch))
+            self._arrival(node, place, await self._finish(node, place, branch))
             for place, branch in zip(places, branches, strict=True)
         ]
         await self._keep(arrivals, request, start, warm)
@@ -223,11 +225,12 @@ class Sampler:
         """Once, before many streams of one sample each."""
         return await self._calls.warm(node.prefix) if n > 1 else Usage()
 
-    async def _finish(self, branch: Branch) -> list[Branch]:
+    async def _finish(self, node: Node, place: int, branch: Branch) -> list[Branch]:
         """The pieces of a step, of which all but the last are as long as a step may be."""
         pieces = [branch]
         while self._goes_on(pieces[-1]):
-            pieces += await self._calls.expand(pieces[-1].prefix, 1, self._sampling, logprobs=self._needs_logprobs)
+            sampling = self._sampling_of(node, place)
+            pieces += await self._calls.expand(pieces[-1].prefix, 1, sampling, logprobs=self._needs_logprobs)
         return pieces
 
     def _goes_on(self, piece: Branch) -> bool:
@@ -260,9 +263,9 @@ class Sampler:
         return paid, list(_ranges(place for place in range(first, first + n) if place not in known))
 
     def _spend(self, arrivals: Iterable[Arrival], warm: Usage) -> None:
-        steps = (arrival.step for arrival in arrivals)
+        steps = [arrival.step for arrival in arrivals]
         usage = sum((Usage(step.prompt, step.cached, step.generated) for step in steps), start=warm)
-        self._spending.expanded(usage, expands=0)
+        self._spending.expanded(usage, expands=sum(step.pieces - 1 for step in steps))
 
     def _sampling_of(self, node: Node, place: int) -> SamplingParams:
         seed = self._options.seed

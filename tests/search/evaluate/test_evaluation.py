@@ -120,6 +120,19 @@ def test_a_gain_is_measured_on_the_questions_that_both_runs_have() -> None:
     assert math.isnan(evaluate_run(one).gain_over(evaluate_run(run_of()), VOTE).value)
 
 
+def test_a_question_that_a_run_has_twice_is_compared_with_itself() -> None:
+    one = evaluate_run(run_of(*(answered((answer, 0.5), problem="again") for answer in "2323")))
+    other = evaluate_run(run_of(*(answered((answer, 0.5), problem="again") for answer in "223")))
+    assert one.gain_over(one, VOTE) == (0.0, 0.0, 0.0)
+    assert one.gain_over(other, VOTE).value == 0.0  # right, wrong, right against right, right, wrong
+
+
+def test_the_runs_own_answer_is_graded_as_others_are() -> None:
+    found = evaluate_run(run_of(answered(("4/2", 0.9), answer="4/2"), answered(("3", 0.9), answer="3")))
+    assert [question.is_right for question in found.questions] == [True, False]
+    assert found.recorded.value == 0.5
+
+
 def test_costs_are_those_of_the_journal() -> None:
     run = made_run(3, width=4, depth=3)
     found = evaluate_run(run)

@@ -9,8 +9,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ets_client.search.evaluate.candidates import INVALID
+from ets_client.search.evaluate.candidates import INVALID, Aggregation, Candidate
+from ets_client.search.evaluate.rules import Rule, published_choices
 from ets_client.search.evaluate.votes import (
+    Vote,
     chosen_best,
     chosen_by_vote,
     published_best,
@@ -107,6 +109,19 @@ def test_the_published_vote_names_the_winner_by_the_answer_that_took_it_there() 
 def test_nothing_at_or_below_zero_wins_the_published_vote() -> None:
     assert published_vote(["7", "8"], [0.0, -1.0], same) is None
     assert published_vote([], [], same) is None
+
+
+def test_the_published_evaluator_takes_missing_scores_for_0_but_for_its_min_which_begins_at_1() -> None:
+    holed, whole = Candidate("r.0.0.0", "7", (0.9, None, 0.8)), Candidate("r.1.0.0", "8", (0.7, 0.7, 0.7))
+    choices = published_choices([holed, whole], same)
+    assert {rule.aggregation: choices[rule] for rule in choices if rule.vote is Vote.BEST} == {
+        Aggregation.LAST: "7",  # 0.8 and 0.7
+        Aggregation.MIN: "7",  # 0.8, the missing one passed over, and 0.7
+        Aggregation.MEAN: "8",  # 0.57 and 0.7
+        Aggregation.PROD: "8",  # 0 and 0.34
+    }
+    high, higher = Candidate("r.0", "7", (3.0,)), Candidate("r.1", "8", (4.0,))
+    assert published_choices([high, higher], same)[Rule(Vote.BEST, Aggregation.MIN)] == "7"  # 1 and 1
 
 
 def test_the_published_best_is_the_first_with_the_highest_score() -> None:

@@ -33,7 +33,7 @@ TREE: list[Entry] = [
     DecisionEntry(0, 0, 0, [("r", 4)], notes={"why": "begin"}),
     # Streams bring them in any order, also that of two sessions.
     steps("r", "b", first=2, at=1.0),
-    steps("r", "a", "b", first=0, at=2.0),
+    steps("r", "a", "b", first=0, at=2.0, seconds=1.5),
     ScoresEntry(0, ["r.2"], [0.2], prompt=30, cached=20),
     ScoresEntry(0, ["r.0"], [None], {0: "too long"}, prompt=5),
     StepsEntry(0, "r", 3, [step("lost", failed="dropped")], {"plan": "batch"}, warm_prompt=7, warm_cached=3),
@@ -43,7 +43,7 @@ TREE: list[Entry] = [
     steps("r.1", "d", at=3.0),
     ScoresEntry(0, ["r.1.0"], [0.5]),
     DecisionEntry(0, 2, 1, [("r.1", 1)]),
-    steps("r.1", "d", first=1, at=5.0),
+    steps("r.1", "d", first=1, at=5.0, seconds=1.0),
 ]
 
 
@@ -125,9 +125,16 @@ def test_all_tokens_are_accounted_for_once(tmp_path: Path) -> None:
     assert tree.usage == Usage(7 + 10 * len(paid), 3 + 8 * len(paid), sum(each.generated for each in paid))
 
 
+def test_the_request_of_a_step_that_was_continued_tells_how_many_there_were(tmp_path: Path) -> None:
+    made = StepsEntry(0, "r", 0, [step("a"), step("b", pieces=3)], {"seed": 70, "plan": "batch"})
+    tree = loaded(tmp_path, question(), DecisionEntry(0, 0, 0, [("r", 2)]), made)
+    assert tree.nodes["r.0"].request == {"seed": 70, "plan": "batch"}
+    assert tree.nodes["r.1"].request == {"seed": 71, "plan": "batch", "pieces": 3}
+
+
 def test_a_search_that_has_not_ended_has_no_answer_yet(tmp_path: Path) -> None:
     going_on = loaded(tmp_path, *TREE)
-    assert (going_on.answer, going_on.why, going_on.seconds) == (None, None, 5.0)
+    assert (going_on.answer, going_on.why, going_on.seconds) == (None, None, 2.5)
     ended = loaded(tmp_path, *TREE, EndEntry(0, "2", "done", 6.5))
     assert (ended.answer, ended.why, ended.seconds, ended.expected, ended.problem) == ("2", "done", 6.5, "2", "1 + 1?")
 

@@ -4,7 +4,17 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ets_client.search.journal import MISSING, DecisionEntry, EndEntry, Paid, PaidQuestion, RunEntry, ScoresEntry
+from ets_client.search.journal import (
+    MISSING,
+    DecisionEntry,
+    EndEntry,
+    Entry,
+    Paid,
+    PaidQuestion,
+    RunEntry,
+    ScoresEntry,
+    StepsEntry,
+)
 
 from .lines import question, steps
 
@@ -31,6 +41,11 @@ def test_decisions_are_found_by_turn() -> None:
     assert paid.decision(0) == first
     assert paid.decision(2) is None
     assert paid.decisions == [first, second]
+
+
+def test_of_two_decisions_of_a_turn_the_first_was_used() -> None:
+    first, second = DecisionEntry(0, 0, 0, [("r", 2)]), DecisionEntry(0, 0, 0, [("r", 3)])
+    assert PaidQuestion([question(), first, second]).decisions == [first]
 
 
 def test_a_score_is_there_absent_for_a_reason_or_missing() -> None:
@@ -76,7 +91,18 @@ def test_a_part_of_an_entry_has_the_seed_of_its_first_sample_and_no_warming_twic
     assert (tail.first, tail.request["seed"], tail.warm_prompt, tail.warm_cached) == (6, 72, 0, 0)
     assert tail.steps == entry.steps[2:]
     assert entry.request["seed"] == 70
-    assert paid.at == 3.0
+
+
+def test_a_killed_session_took_as_long_as_its_samples_were_under_way() -> None:
+    def took(seconds: float, at: float) -> StepsEntry:
+        return msgspec.structs.replace(steps("r", "a", at=at), seconds=seconds)
+
+    # From 10 to 14, of which 1 s twice; killed; begun again at 100 by another session, which is under way.
+    entries: list[Entry] = [question(), took(2.0, 12.0), took(3.0, 14.0), took(1.0, 12.5), took(0.5, 100.5)]
+    assert PaidQuestion(entries).seconds == 4.5
+    assert PaidQuestion([*entries, EndEntry(0, "2", "run tokens", 6.0)]).seconds == 6.0
+    assert PaidQuestion([EndEntry(0, "2", "run tokens", 1.0), *entries]).seconds == 4.5
+    assert PaidQuestion([question()]).seconds == 0.0
 
 
 @given(

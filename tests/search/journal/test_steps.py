@@ -52,7 +52,7 @@ def test_a_step_that_was_continued_is_one_with_all_its_pieces() -> None:
     assert step.ids == [*one.token_ids, *two.token_ids]
     assert (step.end, step.matched, step.rid) == ("delimiter", "\n\n", "rid- more")
     assert (step.prompt, step.cached, step.generated) == (3 + 10, 2 + 9, 7 + 7)
-    assert step.logprob == -3.0
+    assert (step.logprob, step.pieces) == (-3.0, 2)
     assert branch_of(step, ROOT).prefix == two.prefix
 
 

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ets_client.search import rebase_allocation
+from ets_client.search.methods import beam_allocation
 
 LEVEL_A = [0.92, 0.90, 0.71, 0.55, 0.54, 0.30, 0.12, 0.05]
 LEVEL_B = [0.90, 0.88, 0.40, 0.20, 0.85, 0.30, 0.82]
@@ -49,6 +50,14 @@ def test_a_better_node_never_gets_fewer_children(scores: list[float], width: int
 
 def test_a_node_without_a_real_score_gets_nothing_while_another_has_one() -> None:
     assert rebase_allocation([-math.inf, 0.1, math.nan], 4, 0.2) == [0, 4, 0]
+
+
+def test_nodes_at_infinity_share_all_of_it() -> None:
+    assert rebase_allocation([0.9, math.inf, math.inf, math.nan], 5, 0.2) == [0, 3, 2, 0]
+
+
+def test_what_is_no_number_is_as_bad_as_minus_infinity() -> None:
+    assert beam_allocation([math.nan, 1.0, -math.inf, 2.0], 4, 2) == [0, 2, 0, 2]
 
 
 def test_without_any_real_score_all_are_served_alike() -> None:

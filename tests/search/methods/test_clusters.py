@@ -99,6 +99,35 @@ def test_more_texts_than_are_remembered_have_vectors_all_the_same() -> None:
     assert CharNgrams(remembered=1).embed(STEPS).shape[0] == len(STEPS)
 
 
+@dataclass
+class Fixed:
+    """Gives what it was told to."""
+
+    rows: Any
+    name: str = "fixed"
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        return self.rows
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.float16, np.float32, list])
+def test_vectors_of_any_kind_of_number_have_their_angles(kind: Any) -> None:
+    rows = [[100, 100, 0], [100, 99, 0], [0, 0, 100]]
+    made = rows if kind is list else np.array(rows, dtype=kind) * kind(1 if kind is np.int8 else 100)
+    assert TextClusters(Fixed(made)).clusters(["a", "b", "c"]) == [0, 0, 1]
+
+
+def test_vectors_without_length_are_like_no_other() -> None:
+    assert TextClusters(Fixed(np.zeros((3, 4)))).clusters(["a", "b", "a", "c"]) == [0, 1, 0, 2]
+
+
+def test_an_embedder_that_gives_no_vectors_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"'fixed' gave an array of shape \(1, 3\) for 2 texts"):
+        TextClusters(Fixed(np.ones((1, 3)))).clusters(["a", "b"])
+    with pytest.raises(ValueError, match="'fixed' gave a vector that is not finite for 'b'"):
+        TextClusters(Fixed(np.array([[1.0], [np.nan]]))).clusters(["a", "b"])
+
+
 def test_a_text_without_any_ngram_is_like_no_other() -> None:
     assert TextClusters(CharNgrams()).clusters(["", "abc", " "]) == [0, 1, 2]
 

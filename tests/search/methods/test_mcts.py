@@ -130,3 +130,11 @@ def test_it_says_what_it_does() -> None:
     assert Mcts().name == "mcts"
     assert "64 samples, as many as the width at once" in Mcts().describe()[0]
     assert "or until 3 paths have ended, 8 at once" in Mcts(batch=8, answers=3).describe()[0]
+
+
+def test_scores_whose_spread_no_float_holds_are_scaled_as_others_are() -> None:
+    far = view((0, 1e308), (0, -1e308), (0, 0.0), given={0: 3})
+    near = view((0, 1.0), (0, -1.0), (0, 0.0), given={0: 3})
+    method = Mcts(exploration=0.1)
+    assert method.decide(far).children == method.decide(near).children
+    assert method.decide(far).notes == method.decide(near).notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ets_client import ConfigurationError
+from ets_client.search.describe import parameters
 from ets_client.search.methods import (
     Beam,
     BestOfN,
@@ -199,6 +201,13 @@ def test_a_subtree_of_dvts_has_less_width_when_paths_of_it_have_ended() -> None:
     assert decision.notes["mends"] == {"account_width": {"published": [[8, 3]]}}
 
 
+def test_a_path_that_ended_several_times_takes_as_much_width_of_its_subtree() -> None:
+    view = dvts_tree()
+    merged = [replace(node, multiplicity=2) if node.number == 7 else node for node in view.nodes if node.number != 9]
+    nodes = [replace(node, number=place) for place, node in enumerate(merged)]
+    assert Dvts(2).decide(replace(view, nodes=nodes)).children == {8: 1, 11: 3}
+
+
 def test_what_an_ended_subtree_leaves_goes_to_the_others() -> None:
     view = dvts_tree()
     nodes = [replace(node, state=NodeState.SPENT) if node.number in {8, 10, 11} else node for node in view.nodes]
@@ -299,6 +308,17 @@ def test_count_lost_alone() -> None:
     assert decision.notes["mends"] == {"count_lost": {"lost": 3}}
 
 
+def test_the_record_of_a_run_has_every_mend_of_its_method() -> None:
+    told = parameters(Rebase(mends=Mends(keep_unscored=False)))["mends"]
+    assert told == {"no_overshoot": True, "account_width": True, "keep_unscored": False, "count_lost": False}
+    for method in (Rebase(variant="paper"), Beam(variant="paper"), Dvts(variant="paper"), Ets(variant="paper")):
+        told = parameters(method)
+        assert told["variant"] == "paper"
+        assert len(told["mends"]) >= 4
+        assert not any(told["mends"].values())
+    assert set(parameters(Ets())["mends"]) == set(Ets.switches)
+
+
 def test_a_variant_says_what_it_implies() -> None:
     lines = Ets(1.0, 1.5, variant="paper", mends=Mends(keep_clusters=True)).describe()
     assert lines[0] == "ETS with lambda_c 1, lambda_s 1.5, temperature 0.2, variant paper"
@@ -318,6 +338,8 @@ def test_a_variant_says_what_it_implies() -> None:
         (lambda: Beam(0), "beams = 0"),
         (lambda: Dvts(0), "subtrees = 0"),
         (lambda: Ets(-1.0), "lambda_c = -1"),
+        (lambda: Ets(math.inf), "lambda_c = inf.*finite"),
+        (lambda: Ets(1.0, math.inf), "lambda_s = inf.*finite"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(make: object, message: str) -> None:

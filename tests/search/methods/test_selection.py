@@ -122,6 +122,23 @@ def _value(level: Level, costs: Sequence[float], labels: Sequence[int], value: f
     return total + value * len({labels[place] for place in kept})
 
 
+@pytest.mark.parametrize("size", [1e5, 1e9, 1e15, 1e30, 1e300])
+def test_prices_and_clusters_of_any_size_have_an_exact_optimum(size: float) -> None:
+    rng = random.Random(7)
+    for number in range(60):
+        level = random_level(rng, rng.randint(2, 8), depth=rng.randint(1, 4))
+        price, lambda_s = rng.choice([(size, 1.5), (1.0, size), (size, size), (size, size / 3)])
+        costs = [price * rng.random() / len(level.parents) for _ in level.parents]
+        labels = [rng.randrange(4) for _ in level.leaves]
+        value = lambda_s / len(set(labels))
+        best = max(
+            _value(level, costs, labels, value, [place for place in range(len(level.leaves)) if chosen >> place & 1])
+            for chosen in range(1, 1 << len(level.leaves))
+        )
+        found = select_leaves(level.parents, level.leaves, level.values, costs, labels, value)
+        assert found.objective == pytest.approx(best, rel=1e-9, abs=1e-12 * size), number
+
+
 def test_several_leaves_may_lose_less_than_the_best_path_when_none_gains() -> None:
     # Two leaves that gain a little below a node that costs much: kept together they lose less than either alone.
     selection = select_leaves([-1, 0, 1, 1], [2, 3], [0.5, 0.5], [0.475] * 4)

@@ -21,6 +21,7 @@ from ets_client.search import Question, Rebase, SearchOptions, TreeSearch
 from ets_client.search.scorers import RewardServer, ScoredPath, list_reward_formats, load_reward_format
 from ets_client.search.scorers.rendering import Renderer
 from ets_client.testing import Answer, FakeOptions, FakeServer, SeededModel
+from tests.judge import Judge
 from tests.profiles.real_tokenizers import Llama3Tokenizer, MistralTokenizer
 from tests.search.trees import path
 from tests.stream_site import QUICK
@@ -58,14 +59,27 @@ async def scores(scorer: RewardServer, paths: list[ScoredPath]) -> list[float]:
     return [outcome.value for outcome in found]
 
 
-async def test_a_score_is_the_share_of_the_good_label(reward: AsyncPolicyClient) -> None:
-    scorer = RewardServer(reward, "plus-minus")
-    found = await scores(scorer, PATHS)
+async def test_a_score_is_the_share_of_the_good_label() -> None:
+    paths = [*PATHS, path("Count them.\n\n", "There are 9.\n\n"), path("Go.\n\n")]
+    plain = load_reward_format("plus-minus").model_copy(update={"name": "bare", "first_step": "\n{step}"})
+    plain = plain.model_copy(update={"next_step": "\n{step}"})
+    turned = plain.model_copy(update={"good": plain.bad, "bad": plain.good})
+    async with FakeServer(model=Judge()) as server, AsyncPolicyClient(server.base_url, "tiny") as reward:
+        texts = ["Why?\nCount them.", "Why?\nGo."]
+        texts[1:1] = [f"{texts[0]}\n{step}" for step in ("There are 12.", "There are 7.", "There are 9.")]
+        expected = [Judge.share((await reward.prefix(text)).token_ids) for text in texts]
+        assert len(set(expected)) > 2
+        assert await scores(RewardServer(reward, plain), paths) == [pytest.approx(each, abs=1e-5) for each in expected]
+        other = await scores(RewardServer(reward, turned), paths)
+        assert other == [pytest.approx(1 - each, abs=1e-5) for each in expected]
+
+
+async def test_a_path_is_judged_as_its_format_writes_it(reward: AsyncPolicyClient) -> None:
     texts = ["Why?\nCount them.\nRight (+) or wrong (-):\n"]
     texts += [f"{texts[0]}+\n{step}\nRight (+) or wrong (-):\n" for step in ("There are 12.", "There are 7.")]
-    direct = await reward.label_choices([await reward.prefix(text) for text in texts], ["+", "-"])
-    assert found == [pytest.approx(each.probs[0]) for each in direct if not isinstance(each, ScoreFailure)]
-    assert all(0 < value < 1 for value in found)
+    written = await Renderer(reward, load_reward_format("plus-minus")).paths([(e.problem, e.prefix) for e in PATHS])
+    assert [each.text for each in written] == texts
+    assert all(0 < value < 1 for value in await scores(RewardServer(reward, "plus-minus"), PATHS))
 
 
 async def test_a_child_has_its_parents_tokens_and_is_tokenised_once(

@@ -99,7 +99,9 @@ async def test_what_waits_in_the_same_turn_or_while_a_batch_is_under_way_goes_to
     first = [asyncio.create_task(values(batcher, path("a"), path("ab"))) for _ in range(2)]
     await eventually(lambda: slow.batches == [4])
     later = [asyncio.create_task(values(batcher, path("abc"))) for _ in range(5)]
-    await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert slow.batches == [4]  # one is under way, and no more may be
     slow.go.set()
     assert await asyncio.gather(*first, *later) == [[1.0, 2.0]] * 2 + [[3.0]] * 5
     assert slow.batches == [4, 4, 1]
@@ -126,6 +128,20 @@ async def test_a_failing_batch_fails_only_the_call_that_is_to_blame() -> None:
     assert [found[0], found[2]] == [[1.0], [2.0]]
     assert isinstance(found[1], ValueError)
     assert slow.batches == [3, 1, 1, 1]
+
+
+@pytest.mark.parametrize("lost", [-1, 1])
+async def test_a_batch_with_too_few_outcomes_or_too_many_gives_none_of_them_to_another_path(lost: int) -> None:
+    def forgetful(paths: Sequence[ScoredPath]) -> list[float]:
+        found = [float(len(path.branch.text)) for path in paths]
+        return (found * 2)[: len(found) - lost] if any(path.problem == "odd" for path in paths) else found
+
+    batcher = MicroBatcher(CallableScorer(forgetful))
+    calls = (values(batcher, path("a")), values(batcher, path("bb", problem="odd")), values(batcher, path("ccc")))
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert [found[0], found[2]] == [[1.0], [3.0]]
+    assert isinstance(found[1], ValueError)
+    assert f"'forgetful' gave {1 - lost} outcomes for 1 paths" in str(found[1])
 
 
 async def test_a_batch_is_cancelled_when_nobody_waits_for_it_any_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from .bootstrap import Interval, bootstrap_interval
 from .costs import Costs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .candidates import Scale
     from .rules import Rule
@@ -137,16 +138,24 @@ class Evaluation:
     def gain_over(self, other: Evaluation, rule: Rule) -> Interval:
         """How much more often a rule is right here than in another run, on the questions that both have.
 
-        The questions are resampled in pairs, so that their difficulty cancels out.
+        The questions are resampled in pairs, so that their difficulty cancels out. One that a run has several times is
+        paired in order.
 
         Args:
             other: another run.
             rule: who chooses, among all answers.
         """
-        there = {question.problem: question.right for question in other.questions if question.right}
-        pairs = [
-            question.right[rule] - there[question.problem][rule]
-            for question in self.questions
-            if question.right and question.problem in there
-        ]
+        here, there = _by_problem(self.questions), _by_problem(other.questions)
+        pairs = [right[rule] - there[key][rule] for key, right in here.items() if key in there]
         return bootstrap_interval(pairs, self.seed, self.resamples)
+
+
+def _by_problem(questions: Iterable[QuestionEvaluation]) -> dict[tuple[str, int], Mapping[Rule, float]]:
+    """What was right of each question that is graded, by its text and how often it was there before."""
+    found: dict[tuple[str, int], Mapping[Rule, float]] = {}
+    seen = Counter[str]()
+    for question in questions:
+        if question.right:
+            found[question.problem, seen[question.problem]] = question.right
+        seen[question.problem] += 1
+    return found

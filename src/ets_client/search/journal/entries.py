@@ -87,6 +87,7 @@ class StepEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         generated: tokens generated.
         logprob: mean log-probability of its tokens, when asked for.
         failed: why there is no step; then only the rid counts.
+        pieces: requests that made it: a step that was continued has several, one after the other, with one seed.
     """
 
     ids: list[int]
@@ -101,6 +102,7 @@ class StepEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     generated: int = 0
     logprob: float | None = None
     failed: str | None = None
+    pieces: int = 1
 
 
 class StepsEntry(_Entry, frozen=True, tag="steps"):

@@ -87,7 +87,7 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
         expected=paid.root.answer,
         answer=None if ended is None else ended.answer,
         why=None if ended is None else ended.why,
-        seconds=paid.at if ended is None else ended.seconds,
+        seconds=paid.seconds if ended is None else ended.seconds,
         nodes={node.id: node for node in nodes},
         decisions=tuple(
             LoadedDecision(each.turn, each.depth, dict(each.children), each.notes) for each in paid.decisions
@@ -172,13 +172,14 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         given=given,
         usage=_usage(step),
         rid=step.rid,
-        request=_request(source, int(draft.id.rpartition(".")[2]) - source.first),
+        request=_request(source, step, int(draft.id.rpartition(".")[2]) - source.first),
         logprob=step.logprob,
         at=source.at,
         full_text=step.full_text,
     )
 
 
-def _request(source: StepsEntry, sample: int) -> Mapping[str, Any]:
+def _request(source: StepsEntry, step: StepEntry, sample: int) -> Mapping[str, Any]:
     seed = source.request.get("seed")
-    return source.request if seed is None or not sample else {**source.request, "seed": seed + sample}
+    own = source.request if seed is None or not sample else {**source.request, "seed": seed + sample}
+    return own if step.pieces == 1 else {**own, "pieces": step.pieces}

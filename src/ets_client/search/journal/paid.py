@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -35,7 +36,6 @@ class PaidQuestion:
     Attributes:
         root: how it began, or None when that is not in the journal.
         ended: how it ended, or None.
-        at: latest arrival in it, in seconds since the run began.
         entries: all its lines, in order.
     """
 
@@ -43,7 +43,6 @@ class PaidQuestion:
         self.entries = tuple(entries)
         self.root: QuestionEntry | None = None
         self.ended: EndEntry | None = None
-        self.at = 0.0
         self._decisions: dict[int, DecisionEntry] = {}
         self._places: dict[str, list[int]] = {}  # of a parent, each place that was sampled, sorted
         self._by_place: dict[tuple[str, int], StepsEntry] = {}
@@ -60,7 +59,6 @@ class PaidQuestion:
             case DecisionEntry():
                 self._decisions.setdefault(entry.turn, entry)
             case StepsEntry():
-                self.at = max(self.at, entry.at)
                 places = self._places.setdefault(entry.parent, [])
                 for place in range(entry.first, entry.first + len(entry.steps)):
                     if (entry.parent, place) not in self._by_place:  # what was paid for first was used
@@ -80,6 +78,18 @@ class PaidQuestion:
     def decisions(self) -> list[DecisionEntry]:
         """All decisions, in the order of turns."""
         return [self._decisions[turn] for turn in sorted(self._decisions)]
+
+    @property
+    def seconds(self) -> float:
+        """How long it was searched, all sessions together; one that was killed counts while samples were under way."""
+        under_way = sorted(
+            (entry.at - entry.seconds, entry.at) for entry in self.entries if isinstance(entry, StepsEntry)
+        )
+        total, until = 0.0, -math.inf
+        for begin, end in under_way:
+            total += max(0.0, end - max(begin, until))
+            until = max(until, end)
+        return total if self.ended is None else max(total, self.ended.seconds)
 
     def decision(self, turn: int) -> DecisionEntry | None:
         """The decision of a turn, or None when it was not recorded."""

@@ -63,6 +63,7 @@ def step_entry_of(*pieces: Branch, failed: str | None = None) -> StepEntry:
         generated=sum(piece.usage.completion_tokens for piece in pieces),
         logprob=mean,
         failed=failed,
+        pieces=len(pieces),
     )
 
 

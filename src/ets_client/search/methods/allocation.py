@@ -12,8 +12,8 @@ __all__ = ["beam_allocation", "best_first", "even_allocation", "rebase_allocatio
 
 
 def best_first(scores: Sequence[float]) -> list[int]:
-    """Places from the best score to the worst, equal ones in their order."""
-    return sorted(range(len(scores)), key=lambda place: -scores[place])
+    """Places from the best score to the worst, equal ones in their order; NaN is minus infinity here."""
+    return sorted(range(len(scores)), key=lambda place: math.inf if math.isnan(scores[place]) else -scores[place])
 
 
 def even_allocation(width: int, shares: int) -> list[int]:
@@ -53,7 +53,8 @@ def rebase_allocation(scores: Sequence[float], width: int, temperature: float) -
     ``width`` always.
 
     Args:
-        scores: one a node; higher is better. Minus infinity and NaN get nothing while any node has a real score.
+        scores: one a node; higher is better. Minus infinity and NaN get nothing while any node has a real score; nodes
+            at infinity share all of it.
         width: children to share out, >= 0.
         temperature: of the softmax, > 0; low ones give nearly everything to the best.
 
@@ -69,7 +70,10 @@ def rebase_allocation(scores: Sequence[float], width: int, temperature: float) -
     order = sorted((place for place, score in enumerate(scores) if score > -math.inf), key=lambda place: -scores[place])
     order = order or list(range(len(scores)))
     top = scores[order[0]] if order and scores[order[0]] > -math.inf else None
-    weights = [1.0 if top is None else math.exp((scores[place] - top) / temperature) for place in order]
+    # Infinity less infinity is no number: who is as good as the best weighs 1.
+    weights = [
+        1.0 if top is None or scores[place] == top else math.exp((scores[place] - top) / temperature) for place in order
+    ]
     left = width
     per_weight = math.inf
     for rank, place in enumerate(order):

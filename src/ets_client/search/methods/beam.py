@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError
 from .allocation import beam_allocation, best_first
@@ -31,6 +31,8 @@ class Beam:
         variant: ``paper`` for the published code with its defects, ``fixed`` without.
         mends: switches to set otherwise than the variant has them.
     """
+
+    switches: ClassVar[tuple[str, ...]] = _MENDS
 
     beams: int | None = None
     variant: Variant = "fixed"

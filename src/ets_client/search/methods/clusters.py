@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ...errors import ConfigurationError
 from .extras import load
 from .texts import Embedder, default_embedder
 
@@ -56,13 +57,14 @@ class TextClusters:
             texts: the steps of a level.
 
         Raises:
-            ConfigurationError: a library is not installed; the message names it.
+            ConfigurationError: a library is not installed, which the message names, or a text has no vector.
+            ValueError: a vector is not finite.
         """
         distinct = list(dict.fromkeys(texts))
         if len(distinct) < 2:
             return [0] * len(texts)
         np, hierarchy = load("numpy", _INSTEAD), load("scipy.cluster.hierarchy", _INSTEAD)
-        rows = self._chosen().embed(distinct)
+        rows = self._vectors(distinct, np)
         alike = rows @ rows.T
         alike = np.asarray(alike.toarray() if hasattr(alike, "toarray") else alike, dtype=np.float64)
         sizes = np.sqrt(np.diagonal(alike))
@@ -77,6 +79,20 @@ class TextClusters:
         found: list[int] = hierarchy.fcluster(tree, self._distance, criterion="distance").tolist()
         order = {label: number for number, label in enumerate(dict.fromkeys(found))}
         return [order[label] for label in found]
+
+    def _vectors(self, texts: list[str], np: Any) -> Any:
+        rows = self._chosen().embed(texts)
+        if not hasattr(rows, "toarray"):
+            rows = np.asarray(rows, dtype=np.float64)  # products of short integers and of float16 run over
+        if rows.ndim != 2 or rows.shape[0] != len(texts):
+            raise ConfigurationError(
+                f"the embedder {self._chosen().name!r} gave an array of shape {rows.shape} for {len(texts)} texts: it "
+                "must give a row for each"
+            )
+        if hasattr(rows, "toarray") or np.isfinite(rows).all():
+            return rows
+        bad = texts[int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])]
+        raise ValueError(f"the embedder {self._chosen().name!r} gave a vector that is not finite for {bad[:80]!r}")
 
     def _chosen(self) -> Embedder:
         if self._embedder is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError
 from .allocation import even_allocation
@@ -42,6 +42,8 @@ class Dvts:
         variant: ``paper`` for the published code with its defects, ``fixed`` without.
         mends: switches to set otherwise than the variant has them.
     """
+
+    switches: ClassVar[tuple[str, ...]] = _MENDS
 
     subtrees: int | None = None
     variant: Variant = "fixed"

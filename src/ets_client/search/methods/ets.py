@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError
 from .allocation import best_first, rebase_allocation
@@ -42,6 +43,8 @@ class Ets:
         mends: switches to set otherwise than the variant has them.
     """
 
+    switches: ClassVar[tuple[str, ...]] = _MENDS
+
     lambda_c: float = 1.0
     lambda_s: float = 0.0
     temperature: float = 0.2
@@ -51,10 +54,10 @@ class Ets:
 
     def __post_init__(self) -> None:
         self.mends.check(self.variant, _MENDS)
-        if not self.temperature > 0 or not self.lambda_c >= 0 or not self.lambda_s >= 0:
+        if not self.temperature > 0 or not 0 <= self.lambda_c < math.inf or not 0 <= self.lambda_s < math.inf:
             raise ConfigurationError(
                 f"lambda_c = {self.lambda_c}, lambda_s = {self.lambda_s}, temperature = {self.temperature}: the "
-                "lambdas must not be below 0, and the temperature must be above"
+                "lambdas must be finite and not below 0, and the temperature must be above"
             )
 
     @property

@@ -169,4 +169,5 @@ def _scaled(view: TreeView) -> Mapping[int, float]:
     """Scores of the samples between 0, the lowest, and 1, the highest; alike ones are 1."""
     scores = {node.number: node.score or 0.0 for node in view.nodes if node.parent >= 0 and is_scored(node)}
     low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
-    return {number: (score - low) / (high - low) if high > low else 1.0 for number, score in scores.items()}
+    spread = high / 2 - low / 2  # halved: the spread of scores may be more than a float holds
+    return {number: (score / 2 - low / 2) / spread if spread > 0 else 1.0 for number, score in scores.items()}

@@ -58,6 +58,16 @@ class Mends:
             name: (default and name not in _OPTIONAL) if value is None else value for name, value in chosen.items()
         })  # fmt: skip
 
+    def as_data(self, variant: Variant, names: Iterable[str]) -> dict[str, bool]:
+        """How each switch of a method stands, for records.
+
+        Args:
+            variant: of the method.
+            names: the method's switches.
+        """
+        resolved = self.of(variant)
+        return {name: getattr(resolved, name) for name in names}
+
     def check(self, variant: str, names: Iterable[str]) -> None:
         """Refuse an unknown variant, and switches that a method does not have.
 

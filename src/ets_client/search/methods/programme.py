@@ -13,6 +13,8 @@ __all__ = ["solve"]
 
 # HiGHS stops within 1e-6 of the optimum, which scipy does not let one change; two selections may differ by less.
 _SCALE = 1000.0
+# Beyond some 1e15 it finds nothing at all; and at 1e7 those 1e-6 are a float's own digits.
+_MOST = 1e7
 
 
 def solve(
@@ -58,11 +60,12 @@ def solve(
     data = [factor for row in rows for _, factor in row]
     starts = np.cumsum([0, *map(len, rows)])
     size = len(column) + len(groups)
+    scale = min(_SCALE, _MOST / max([value, *(abs(gains[node]) for node in nodes)]))
     matrix = sparse.csr_array((data, indices, starts), shape=(len(rows), size))
     lower = np.zeros(size)
     lower[0] = 1.0 if some else 0.0
     result = optimize.milp(
-        c=np.array([-_SCALE * gains[node] for node in nodes] + [-_SCALE * value] * len(groups)),
+        c=np.array([-scale * gains[node] for node in nodes] + [-scale * value] * len(groups)),
         integrality=np.ones(size),
         bounds=optimize.Bounds(lower, np.ones(size)),
         constraints=optimize.LinearConstraint(matrix, ub=np.zeros(len(rows))),

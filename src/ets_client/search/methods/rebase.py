@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError
 from .allocation import best_first, rebase_allocation
@@ -28,6 +28,8 @@ class Rebase:
         variant: ``paper`` for the published code with its defects, ``fixed`` without.
         mends: switches to set otherwise than the variant has them.
     """
+
+    switches: ClassVar[tuple[str, ...]] = _MENDS
 
     temperature: float = 0.2
     variant: Variant = "fixed"

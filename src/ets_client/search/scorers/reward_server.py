@@ -120,9 +120,8 @@ class RewardServer(Scorer):
 
 
 def _sigmoid(value: float) -> float:
-    if value < 0:
-        return 1 - _sigmoid(-value)  # exp of a large number overflows
-    return 1 / (1 + math.exp(-value))
+    # Of -1000 the other way round would overflow.
+    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
 
 
 def _format_of(client: AsyncPolicyClient) -> RewardFormat:
