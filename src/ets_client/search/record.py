@@ -64,8 +64,7 @@ class Record:
     @property
     def earlier_seconds(self) -> float:
         """How long earlier sessions took."""
-        ended = None if self._paid is None else self._paid.ended
-        return 0.0 if ended is None else ended.seconds
+        return 0.0 if self._paid is None else self._paid.seconds
 
     async def begin(self, question: Question, root: Prefix, seed: int | None) -> None:
         """The search begins, unless it did in an earlier session."""

@@ -25,6 +25,20 @@ def test_a_search_that_was_ended_twice_ended_as_it_did_last() -> None:
     assert paid.ended == EndEntry(0, "2", "done", 2.0)
 
 
+def test_a_search_took_as_long_as_its_samples_were_under_way_whatever_lies_between_its_sessions() -> None:
+    assert PaidQuestion([question()]).seconds == 0.0
+    first = [steps("r", "a", at=12.0, seconds=2.0), steps("r.0", "b", at=16.0, seconds=3.0)]
+    beside = [steps("r", "c", first=1, at=15.0, seconds=1.5)]
+    next_day = [steps("r.0", "d", first=1, at=86_400.5, seconds=0.5)]
+    assert PaidQuestion([question(), *first, *beside, *next_day]).seconds == 2.0 + 3.0 + 0.5
+
+
+def test_an_end_tells_the_time_until_then_and_what_came_after_it_counts_besides() -> None:
+    begun = [question(), steps("r", "a", at=12.0, seconds=2.0), EndEntry(0, None, "run seconds", 2.5)]
+    assert PaidQuestion(begun).seconds == 2.5
+    assert PaidQuestion([*begun, steps("r.0", "b", at=60.0, seconds=4.0)]).seconds == 6.5
+
+
 def test_decisions_are_found_by_turn() -> None:
     first, second = DecisionEntry(0, 0, 0, [("r", 2)]), DecisionEntry(0, 1, 1, [("r.0", 2)])
     paid = PaidQuestion([question(), second, first])

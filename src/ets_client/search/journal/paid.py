@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -75,6 +76,27 @@ class PaidQuestion:
                 self.ended = entry
             case RunEntry():
                 pass
+
+    @property
+    def seconds(self) -> float:
+        """How long earlier sessions searched: to the end that they wrote, and as long as samples were under way since.
+
+        A session that was killed writes no end, and the time until the next one is nobody's.
+        """
+        told, spans = 0.0, list[tuple[float, float]]()
+        for entry in self.entries:
+            match entry:
+                case EndEntry():
+                    told, spans = entry.seconds, []
+                case StepsEntry():
+                    spans.append((entry.at - entry.seconds, entry.at))
+                case _:
+                    pass
+        until = -math.inf
+        for begin, end in sorted(spans):
+            told += max(0.0, end - max(begin, until))
+            until = max(until, end)
+        return told
 
     @property
     def decisions(self) -> list[DecisionEntry]:
