@@ -4,7 +4,16 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ets_client.search.journal import MISSING, DecisionEntry, EndEntry, Paid, PaidQuestion, RunEntry, ScoresEntry
+from ets_client.search.journal import (
+    MISSING,
+    DecisionEntry,
+    EndEntry,
+    Entry,
+    Paid,
+    PaidQuestion,
+    RunEntry,
+    ScoresEntry,
+)
 
 from .lines import question, steps
 
@@ -34,7 +43,7 @@ def test_a_search_took_as_long_as_its_samples_were_under_way_whatever_lies_betwe
 
 
 def test_an_end_tells_the_time_until_then_and_what_came_after_it_counts_besides() -> None:
-    begun = [question(), steps("r", "a", at=12.0, seconds=2.0), EndEntry(0, None, "run seconds", 2.5)]
+    begun: list[Entry] = [question(), steps("r", "a", at=12.0, seconds=2.0), EndEntry(0, None, "run seconds", 2.5)]
     assert PaidQuestion(begun).seconds == 2.5
     assert PaidQuestion([*begun, steps("r.0", "b", at=60.0, seconds=4.0)]).seconds == 6.5
 
