@@ -230,6 +230,8 @@ class Connected:
 
     def _ready(self) -> Connection:
         if self._connection is None:
+            if self._server.is_closed:
+                raise ConfigurationError("this client is closed: call it inside its `async with`, or make a new one")
             raise ConfigurationError("the client is not open: use it inside `async with AsyncPolicyClient(...)`")
         if self._loop is not asyncio.get_running_loop():
             raise ConfigurationError(
