@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import json
 import stat
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from ets_client import ConfigurationError, Endpoint
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FIELDS: dict[str, Any] = {"host": "10.0.0.7", "port": 30001, "model": "/models/tiny", "start_id": "s1"}
 
@@ -61,8 +59,17 @@ def test_fields_of_a_newer_writer_are_ignored(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_tells_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="ets-server status"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"`ets-server status` shows what runs, `ets-server up --endpoint-file .*none.json` starts one",
+    ):
         Endpoint.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("given", ["http://127.0.0.1:30000", Path("https://host:30000")])  # a Path loses a slash
+def test_an_address_in_place_of_a_file_is_told_where_it_belongs(given: str | Path) -> None:
+    with pytest.raises(ConfigurationError, match="that is an address; give it as base_url or `--policy`"):
+        Endpoint.read(given)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -306,6 +306,12 @@ async def test_an_address_of_something_else_is_no_router() -> None:
             await client.__aenter__()
 
 
+async def test_an_address_of_the_openai_api_is_told_to_leave_its_path_out(site: Site) -> None:
+    client = AsyncPolicyClient(f"{site.router.base_url}/v1", "tiny", retry=QUICK)
+    with pytest.raises(RequestRejectedError, match="Leave `/v1` out: it is of the OpenAI API"):
+        await client.__aenter__()
+
+
 async def test_sglangs_own_n_does_not_go_through_a_router(site: Site) -> None:
     with pytest.raises(ConfigurationError, match="plan = 'server_n' does not go through"):
         await site.client(plan="server_n").__aenter__()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pydantic import SecretStr
 
+from ._core.client_options import check_options
 from ._core.guard import check_admission, check_departure_interval, check_timeout
 from ._engine.address import Address, EndpointAddress, FixedAddress, check_api_key
 from ._engine.bookkeeper import Bookkeeper
@@ -112,15 +113,9 @@ class Connected:
         unknown = options.keys() - ClientOptions.__annotations__.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no argument {', '.join(map(repr, sorted(unknown)))}")
+        check_options(options)
         self._timeout = options.get("timeout", 600.0)
-        if self._timeout is not None and self._timeout <= 0:
-            raise ConfigurationError(f"timeout = {self._timeout}: seconds above 0, or None for no limit")
-        connections = options.get("connections", 256)
-        if connections < 1:
-            raise ConfigurationError(f"connections = {connections}: at least 1")
         self._plan: Literal["batch", "server_n"] = options.get("plan", "batch")
-        if self._plan not in {"batch", "server_n"}:
-            raise ConfigurationError(f"plan = {self._plan!r}: 'batch' or 'server_n'")
         self._admission: Literal["adaptive"] | int | None = options.get("admission")
         check_admission(self._admission)
         self._departure_interval = check_departure_interval(options.get("departure_interval"))
@@ -130,7 +125,7 @@ class Connected:
         self._checks_profile = profile is not None and options.get("check_profile", True)
         self._address = address
         self._transport = make_transport(
-            connections=connections,
+            connections=options.get("connections", 256),
             keep_alive_seconds=keep_alive_seconds or _KEEP_ALIVE_SECONDS,
             transport=options.get("transport"),
         )
@@ -237,6 +232,8 @@ class Connected:
 
     def _ready(self) -> Connection:
         if self._connection is None:
+            if self._server.is_closed:
+                raise ConfigurationError("this client is closed: call it inside its `async with`, or make a new one")
             raise ConfigurationError("the client is not open: use it inside `async with AsyncPolicyClient(...)`")
         if self._loop is not asyncio.get_running_loop():
             raise ConfigurationError(

@@ -65,9 +65,15 @@ class Endpoint(BaseModel):
         try:
             return cls.model_validate_json(Path(path).read_bytes())
         except FileNotFoundError:
-            raise ConfigurationError(
-                f"no endpoint file at {os.fspath(path)}: is the server up? `ets-server status` shows what runs"
-            ) from None
+            name = os.fspath(path)
+            if name.startswith(("http:", "https:")):
+                what = "that is an address; give it as base_url or `--policy`, or the file that `ets-server up` wrote"
+            else:
+                what = (
+                    "is the server up? `ets-server status` shows what runs, "
+                    f"`ets-server up --endpoint-file {name}` starts one"
+                )
+            raise ConfigurationError(f"no endpoint file at {name}: {what}") from None
         except OSError as error:
             raise ConfigurationError(f"cannot read the endpoint file {os.fspath(path)}: {error.strerror}") from error
         except ValidationError as error:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Literal, Self, Unpack
+    from typing import Literal, NoReturn, Self, Unpack
 
     from .branch import Branch
     from .connected import ClientOptions
@@ -108,6 +108,13 @@ class PolicyClient(SyncPolicyCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    if not TYPE_CHECKING:  # type checkers refuse `async with` by themselves
+
+        async def __aenter__(self) -> NoReturn:
+            raise TypeError(f"use `with {type(self).__name__}(...)`, or AsyncPolicyClient for `async with`")
+
+        async def __aexit__(self, *_: object) -> None: ...
 
     def close(self) -> None:
         """Cancel the calls of other threads, and close all connections after the aborts (4 s at most).

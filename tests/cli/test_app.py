@@ -45,6 +45,15 @@ def test_version_is_printed() -> None:
     assert run("--version") == (0, "0.1.0\n", "")
 
 
+def test_the_help_of_a_command_has_its_docstring_in_the_terminals_own_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    status, out, _ = run("search", "--help")
+    assert status == 0
+    assert "After Ctrl-C, or when a server is lost, the questions that were done are shown" in out
+    for panel in ("Servers and scores", "Method", "Sampling", "How much, how long", "Files and screen"):
+        assert f"─ {panel} ─" in out
+
+
 def test_a_missing_file_of_questions_is_one_line() -> None:
     status, _, err = run("search", "nowhere.jsonl", "--url", NOBODY)
     assert (status, err) == (1, "error: cannot read the questions nowhere.jsonl: No such file or directory\n")

@@ -31,8 +31,8 @@ def test_a_profile_that_fits_is_shown_with_what_the_server_is(fake_sglang_factor
     status, out, err = run(server.base_url, "--profile", "tiny")
     assert (status, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]
-    assert ["version", "0.5.18"] in lines
-    assert ["page", "size", "1"] in lines
+    assert ["SGLang", "0.5.18"] in lines
+    assert ["page", "1", "token"] in lines
     assert any(line[:3] == ["ok", "delimiter", "'\\n\\n'"] for line in lines)
     assert "0 errors, 0 warnings" in out
     assert server.count("/generate") == 0

@@ -46,6 +46,7 @@ def search(server: FakeServer, *arguments: str) -> tuple[int, str, str]:
         (("--width", "0"), "width = 0"),
         (("--seconds", "-1"), "seconds = -1"),
         (("--departure-interval", "48"), "departure_interval = 48"),
+        (("--samples-at-once", "many"), "samples_at_once = 'many': a whole number above 0, 'adaptive' or 'none'"),
         (("--method", "magic"), "method = 'magic'"),
         (("--policy", NOBODY, "--endpoint", "policy.json"), "policy and endpoint are given"),
         (("--reward", NOBODY, "--reward-endpoint", "reward.json"), "reward and reward_endpoint are given"),
@@ -118,6 +119,7 @@ def test_a_run_is_kept_in_its_folder(fake_sglang: FakeServer, tmp_path: Path) ->
     assert "REBASE at temperature 0.2, variant fixed" in text
     assert "stand in for a reward model" in " ".join(text.split())
     assert f"everything is in {out}" in "".join(text.split("\n"))
+    assert re.search(rf"grade it: \S+ evaluate {out}; look at its trees: \S+ show {out}$", text.rstrip())
     assert [each["number"] for each in json.loads((out / "summary.json").read_text())["questions"]] == [1, 2, 3]
     loaded = load_run(out)
     assert loaded.manifest["method"]["name"] == "rebase"
@@ -163,10 +165,27 @@ def test_a_folder_holds_one_run_and_another_search_does_not_go_on_with_it(
     status, _, err = search(fake_sglang, "--out", out)
     assert status == 1
     assert "holds a run already: resume it (`--resume`)" in err
+    assert "go on with: " in err
     status, _, err = search(fake_sglang, "--out", out, "--resume", "--width", "6")
     assert status == 1
     assert "search.width was 4, is 6" in err
+    assert "go on with: " not in err  # the same command would say the same
     assert search(fake_sglang, "--out", out, "--resume", "--at-once", "2")[0] == 0
+
+
+def test_the_command_to_go_on_with_can_be_typed_where_it_was_typed(
+    fake_sglang: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "a folder" / "ets-client"
+    tool.parent.mkdir()
+    tool.touch(mode=0o755)
+    out = str(tmp_path / "run")
+    monkeypatch.setattr(sys, "argv", [str(tool), "search", "--out", out])
+    monkeypatch.setenv("PATH", "")
+    assert f"grade it: '{tool}' evaluate {out}" in search(fake_sglang, "--out", out)[1]
+    assert f"go on with: '{tool}' search --out {out} --resume" in search(fake_sglang, "--out", out)[2]
+    monkeypatch.setenv("PATH", str(tool.parent))
+    assert f"go on with: ets-client search --out {out} --resume" in search(fake_sglang, "--out", out)[2]
 
 
 def test_a_run_with_a_damaged_line_goes_on_from_before_it_when_told_to(fake_sglang: FakeServer, tmp_path: Path) -> None:
@@ -196,7 +215,7 @@ def test_what_failed_is_told_and_resumed(fake_sglang_factory: FakeServerFactory,
     status, text, err = search(server, "--out", str(out), "--at-once", "1", "--resume")
     assert (status, err) == (0, "")
     assert [int(found) - 1 for found in re.findall(r"^\[(\d)\] answer", text, re.MULTILINE)] == failed
-    assert "were done in earlier sessions" in " ".join(text.split())
+    assert re.search(f"{3 - len(failed)} questions? (was|were) done in earlier sessions", " ".join(text.split()))
     assert [each["number"] for each in json.loads((out / "summary.json").read_text())["questions"]] == [1, 2, 3]
     assert {question.why for question in load_run(out).questions.values()} <= {"done", "depth"}
 

@@ -33,6 +33,17 @@ def test_the_pages_can_be_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "there" / "index.html").exists()
 
 
+def test_a_place_that_cannot_be_written_and_a_file_for_a_run_are_told(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "my-run", 1)
+    file = tmp_path / "file"
+    file.touch()
+    result = runner.invoke(app, ["show", str(run), "--out", str(file)])
+    assert (result.exit_code, result.stderr) == (1, f"error: cannot write {file}: File exists\n")
+    result = runner.invoke(app, ["show", str(file)])
+    assert result.exit_code == 1
+    assert result.stderr.endswith("Not a directory; a file is in the place of a folder: give the folder of the run\n")
+
+
 def test_a_damaged_journal_is_shown_up_to_there_when_asked(tmp_path: Path) -> None:
     run = write_run(tmp_path / "my-run", 2)
     lines = (run / "journal.jsonl").read_bytes().splitlines(keepends=True)

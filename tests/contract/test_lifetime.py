@@ -33,7 +33,7 @@ class TestLifetime:
             await call(client)
         async with client:
             server.requests.clear()
-        with pytest.raises(ConfigurationError, match="async with"):
+        with pytest.raises(ConfigurationError, match="this client is closed: call it inside its `async with`"):
             await call(client)
         assert server.requests == []
 

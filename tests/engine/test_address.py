@@ -43,6 +43,12 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         FixedAddress(url, None)
 
 
+def test_a_file_or_a_port_in_place_of_an_address_is_told_what_takes_a_file() -> None:
+    for given in ("policy.json", 30000):
+        with pytest.raises(ConfigurationError, match=rf"base_url = {given!r}: .*; from_endpoint\(path\) takes"):
+            FixedAddress(given, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "ключ", "a\x00"])
 def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(tmp_path: Path, key: str) -> None:
     write(tmp_path / "e.json", 1, key)

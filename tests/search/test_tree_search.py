@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from ets_client import AsyncPolicyClient, ConfigurationError, EndReason, SamplingParams
 from ets_client.search import BestOfN, Budget, Node, SearchResult, search_all
@@ -92,6 +93,25 @@ async def test_a_search_that_has_ended_is_replayed_from_its_journal_alone(
     assert shape(again) == shape(first)
     assert (again.usage, again.expands, again.samples) == (first.usage, first.expands, first.samples)
     assert len(server.requests) == asked
+
+
+async def test_the_time_of_a_session_that_was_killed_counts_when_the_search_has_ended(
+    client: AsyncPolicyClient,
+) -> None:
+    whole = MemoryJournal()
+    await search(client).run(QUESTION, record=Record(0, whole))
+    killed = MemoryJournal(
+        [
+            structs.replace(entry, at=1000.0, seconds=300.0) if isinstance(entry, StepsEntry) else entry
+            for entry in whole.entries[: len(whole.entries) // 2]
+        ]
+    )
+    assert any(isinstance(entry, StepsEntry) for entry in killed.entries)
+    resumed = await search(client).run(QUESTION, record=Record(0, killed, killed.paid.question(0)))
+    assert 300.0 < resumed.seconds < 310.0
+    ended = killed.entries[-1]
+    assert isinstance(ended, EndEntry)
+    assert ended.seconds == resumed.seconds
 
 
 async def test_a_killed_process_leaves_a_journal_that_a_search_goes_on_with(client: AsyncPolicyClient) -> None:

@@ -305,6 +305,10 @@ class TestBeside:
         with pytest.raises(TypeError, match=r"use `async with AsyncPolicyClient\(...\)`, or PolicyClient"):
             AsyncPolicyClient().__enter__()  # type: ignore[attr-defined]
 
+    async def test_async_with_of_it_points_to_the_other(self) -> None:
+        with pytest.raises(TypeError, match=r"use `with PolicyClient\(...\)`, or AsyncPolicyClient"):
+            await PolicyClient().__aenter__()  # type: ignore[attr-defined]
+
     async def test_in_a_coroutine_it_works(self, server: FakeServer) -> None:
         with PolicyClient(server.base_url, "tiny") as client:
             assert len(client.expand("x", n=2)) == 2

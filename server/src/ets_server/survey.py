@@ -78,7 +78,8 @@ def survey(options: LaunchOptions) -> Launch:
     check_folder(model)
     engine = None if options.python or options.launcher else expected_engine(engine_kind(machine), options.sglang)
     if engine is not None and engine.kind == "cpu":
-        notes.append(f"no GPU is visible here: serving on the CPU with {machine.cores} cores")
+        cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
+        notes.append(f"no GPU is visible here: serving on the CPU with {cores}")
     return Launch(
         options=options,
         machine=machine,

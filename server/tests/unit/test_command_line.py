@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ..command_line import ets_server
+from ..command_line import COMMAND, ets_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,23 @@ def test_a_key_that_others_can_read_is_pointed_out(tmp_path: Path) -> None:
     key.write_text("two words")
     assert "must hold one key" in ets_server("command", "--profile", "tiny", "--api-key-file", str(key)).stderr
     assert "cannot read --api-key-file" in ets_server("command", "--api-key-file", str(tmp_path / "none")).stderr
+
+
+def test_version_is_printed() -> None:
+    result = ets_server("--version")
+    assert (result.returncode, result.stdout) == (0, "0.1.0\n")
+
+
+def test_one_core_is_told_as_one() -> None:
+    core = str(min(os.sched_getaffinity(0)))
+    result = subprocess.run(
+        ["taskset", "-c", core, *COMMAND, "command", "--profile", "tiny"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "serving on the CPU with 1 core\n" in result.stderr
 
 
 def test_profiles_lists_them() -> None:

@@ -57,7 +57,10 @@ class FixedAddress:
             ConfigurationError: it is not an http or https address, or the key cannot be sent.
         """
         if not _is_address(base_url):
-            raise ConfigurationError(f"base_url = {base_url!r}: an address such as http://127.0.0.1:30000")
+            raise ConfigurationError(
+                f"base_url = {base_url!r}: an address such as http://127.0.0.1:30000; "
+                "from_endpoint(path) takes an endpoint file"
+            )
         self.base_url = base_url.rstrip("/")
         self.api_key = check_api_key(api_key)
 
@@ -118,7 +121,9 @@ def _read(path: str | os.PathLike[str]) -> Endpoint:
     return endpoint
 
 
-def _is_address(text: str) -> bool:
+def _is_address(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
     try:
         parts = urlsplit(text)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -229,6 +229,8 @@ class Attempter:
             self._server.refused()
         if status in {404, 405}:
             message = f"{one.samples.base} has no {one.outgoing.path}: is it the address of an SGLang server?"
+            if one.samples.base.endswith("/v1"):
+                message += " Leave `/v1` out: it is of the OpenAI API, which is not used here."
         else:
             message = f"the server says: {fault.message}"
         return self._failed(course, one, fault.kind, message, status, fault.body, asked_to_wait=retry_after(headers))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._core.guard import check_ids, check_text
 from .._core.prompt import check_messages, question_messages, render_messages
+from ..branch import Expansion
 from ..errors import InvalidRequestError
 from ..profiles import ChatPrompt, CompletionPrompt, ServerChatPrompt
 
@@ -46,7 +47,7 @@ class Prompts:
             InvalidRequestError: the question is empty.
             RequestError: the server was asked to tokenise and failed.
         """
-        check_text(question)
+        check_text(question, "question")
         if isinstance(self._prompt, CompletionPrompt):
             return await self.encode(self._prompt.template.replace("{question}", question))
         return await self.encode(question_messages(self._prompt, question))
@@ -62,9 +63,11 @@ class Prompts:
             RequestError: the server was asked to tokenise and failed.
         """
         if isinstance(source, str):
-            return await self._encode_text(check_text(source))
+            return await self._encode_text(check_text(source, "prefix"))
+        if isinstance(source, Expansion):
+            raise InvalidRequestError("prefix", source, "one of its branches, expansion[0] for example")
         if not isinstance(source, Sequence) or isinstance(source, bytes | bytearray):
-            raise InvalidRequestError("prefix", source, "text, chat messages or token ids")
+            raise InvalidRequestError("prefix", source, "a prefix, a branch, text, chat messages or token ids")
         items = cast("Sequence[object]", source)
         if items and isinstance(items[0], Mapping):
             return await self._encode_chat(items)

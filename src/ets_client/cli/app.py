@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from .check import check
 from .evaluate import evaluate
 from .search import search
 from .show import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["app"]
 
@@ -25,7 +29,6 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-@app.command()
 def profiles() -> None:
     """List the model profiles that are known by name."""
     for profile in list_profiles():
@@ -33,7 +36,11 @@ def profiles() -> None:
         typer.echo(f"{profile.name:10} steps end at {delimiters:8} {profile.summary}")
 
 
-app.command()(check)
-app.command()(search)
-app.command()(evaluate)
-app.command()(show)
+def _add(command: Callable[..., None]) -> None:
+    """Add a command with its docstring, whose lines end where the terminal's do."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
+
+
+for _each in (search, evaluate, show, check, profiles):
+    _add(_each)

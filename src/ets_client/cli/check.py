@@ -13,7 +13,7 @@ from rich.console import Console
 from ..errors import EtsClientError
 from ..tokenizer_check import check_tokenizer
 from .failures import fail
-from .findings import capabilities_table, report_as_json, report_table
+from .findings import report_as_json, report_table
 from .servers import client_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["check"]
 
 def check(
     url: Annotated[
-        str | None, typer.Argument(help="Address of the server.", show_default="http://127.0.0.1:30000")
+        str | None, typer.Argument(metavar="URL", help="Address of the server.", show_default="http://127.0.0.1:30000")
     ] = None,
     endpoint: Annotated[
         Path | None, typer.Option(help="Endpoint file of `ets-server up`, instead of URL.", show_default=False)
@@ -55,7 +55,8 @@ def check(
     else:
         console = Console()
         if info is not None:
-            console.print(capabilities_table(info))
+            console.print(str(info), markup=False, highlight=False, soft_wrap=True)
+            console.print()
         console.print(report_table(report))
     if report.errors:
         raise typer.Exit(1)

@@ -33,5 +33,9 @@ def told(what: str) -> Generator[None, None, None]:
         yield
     except ModuleNotFoundError as error:
         fail(f'{what} {error.name}: pip install "ets-client[search]"')
-    except (EtsClientError, OSError) as error:
+    except EtsClientError as error:
         fail(error)
+    except OSError as error:
+        if error.filename is None:
+            fail(error)
+        fail(f"cannot write {error.filename}: {error.strerror}")

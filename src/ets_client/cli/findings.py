@@ -1,4 +1,4 @@
-"""What a server is and whether a profile fits it, as tables and as data."""
+"""Whether a profile fits a server, as a table, and with what the server is as data."""
 
 from __future__ import annotations
 
@@ -15,19 +15,9 @@ if TYPE_CHECKING:
     from ..profiles import ProfileReport
     from ..server_info import ServerInfo
 
-__all__ = ["capabilities_table", "report_as_json", "report_table"]
+__all__ = ["report_as_json", "report_table"]
 
 _STYLES = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
-
-
-def capabilities_table(info: ServerInfo) -> Table:
-    """What the server said of itself."""
-    table = Table(title="The server", box=None, padding=(0, 1, 0, 0), show_header=False, title_justify="left")
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for name, value in asdict(info).items():
-        table.add_row(name.replace("_", " "), Text(str(value)))
-    return table
 
 
 def report_table(report: ProfileReport) -> Table:

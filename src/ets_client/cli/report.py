@@ -136,7 +136,8 @@ def _caption(run: RunResult, *, is_resumed: bool) -> str:
     if lost:
         lines.append(f"{counted(lost, 'sample')} became no step: too long and dropped, broken, or stopped early.")
     if run.ended_before:
-        lines.append(f"{counted(len(run.ended_before), 'question')} were done in earlier sessions.")
+        were = "was" if len(run.ended_before) == 1 else "were"
+        lines.append(f"{counted(len(run.ended_before), 'question')} {were} done in earlier sessions.")
     if run.reward_metrics is not None:
         reward = run.reward_metrics
         lines.append(f"The reward server prefilled {reward.prefilled_tokens} tokens and reused {reward.reused_tokens}.")

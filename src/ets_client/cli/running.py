@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from ..errors import EtsClientError
+from ..errors import ConfigurationError, EtsClientError
 from ..search import (
     LogProb,
     Question,
@@ -82,11 +83,12 @@ def run(console: Console, plan: Plan) -> int:
     start, out = time.monotonic(), plan.settings.out
     is_resumed = plan.resumes and out is not None and RunFolder(out).has_run
     found: RunResult | None = None
-    said, status = "", 0
+    said, status, can_go_on = "", 0, True
     try:
         found = asyncio.run(_run(console, plan, done))
     except EtsClientError as error:
         said, status = f"error: {error}", 1
+        can_go_on = not isinstance(error, ConfigurationError)  # the same command would say the same
     except KeyboardInterrupt:
         said, status = "stopped; nothing is left running on the server", 128 + signal.SIGINT
     except asyncio.CancelledError:
@@ -102,15 +104,25 @@ def run(console: Console, plan: Plan) -> int:
             try:
                 write_summary(out, found, adds=plan.resumes)
                 typer.echo(f"everything is in {out}")
+                if found.results or found.ended_before:
+                    folder = shlex.quote(str(out))
+                    typer.echo(f"grade it: {_typed()} evaluate {folder}; look at its trees: {_typed()} show {folder}")
             except (OSError, EtsClientError) as error:  # the disk is full, say; the journal has it all
                 typer.echo(f"cannot write {out / 'summary.json'}: {error}", err=True)
                 status = status or 1
     if said:
         typer.echo(said, err=True)
-    if status and out is not None and RunFolder(out).has_run:
-        again = [Path(sys.argv[0]).name, *sys.argv[1:], *([] if plan.resumes else ["--resume"])]
-        typer.echo(f"go on with: {shlex.join(again)}", err=True)
+    if status and can_go_on and out is not None and RunFolder(out).has_run:
+        again = [*sys.argv[1:], *([] if plan.resumes else ["--resume"])]
+        typer.echo(f"go on with: {_typed()} {shlex.join(again)}", err=True)
     return status
+
+
+def _typed() -> str:
+    """The command as it can be typed again: by its name where the shell finds it, else by its path."""
+    path = Path(sys.argv[0])
+    found = shutil.which(path.name)
+    return path.name if found is not None and path.exists() and path.samefile(found) else shlex.quote(sys.argv[0])
 
 
 async def _run(console: Console, plan: Plan, done: dict[int, SearchResult]) -> RunResult:
@@ -176,7 +188,7 @@ def _announce(console: Console, search: TreeSearch, plan: Plan) -> None:
         f"{counted(len(plan.questions), 'question')}, {settings.at_once} at once, width {settings.width}; {told}"
     )
     for line in [about, *settings.describe()]:
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def _view(console: Console, plan: Plan) -> PlainView | LiveView | ProgressView:

@@ -141,11 +141,12 @@ class Settings(BaseModel):
             made = cls.model_validate({**kept, **given})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            name = ".".join(map(str, first["loc"]))
+            name = str(first["loc"][0])
             if first["type"] == "extra_forbidden":
                 known = ", ".join(sorted([*cls.model_fields, *_OF_ETS]))
                 raise ConfigurationError(f"no such parameter: {name}; there are {known}") from None
-            raise ConfigurationError(f"{name} = {first['input']!r}: {first['msg']}") from None
+            allowed = "a whole number above 0, 'adaptive' or 'none'" if name == "samples_at_once" else first["msg"]
+            raise ConfigurationError(f"{name} = {first['input']!r}: {allowed}") from None
         for one, other in (("policy", "endpoint"), ("reward", "reward_endpoint")):
             if getattr(made, one) is not None and getattr(made, other) is not None:
                 raise ConfigurationError(f"{one} and {other} are given: they name the same server, so give one")

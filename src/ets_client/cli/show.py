@@ -13,7 +13,7 @@ __all__ = ["show"]
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Where to write the pages.", show_default="RUN/pages")] = None,
     cut: Annotated[
         bool, typer.Option("--cut", help="Go without all that follows a damaged line of the journal.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from .arguments import check_decision
 from .events import WidthAllocated
 
 if TYPE_CHECKING:
@@ -102,10 +103,16 @@ class Course:
         return asked
 
     async def ask(self, view: TreeView) -> Decision:
-        """What the method says."""
+        """What the method says.
+
+        Raises:
+            ConfigurationError: it says something else than a decision.
+        """
         if view.width < _WIDTH_FOR_A_THREAD:
-            return self.method.decide(view)
-        return await asyncio.to_thread(self.method.decide, view)
+            decision: object = self.method.decide(view)
+        else:
+            decision = await asyncio.to_thread(self.method.decide, view)
+        return check_decision(decision, self.method.name)
 
     def hold(self, nodes: Iterable[Node]) -> None:
         """The paths to these nodes are under way."""

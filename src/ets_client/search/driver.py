@@ -19,6 +19,7 @@ from ..sampling import SamplingParams
 from ..stats import ServerState
 from ..usage import Usage
 from .answers import is_same_answer, weighted_vote
+from .arguments import check_parts, check_question
 from .budget import Budget, Spending
 from .children import TreeRules
 from .course import Course
@@ -107,7 +108,7 @@ class TreeSearch:
         options: width, depth, budgets and the like; None for the defaults.
 
     Raises:
-        ConfigurationError: the profile has no answer pattern.
+        ConfigurationError: the profile has no answer pattern, or one of the parts is something else.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class TreeSearch:
         scorer: Scorer | None = None,
         options: SearchOptions | None = None,
     ) -> None:
+        check_parts(client, method, scorer, options)
         self.client = client
         self.method = method
         self.scorer = scorer or LogProb()
@@ -177,10 +179,11 @@ class TreeSearch:
             ServerUnreachableError: a server is gone for longer than a call waits. Other failures of calls end the
                 search with its answers so far, but for those that every question would meet:
             AuthenticationError: a server wants another key.
-            ConfigurationError: client, method or scorer cannot work together.
+            ConfigurationError: client, method or scorer cannot work together, or it is no question.
             UnsupportedError: the server cannot do what the options ask for.
             JournalError: nothing can be kept any more.
         """
+        check_question(question)
         record = record or Record(number)
         spent = Spending(time.monotonic() - record.earlier_seconds, whole=spending)
         origin = Origin(self.client.capabilities.tokenizer_path)

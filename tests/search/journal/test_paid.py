@@ -13,7 +13,6 @@ from ets_client.search.journal import (
     PaidQuestion,
     RunEntry,
     ScoresEntry,
-    StepsEntry,
 )
 
 from .lines import question, steps
@@ -33,6 +32,20 @@ def test_lines_are_kept_by_question_and_unknown_ones_are_none() -> None:
 def test_a_search_that_was_ended_twice_ended_as_it_did_last() -> None:
     paid = PaidQuestion([question(), EndEntry(0, None, "run seconds", 1.0), EndEntry(0, "2", "done", 2.0)])
     assert paid.ended == EndEntry(0, "2", "done", 2.0)
+
+
+def test_a_search_took_as_long_as_its_samples_were_under_way_whatever_lies_between_its_sessions() -> None:
+    assert PaidQuestion([question()]).seconds == 0.0
+    first = [steps("r", "a", at=12.0, seconds=2.0), steps("r.0", "b", at=16.0, seconds=3.0)]
+    beside = [steps("r", "c", first=1, at=15.0, seconds=1.5)]
+    next_day = [steps("r.0", "d", first=1, at=86_400.5, seconds=0.5)]
+    assert PaidQuestion([question(), *first, *beside, *next_day]).seconds == 2.0 + 3.0 + 0.5
+
+
+def test_an_end_tells_the_time_until_then_and_what_came_after_it_counts_besides() -> None:
+    begun: list[Entry] = [question(), steps("r", "a", at=12.0, seconds=2.0), EndEntry(0, None, "run seconds", 2.5)]
+    assert PaidQuestion(begun).seconds == 2.5
+    assert PaidQuestion([*begun, steps("r.0", "b", at=60.0, seconds=4.0)]).seconds == 6.5
 
 
 def test_decisions_are_found_by_turn() -> None:
@@ -91,18 +104,6 @@ def test_a_part_of_an_entry_has_the_seed_of_its_first_sample_and_no_warming_twic
     assert (tail.first, tail.request["seed"], tail.warm_prompt, tail.warm_cached) == (6, 72, 0, 0)
     assert tail.steps == entry.steps[2:]
     assert entry.request["seed"] == 70
-
-
-def test_a_killed_session_took_as_long_as_its_samples_were_under_way() -> None:
-    def took(seconds: float, at: float) -> StepsEntry:
-        return msgspec.structs.replace(steps("r", "a", at=at), seconds=seconds)
-
-    # From 10 to 14, of which 1 s twice; killed; begun again at 100 by another session, which is under way.
-    entries: list[Entry] = [question(), took(2.0, 12.0), took(3.0, 14.0), took(1.0, 12.5), took(0.5, 100.5)]
-    assert PaidQuestion(entries).seconds == 4.5
-    assert PaidQuestion([*entries, EndEntry(0, "2", "run tokens", 6.0)]).seconds == 6.0
-    assert PaidQuestion([EndEntry(0, "2", "run tokens", 1.0), *entries]).seconds == 4.5
-    assert PaidQuestion([question()]).seconds == 0.0
 
 
 @given(

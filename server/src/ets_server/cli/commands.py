@@ -47,7 +47,7 @@ def run(
         bool, typer.Option("--stop-with-parent", help="Stop, too, when the process that started this one ends.")
     ] = False,
 ) -> None:
-    """Start a server in the foreground, for Slurm, systemd and containers. SGLang's own flags go after --."""
+    """Start a server in the foreground. For Slurm, systemd and containers; SGLang's own flags go after --."""
     from ..foreground import run_server
     from ..progress import show_progress
     from ..survey import survey
@@ -59,7 +59,7 @@ def run(
 
 @launch_command
 def command(options: LaunchOptions) -> None:
-    """Print the environment and the command line that `up` would use; run nothing."""
+    """Print what `up` would run, and run nothing. The environment and the command line, for a shell."""
     from ..survey import plan_launch, survey
 
     launch = survey(options)
@@ -71,7 +71,7 @@ def command(options: LaunchOptions) -> None:
 
 @launch_command
 def preflight(options: LaunchOptions) -> None:
-    """Check what a start needs, without starting: one line per finding, with the mend."""
+    """Check what a start needs, without starting. One line per finding, with the mend."""
     from ..findings import findings_of
     from ..inspection import inspect_machine
 
@@ -87,7 +87,7 @@ def down(
     stop_seconds: _StopSeconds = _STOP_SECONDS,
     everything: Annotated[bool, typer.Option("--all", help="Every server of this machine and job.")] = False,
 ) -> None:
-    """Stop a server: SIGTERM, a bounded wait, then SIGKILL to its processes alone."""
+    """Stop a server. SIGTERM, a bounded wait, then SIGKILL to its processes alone."""
     from ..control import stop_all, stop_server
     from ..facts import read_identity
 

@@ -23,6 +23,8 @@ _ADVICE = {
     errno.EPERM: "you may not write there: change its permissions, or choose another folder",
     errno.EROFS: "that file system is read-only: choose another folder",
     errno.EISDIR: "a folder has that name: choose another folder for the run",
+    errno.EEXIST: "a file has that name: choose another folder for the run",
+    errno.ENOTDIR: "a file is in the place of a folder: give the folder of the run",
     errno.ESTALE: "the file server lost the file: look whether the folder is still there, then resume",
     errno.EIO: "the disk or the file server is broken: look at its log (`dmesg`), then resume",
 }

@@ -75,21 +75,30 @@ class PaidQuestion:
                 pass
 
     @property
+    def seconds(self) -> float:
+        """How long earlier sessions searched: to the end that they wrote, and as long as samples were under way since.
+
+        A session that was killed writes no end, and the time until the next one is nobody's.
+        """
+        told, spans = 0.0, list[tuple[float, float]]()
+        for entry in self.entries:
+            match entry:
+                case EndEntry():
+                    told, spans = entry.seconds, []
+                case StepsEntry():
+                    spans.append((entry.at - entry.seconds, entry.at))
+                case _:
+                    pass
+        until = -math.inf
+        for begin, end in sorted(spans):
+            told += max(0.0, end - max(begin, until))
+            until = max(until, end)
+        return told
+
+    @property
     def decisions(self) -> list[DecisionEntry]:
         """All decisions, in the order of turns."""
         return [self._decisions[turn] for turn in sorted(self._decisions)]
-
-    @property
-    def seconds(self) -> float:
-        """How long it was searched, all sessions together; one that was killed counts while samples were under way."""
-        under_way = sorted(
-            (entry.at - entry.seconds, entry.at) for entry in self.entries if isinstance(entry, StepsEntry)
-        )
-        total, until = 0.0, -math.inf
-        for begin, end in under_way:
-            total += max(0.0, end - max(begin, until))
-            until = max(until, end)
-        return total if self.ended is None else max(total, self.ended.seconds)
 
     def decision(self, turn: int) -> DecisionEntry | None:
         """The decision of a turn, or None when it was not recorded."""
