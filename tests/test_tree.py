@@ -67,6 +67,31 @@ async def test_leaving_a_tree_stops_all_that_runs_in_it_and_nothing_else() -> No
         await asyncio.wait([mine])
 
 
+async def test_leaving_that_is_cancelled_ends_all_of_it_nevertheless() -> None:
+    async with site(admission=64) as here:
+        root = await warm_root(here)
+        left = here.client.tree("left")
+        await left.__aenter__()
+        expand = asyncio.ensure_future(left.expand(root, 4, ENDLESS))
+        streams = [left.expand_iter(root, 4, ENDLESS) for _ in range(2)]
+        opening = asyncio.gather(*(stream.__aenter__() for stream in streams))
+        await eventually(lambda: len(here.server.registered_rids) == 12)
+        await here.clock.run(opening)
+        leaving = asyncio.ensure_future(left.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        with pytest.raises(TreeClosedError):
+            await expand
+        await eventually(lambda: here.aborts == 12)
+        await here.clock.advance(1)
+        assert here.server.registered_rids == frozenset()
+        async with here.client.tree("next") as tree:
+            assert len(await here.clock.run(tree.expand(root, 64, SHORT))) == 64  # all the permits are back
+        assert [row.name for row in here.client.ledger.trees[:2]] == ["left", "next"]  # those that ended come first
+
+
 async def test_an_error_in_its_body_leaves_it_too() -> None:
     async with site() as here:
         root = await warm_root(here)
@@ -215,6 +240,25 @@ async def test_a_call_that_is_cancelled_before_it_begins_leaves_nothing_behind()
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
+
+
+async def test_a_stream_that_opens_just_when_its_tree_is_left_is_stopped() -> None:
+    async with site() as here:
+        root = await warm_root(here)
+        for turns in range(20):
+            async with here.client.tree() as tree:
+                opening = asyncio.ensure_future(tree.expand_iter(root, 1, ENDLESS).__aenter__())
+                await eventually(lambda: bool(here.server.registered_rids))
+                generating = asyncio.ensure_future(here.clock.advance(1))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            with contextlib.suppress(TreeClosedError):
+                stream = await opening
+                with pytest.raises(ConfigurationError, match="left before its end"):
+                    await stream.ended()
+            await generating
+            await here.clock.advance(1)
+            await eventually(lambda: here.server.registered_rids == frozenset())
 
 
 @pytest.mark.parametrize("prunes", [True, False])

@@ -35,7 +35,8 @@ class Tree(PolicyCalls):
     """The calls of a client within one search tree; :meth:`AsyncPolicyClient.tree` makes it.
 
     Leaving it, for whatever reason, stops every sample that is still running in it on the server, and ends every call
-    that waits in it, in whichever task, with a :class:`TreeClosedError`. Its deadline holds for all its calls.
+    that waits in it, in whichever task, with a :class:`TreeClosedError`. Cancelling the leaving changes nothing of
+    that: it goes on in the background. Its deadline holds for all its calls.
 
     Attributes:
         name: how errors call it.
@@ -77,14 +78,8 @@ class Tree(PolicyCalls):
         self._is_left = True
         for task in self._running:
             task.cancel()
-        for stream in self._streams:
-            await stream.aclose()
-        if self._running:
-            await asyncio.wait(self._running)
-        if self._admitter is not None:
-            self._admitter.finish(self)
-        if self._account is not None:
-            self._books.close(self._account)
+        # Whoever is cancelled here (Ctrl-C in a thread that leaves) does not come again to end what is left.
+        await asyncio.shield(asyncio.ensure_future(self._end_all()))
 
     @property
     def ledger(self) -> LedgerRow:
@@ -116,6 +111,16 @@ class Tree(PolicyCalls):
     def _tree_of(self, prefix: Prefix) -> Hashable:  # noqa: ARG002 - all of them
         return self
 
+    async def _end_all(self) -> None:
+        # Together: one whose samples have ended is read out, for which a silent server has a second.
+        await asyncio.gather(*(stream.aclose() for stream in self._streams))
+        if self._running:
+            await asyncio.wait(self._running)
+        if self._admitter is not None:
+            self._admitter.finish(self)
+        if self._account is not None:
+            self._books.close(self._account)
+
     async def _run(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]] | None = None) -> T:
         context = copy_context()
         context.run(ACCOUNT.set, self._account)
@@ -137,6 +142,9 @@ class Tree(PolicyCalls):
         self, opening: Coroutine[Any, Any, tuple[ExpandRequest, SampleStream]]
     ) -> tuple[ExpandRequest, SampleStream]:
         request, stream = await self._run(opening, lambda opened: opened[1].aclose())
+        if self._is_left:  # it had just begun
+            await stream.aclose()
+            raise TreeClosedError(self.name)
         self._streams.append(stream)
         if len(self._streams) > self._most_streams:  # twice what ran at the last look: each stream is looked at twice
             self._streams = [other for other in self._streams if not other.is_over]
