@@ -69,6 +69,12 @@ class TestExpandIter:
                 assert [branch async for branch in branches] == []
             assert here.aborts == 0
 
+    async def test_streams_that_hold_all_connections_do_not_wait_for_one_to_learn_how_a_step_ends(self) -> None:
+        async with FakeServer() as server, AsyncPolicyClient(server.base_url, "tiny", connections=1) as client:
+            found = await all_of(client.expand_iter("A question", 8, timeout=10))
+            assert EndReason.DELIMITER in {branch.end for branch in found}
+            assert server.count("/detokenize") > 0  # a step may go on behind its delimiter, in the same token
+
     async def test_what_ended_together_and_was_not_given_out_is_lost_by_leaving(self) -> None:
         async with site() as here:
             branches = here.client.expand_iter("q", 5, SamplingParams(max_new_tokens=3, ignore_eos=True))

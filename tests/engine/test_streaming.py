@@ -343,7 +343,6 @@ class TestClose:
         await stream.aclose()
         assert len(rig.transport.aborts) == 2
 
-
     async def test_ends_that_do_not_come_are_not_waited_for_one_after_the_other_when_the_caller_closes(self) -> None:
         clock = Clock()
         first, rig, _ = await opened(events(*ENDS), asyncio.Event())
