@@ -34,7 +34,7 @@ test-debug: $(STAMPS)/dev  ## the parts on the event loop in asyncio's debug mod
 	PYTHONASYNCIODEBUG=1 $(CLIENT)/pytest --find-blocking tests/engine tests/transport tests/survival tests/threads
 
 soak: $(STAMPS)/dev  ## ten minutes of faults at 128 in flight (ETS_SOAK_SECONDS), and 10,000 cancels and races
-	ETS_CANCELS=10000 ETS_RACES=10000 $(CLIENT)/pytest tests/survival
+	ETS_CANCELS=10000 ETS_RACES=10000 ETS_CHAOS=40 $(CLIENT)/pytest tests/survival
 	$(CLIENT)/python benchmarks/soak.py --seconds $(or $(ETS_SOAK_SECONDS),600)
 
 limits: $(STAMPS)/dev  ## measure everything behind the documented limits, on a quiet machine: about 90 minutes

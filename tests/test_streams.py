@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ets_client import AsyncPolicyClient, Branch, ConfigurationError, EndReason, InvalidRequestError, SamplingParams
-from ets_client.testing import FakeOptions, FakeServer, Version
+from ets_client.testing import FakeOptions, FakeServer, NeverAnswer, Version
 from tests.fakes import eventually
 from tests.stream_site import ENDLESS, VERSIONS, all_of, site
 
@@ -68,6 +68,27 @@ class TestExpandIter:
                 assert sorted(branch.rid for branch in found) == sorted(branches.rids)
                 assert [branch async for branch in branches] == []
             assert here.aborts == 0
+
+    async def test_streams_that_hold_all_connections_do_not_wait_for_one_to_learn_how_a_step_ends(self) -> None:
+        async with FakeServer() as server, AsyncPolicyClient(server.base_url, "tiny", connections=1) as client:
+            before = server.count("/detokenize")
+            found = await all_of(client.expand_iter("A question", 8, timeout=10))
+            assert EndReason.DELIMITER in {branch.end for branch in found}
+            assert server.count("/detokenize") > before  # a step may go on behind its delimiter, in the same token
+
+    async def test_what_is_cancelled_while_it_learns_how_a_step_ends_is_told_when_it_is_asked_again(self) -> None:
+        async with FakeServer() as server, AsyncPolicyClient(server.base_url, "tiny") as client:
+            server.faults.on(NeverAnswer(), "/detokenize", nth=1)
+            before, found = server.count("/detokenize"), list[Branch]()
+            async with client.expand_iter("A question", 8, timeout=10) as branches:
+                taking = asyncio.ensure_future(branches.ended())
+                await eventually(lambda: server.count("/detokenize") > before)
+                taking.cancel()
+                await asyncio.wait([taking])
+                assert taking.cancelled()
+                while some := await branches.ended():
+                    found += some
+                assert sorted(branch.rid for branch in found) == sorted(branches.rids)
 
     async def test_what_ended_together_and_was_not_given_out_is_lost_by_leaving(self) -> None:
         async with site() as here:

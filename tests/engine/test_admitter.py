@@ -39,6 +39,16 @@ async def test_one_that_needs_more_than_the_limit_goes_alone() -> None:
     await other
 
 
+async def test_samples_that_generated_nothing_come_back_and_teach_nothing() -> None:
+    admitter, clock = Admitter(Limits.fixed(4), None), Clock()
+    turn = await begin(admitter, 4)
+    await clock.jump(5, when=lambda: True)
+    turn.done(2, 0)
+    assert (admitter._admission.in_flight, admitter._admission._sample_seconds) == (2, 0.0)
+    turn.done(2, 20)
+    assert admitter._admission._sample_seconds >= 5
+
+
 async def test_a_cancelled_wait_gives_its_place_up() -> None:
     admitter = Admitter(Limits.fixed(1), None)
     first = await begin(admitter)
@@ -50,6 +60,15 @@ async def test_a_cancelled_wait_gives_its_place_up() -> None:
     first.close()
     (await third).close()
     assert admitter.waiting == 0
+
+
+async def test_whoever_waits_behind_one_that_is_cancelled_goes_if_there_is_room() -> None:
+    admitter = Admitter(Limits.fixed(4), None)
+    await begin(admitter, 3)
+    large, small = begin(admitter, 4), begin(admitter)
+    await eventually(lambda: admitter.waiting == 2)
+    large.cancel()
+    (await small).close()
 
 
 async def test_a_turn_that_comes_to_one_just_cancelled_goes_to_the_next() -> None:

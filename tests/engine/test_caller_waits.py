@@ -161,7 +161,7 @@ class TestFull:
 class TestBudget:
     async def test_a_resend_waits_until_the_budget_has_one(self) -> None:
         fault = reply({"message": "broken"}, 500)
-        rig = Rig(fault, reply())
+        rig = Rig(fault, reply(), policy=RetryPolicy(first_wait=0, most_wait=0))  # no other wait than the budget's
         while rig.server.budget.take(asyncio.get_running_loop().time()):
             pass
         clock, start = Clock(), asyncio.get_running_loop().time()
@@ -169,9 +169,11 @@ class TestBudget:
         task = asyncio.create_task(rig.caller.call(numbered(), bytes, FOREVER))
         await eventually(lambda: len(rig.naps.seconds) == 1)
         assert asyncio.get_running_loop().time() - start < 60
+        assert len(rig.transport.requests) == 1
         await clock.jump(2, when=lambda: True)
         rig.naps.end.set()
         assert await task == b"null"
+        assert rig.server.budget.tokens < 1
 
     async def test_a_stale_connection_costs_nothing(self) -> None:
         stale = TransportError("closed", was_sent=True, was_idle=True)

@@ -87,6 +87,14 @@ async def test_no_fewer_than_run_do_not_wait_for_the_time() -> None:
     assert yard.left == ["first", "small", "larger", "largest"]
 
 
+async def test_nobody_waits_for_the_sake_of_samples_that_have_ended() -> None:
+    yard, second, third = await first_gone()
+    yard.running = 2
+    await yard.clock.jump(5 / 8, when=lambda: yard.dispatcher.waiting == 2)
+    await asyncio.gather(second, third)
+    assert yard.left == ["first", "second", "third"]
+
+
 async def test_a_cancelled_wait_leaves_nothing_behind() -> None:
     yard = Yard()
     await yard.begin("first")

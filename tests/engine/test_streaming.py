@@ -124,7 +124,7 @@ class TestSamples:
             await stream.ended()
         counts.append(rig.server.counters.samples)
         await stream.aclose()
-        assert (ended, [*counts, rig.server.counters.samples]) == ([2], [3, 1, 1, 0])
+        assert (ended, [*counts, rig.server.counters.samples]) == ([2, 0], [3, 1, 1, 0])
 
 
 class TestParts:
@@ -342,6 +342,21 @@ class TestClose:
         assert reply_stream.is_closed
         await stream.aclose()
         assert len(rig.transport.aborts) == 2
+
+    async def test_ends_that_do_not_come_are_not_waited_for_one_after_the_other_when_the_caller_closes(self) -> None:
+        clock = Clock()
+        first, rig, _ = await opened(events(*ENDS), asyncio.Event())
+        held = FakeStream(events(*ENDS), asyncio.Event())
+        rig.transport.stream_script = [held]
+        call = await rig.caller.open(lambda: OUTGOING, FOREVER)
+        sent = rig.cache.send_batch(root([1, 2, 3]), len(RIDS))
+        second = SampleStream(rig.caller, call, FOREVER, is_incremental=False, sent=sent, warmed=Usage())
+        for stream in (first, second):
+            await all_of(stream)
+        closing = asyncio.create_task(rig.caller.aclose())
+        await clock.jump(1, when=lambda: all(each.is_awaited for each in rig.transport.streams))
+        await closing
+        assert all(each.is_closed for each in rig.transport.streams)
 
 
 class TestOpen:

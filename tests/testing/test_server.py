@@ -27,6 +27,7 @@ from ets_client.testing import (
     FakeServer,
     FaultPlan,
     QueueFull,
+    Refuse,
     Reset,
     ScriptedModel,
     ServerError,
@@ -121,6 +122,20 @@ async def test_a_connection_that_was_accepted_just_before_a_kill_is_closed_too(t
             client.setblocking(False)
             with contextlib.suppress(ConnectionResetError):
                 assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 10) == b""
+
+
+async def test_a_connection_that_was_accepted_just_before_a_refusal_is_closed_too() -> None:
+    async with FakeServer(faults=FaultPlan().on(Refuse(0.01), None)) as server:
+        address = "127.0.0.1", server.port
+        with socket.create_connection(address) as first:
+            await eventually(lambda: server.open_connections == 1)
+            with socket.create_connection(address) as second:
+                first.sendall(b"GET /ping HTTP/1.1\r\n\r\n")  # read in the turn in which the second is accepted
+                for client in (first, second):
+                    client.setblocking(False)
+                    with contextlib.suppress(ConnectionResetError):
+                        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 10) == b""
+        await eventually(lambda: "up" in repr(server))
 
 
 def test_a_server_in_a_thread_serves_blocking_callers() -> None:

@@ -196,8 +196,7 @@ class Caller:
         """Take no more calls, end those that run or wait, and stop their samples; 4 s at most."""
         server = self._server
         server.is_closed = True
-        for call in list(self._opened):
-            await self.close(call)
+        await asyncio.gather(*map(self.close, list(self._opened)))
         await server.gate.aclose()
         self._attempter.end_all()
         for scope in self._repeating:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher"]
 
+_LOOKS = 8  # an interval, at what runs: those for whose sake others wait may have ended
+
 
 class Dispatcher:
     """Lets expands wait for :class:`Departures`, which decide. A departure lasts for one turn of the event loop."""
@@ -27,6 +29,7 @@ class Dispatcher:
             running: how many samples the server has now.
         """
         self._departures = Departures[asyncio.Future[None]](interval)
+        self._look_every = interval / _LOOKS
         self._running = running
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -84,18 +87,26 @@ class Dispatcher:
                 waiter.set_exception(_closed())
 
     def _set_timer(self) -> None:
-        at = self._departures.leave_at(self._running(), self._loop.time())
+        now = self._loop.time()
+        at = min(self._departures.leave_at(self._running(), now), now + self._look_every)
         if self._timer is None or at < self._timer.when():
             self._stop_timer()
-            self._timer = self._loop.call_at(at, self._depart)
+            self._timer = self._loop.call_at(at, self._look)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _depart(self) -> None:
+    def _look(self) -> None:
         self._timer = None
+        now = self._loop.time()
+        if self._departures.leave_at(self._running(), now) > now:
+            self._set_timer()
+        else:
+            self._depart()
+
+    def _depart(self) -> None:
         for waiter in self._departures.leave(self._loop.time()):
             if not waiter.done():  # cancelled, and not yet told so
                 waiter.set_result(None)

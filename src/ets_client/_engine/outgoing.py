@@ -32,7 +32,7 @@ class Outgoing(Untracked, frozen=True):
     path: str
     body: bytes = b""
     rids: tuple[str, ...] = ()
-    lane: Literal["work", "control"] = "work"
+    lane: Literal["work", "control", "text"] = "work"
     hides_reply: bool = False
     is_admin: bool = False
     headers: Mapping[str, str] = NO_HEADERS

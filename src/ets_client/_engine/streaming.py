@@ -31,7 +31,7 @@ class SampleStream:
 
     Attributes:
         on_close: called when it is closed, perhaps more than once.
-        on_sample: called when a sample has ended, with the number of tokens that it generated.
+        on_sample: called when a sample has ended, with the number of tokens that it generated; 0 for one that failed.
         warmed: tokens of requests without output that went ahead.
     """
 
@@ -188,4 +188,6 @@ class SampleStream:
         if error.index is not None:
             rids = (rids[error.index],)
             self._caller.sample_ended(self._call, rids[0])
+            if self.on_sample is not None:
+                self.on_sample(0)
         return ERRORS[fault.kind](f"the server says: {fault.message}", rids=rids, status=error.status, body=fault.body)

@@ -117,7 +117,7 @@ class ServerTokenizer:
         """The text of ids, special tokens included."""
         body = detokenize_body(token_ids)
         return await self._caller.call(
-            lambda: Outgoing("POST", "/detokenize", body), read_text, Deadline.after(self._timeout)
+            lambda: Outgoing("POST", "/detokenize", body, lane="text"), read_text, Deadline.after(self._timeout)
         )
 
     async def encode_each(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
@@ -133,7 +133,7 @@ class ServerTokenizer:
         """The text of each row of ids, in one request."""
         body = detokenize_each_body(rows)
         return await self._caller.call(
-            lambda: Outgoing("POST", "/detokenize", body),
+            lambda: Outgoing("POST", "/detokenize", body, lane="text"),
             lambda reply: read_texts(reply, len(rows)),
             Deadline.after(self._timeout),
         )
@@ -183,7 +183,7 @@ class RouterTokenizer:
         """The text of ids, special tokens included."""
         body = detokenize_body(token_ids, model=self._known("detokenize()"))
         return await self._caller.call(
-            lambda: Outgoing("POST", "/v1/detokenize", body), read_text, Deadline.after(self._timeout)
+            lambda: Outgoing("POST", "/v1/detokenize", body, lane="text"), read_text, Deadline.after(self._timeout)
         )
 
     def _known(self, feature: str) -> str:

@@ -24,7 +24,8 @@ class HttpRequest(Record, frozen=True):
         url: absolute address.
         headers: besides those that HTTP itself needs. They may hold a key, so they are not shown.
         body: sent as it is.
-        lane: ``work`` for generation, ``control`` for what must never queue behind it (aborts, health).
+        lane: ``work`` for generation, ``control`` for what must never queue behind it (aborts, health), ``text`` for
+            what whoever holds one of work's connections may wait for: the text of a stream's tokens.
         on_sent: called when it has a connection and goes out, at the latest: from then on the server may see it.
         is_fresh: whether it needs a new connection, as a question whether the server takes any: one that is about to
             end serves old connections still. httpx's own transports cannot be told.
@@ -36,7 +37,7 @@ class HttpRequest(Record, frozen=True):
     url: str
     headers: Mapping[str, str] = NO_HEADERS
     body: bytes = b""
-    lane: Literal["work", "control"] = "work"
+    lane: Literal["work", "control", "text"] = "work"
     on_sent: Callable[[], None] | None = None
     is_fresh: bool = False
     has_abort: bool = False

@@ -23,14 +23,15 @@ __all__ = ["Pool"]
 
 _CONNECT_SECONDS = 10.0
 _CONTROL_CONNECTIONS = 8
+_TEXT_CONNECTIONS = 8
 _MOST_BODY = 64 * 1024 * 1024
 _MOST_HEADS = 256
 _MOST_LANES = 64
-_LaneName = Literal["work", "control"]
+_LaneName = Literal["work", "control", "text"]
 
 
 class Pool:
-    """Connections to any number of servers. Each server has a lane for work and a small one for control.
+    """Connections to any number of servers. Each server has a lane for work and small ones for control and text.
 
     A pool belongs to the event loop that it first works on.
     """
@@ -54,7 +55,7 @@ class Pool:
             connect_seconds: to connect within, TLS included; None for no limit.
             tls: gives the context for https.
         """
-        self._sizes = {"work": connections, "control": _CONTROL_CONNECTIONS}
+        self._sizes = {"work": connections, "control": _CONTROL_CONNECTIONS, "text": _TEXT_CONNECTIONS}
         self._expiry = 0.6 * keep_alive_seconds
         self._most_body = most_body
         self._connect_seconds = connect_seconds

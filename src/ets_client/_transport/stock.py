@@ -17,6 +17,7 @@ __all__ = ["StockTransport"]
 
 _CONNECT_SECONDS = 10.0
 _CONTROL_CONNECTIONS = 8
+_TEXT_CONNECTIONS = 8
 # httpx closes surplus idle connections by the number of all connections, so that 100/20 opens a new one for nearly
 # every request (encode/httpcore#1000): the two limits are kept equal.
 _NOT_SENT = (
@@ -30,7 +31,7 @@ _NOT_SENT = (
 
 
 class StockTransport:
-    """Two pools of httpx: one for work, and a small one so that an abort never waits behind a generation."""
+    """Pools of httpx: one for work, and small ones so that neither an abort nor a text waits behind a generation."""
 
     def __init__(
         self, *, connections: int, keep_alive_seconds: float, transport: httpx.AsyncBaseTransport | None = None
@@ -52,7 +53,11 @@ class StockTransport:
             # trust_env: a cluster's proxy settings would swallow private hosts.
             return httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False, transport=given)
 
-        self._pools = {"work": pool(connections), "control": pool(_CONTROL_CONNECTIONS)}
+        self._pools = {
+            "work": pool(connections),
+            "control": pool(_CONTROL_CONNECTIONS),
+            "text": pool(_TEXT_CONNECTIONS),
+        }
         self._requests = self._sent = self._received = 0
 
     async def send(self, request: HttpRequest) -> HttpReply:

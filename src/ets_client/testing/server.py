@@ -99,6 +99,7 @@ class FakeServer:
         self._responses: Counter[tuple[str, str, int]] = Counter()
         self._listener: asyncio.Server | None = None
         self._is_refusing = True
+        self._breaking_off: asyncio.Task[None] | None = None
         self._thread: LoopThread | None = None
         self._reset()
 
@@ -138,6 +139,7 @@ class FakeServer:
     async def stop(self) -> None:
         """Close everything; called at the end of ``async with``."""
         self._engine.stop()
+        await self._broken_off()
         await self._stop_accepting()
         self._close_listener()
         for connection in list(self._open):
@@ -147,6 +149,7 @@ class FakeServer:
     async def kill(self) -> None:
         """End as after ``kill -9``: connections are closed, new ones refused, the cache is lost."""
         self._engine.stop()
+        await self._broken_off()
         for connection in list(self._open):
             connection.drop()
         await self._stop_accepting()
@@ -282,10 +285,7 @@ class FakeServer:
         if isinstance(fault, Reset) and fault.after is None:
             exchange.reset()
         elif isinstance(fault, Refuse):
-            exchange.reset()
-            self._close_listener()
-            for connection in list(self._open):
-                connection.drop()  # one that lived on would answer probes of a server that refuses everybody
+            self._break_off(exchange)
             self.clock.call_later(fault.seconds, self._listen_again)
         elif isinstance(fault, Answer):
             exchange.reply(fault.status, fault.body, fault.content_type)
@@ -303,10 +303,21 @@ class FakeServer:
 
     def _die(self, why: str) -> None:
         self.died = why
-        self._close_listener()
         self._engine.stop()
+        self._break_off()
+
+    def _break_off(self, first: Exchange | None = None) -> None:
+        """Refuse whoever comes from now on, reset one exchange, and drop all connections."""
+        self._is_refusing = True
+        self._breaking_off = asyncio.get_running_loop().create_task(self._close_all(first))
+
+    async def _close_all(self, first: Exchange | None) -> None:
+        await self._stop_accepting()
+        self._close_listener()
+        if first is not None:
+            first.reset()
         for connection in list(self._open):
-            connection.drop()
+            connection.drop()  # one that lived on would answer probes of a server that refuses everybody
 
     async def _stop_accepting(self) -> None:
         """Let what was accepted become connections, which can be closed; asyncio loses them without a listener."""
@@ -317,6 +328,10 @@ class FakeServer:
             for _ in range(_ACCEPTING_TURNS):
                 await asyncio.sleep(0)
 
+    async def _broken_off(self) -> None:
+        if self._breaking_off is not None:
+            await self._breaking_off
+
     def _close_listener(self) -> None:
         self._is_refusing = True
         if self._listener is not None:
@@ -324,9 +339,13 @@ class FakeServer:
             self._listener = None
 
     def _listen_again(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._start_again())
+        task.add_done_callback(lambda done: done.exception())
+
+    async def _start_again(self) -> None:
+        await self._broken_off()
         if self._listener is None and self.died is None:
-            task = asyncio.get_running_loop().create_task(self.start())
-            task.add_done_callback(lambda done: done.exception())
+            await self.start()
 
     def __repr__(self) -> str:
         state = f"died: {self.died}" if self.died else "up" if self._listener is not None else "down"
