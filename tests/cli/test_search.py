@@ -152,7 +152,7 @@ def test_what_failed_is_told_and_resumed(fake_sglang_factory: FakeServerFactory,
     status, text, err = search(server, "--out", str(out), "--at-once", "1", "--resume")
     assert (status, err) == (0, "")
     assert [int(found) - 1 for found in re.findall(r"^\[(\d)\] answer", text, re.MULTILINE)] == failed
-    assert "were done in earlier sessions" in " ".join(text.split())
+    assert "1 question was done in earlier sessions" in " ".join(text.split())
     assert [each["number"] for each in json.loads((out / "summary.json").read_text())["questions"]] == [1, 2, 3]
     assert {question.why for question in load_run(out).questions.values()} <= {"done", "depth"}
 
