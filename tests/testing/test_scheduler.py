@@ -157,6 +157,21 @@ def test_an_abort_matches_by_prefix_and_a_running_sample_gets_one_more_token() -
     assert one.finish.reason == {"type": "abort", "message": "Aborted", "status_code": None, "err_type": None}
 
 
+def test_an_abort_that_comes_while_the_prompt_is_computed_is_not_forgotten() -> None:
+    scheduler = _scheduler()
+    job = _job("a", PROMPT, 10)
+    scheduler.submit(job)
+    step = scheduler.next_step()
+    assert step is not None
+    assert not scheduler.is_idle
+    scheduler.abort("a")
+    scheduler.finish_step(step, 0.0)
+    assert (job.finish, len(job.output)) == (None, 1)
+    _step(scheduler)
+    assert job.finish is not None
+    assert (job.finish.reason["type"], len(job.output)) == ("abort", 2)
+
+
 def test_an_abort_in_the_queue_ends_at_once() -> None:
     scheduler = _scheduler()
     job = _job("a", PROMPT)

@@ -52,6 +52,8 @@ class Scheduler:
         self._model = model
         self._tokenizer = tokenizer
         self._chunked: Job | None = None
+        self._prefilling: list[Job] = []  # in the step that runs
+        self._aborted: list[Job] = []  # of them
         self._held = 0
         self._ratio = _FIRST_RATIO
         self._orders = count()
@@ -59,7 +61,7 @@ class Scheduler:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.waiting and not self.running and self._chunked is None
+        return not self.waiting and not self.running and not self._prefilling and self._chunked is None
 
     @property
     def used_tokens(self) -> int:
@@ -97,6 +99,8 @@ class Scheduler:
         for job in running:
             if everything or job.rid.startswith(rid):
                 job.ending = ABORTED
+        # SGLang reads an abort when the step that runs is over, and finds them among those that run then.
+        self._aborted += [job for job in self._prefilling if everything or job.rid.startswith(rid)]
         for job in reversed(stopped):
             self._tell(job, queue_abort())
 
@@ -113,6 +117,7 @@ class Scheduler:
             return None
         step = self._prefill_step()
         if step.prefills:
+            self._prefilling = [job for job, _ in step.prefills]
             return step
         if self.running:
             self._make_room_for_decode()
@@ -134,6 +139,9 @@ class Scheduler:
         self.counts["steps"] += 1
         for job, tokens in step.prefills:
             self._end_prefill(job, tokens, now)
+        for job in self._aborted:
+            job.ending = ABORTED
+        self._prefilling, self._aborted = [], []
         if step.decodes:
             self.counts["decode"] += len(step.decodes)
             self._ratio = max(_LEAST_RATIO, self._ratio - (_FIRST_RATIO - _LEAST_RATIO) / _RATIO_STEPS)
