@@ -26,8 +26,8 @@ class TestAnErrorInsteadOfAStream:
         stalled = [FakeStream(b"{", asyncio.Event(), status=500) for _ in range(5)]
         rig.transport.stream_script = list(stalled)
         opening = asyncio.create_task(rig.caller.open(numbered(), FOREVER))
-        for stream in stalled:
-            await clock.jump(62, when=lambda stream=stream: stream.is_awaited)  # type: ignore[misc]
+        for tries, stream in enumerate(stalled):
+            await clock.jump(62 * 2**tries, when=lambda stream=stream: stream.is_awaited)  # type: ignore[misc]
         with pytest.raises(ServerUnreachableError, match="gave no reply"):
             await opening
         await rig.caller.aclose()

@@ -46,3 +46,14 @@ class TestNoReply:
         assert not task.done()
         await clock.jump(4 * 220, when=lambda: True)
         assert await task == b"null"
+
+    async def test_so_does_the_minute_of_a_call_that_generates_nothing(self) -> None:
+        rig, clock = Rig(never, never, reply()), Clock()
+        task = asyncio.create_task(rig.caller.call(numbered(), bytes, FOREVER))
+        await clock.jump(60, when=lambda: len(rig.transport.requests) == 1)
+        await clock.jump(61, when=lambda: len(rig.transport.requests) == 2)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(rig.transport.requests) == 2
+        await clock.jump(60, when=lambda: True)
+        assert await task == b"null"

@@ -307,9 +307,10 @@ async def test_a_profile_without_an_answer_pattern_is_refused(server: FakeServer
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"width": 0}, "width = 0: above 0"),
-        ({"depth": 0}, "depth = 0: above 0"),
-        ({"max_path_tokens": 0}, "max_path_tokens = 0: above 0"),
+        ({"width": 0}, "width = 0: a number above 0"),
+        ({"width": "8"}, "width = '8': a number above 0"),
+        ({"depth": 0}, "depth = 0: a number above 0"),
+        ({"max_path_tokens": 0}, "max_path_tokens = 0: a number above 0"),
         ({"barrier": "some"}, "barrier = 'some': one of 'level', 'none'"),
         ({"on_length": "cut"}, "on_length = 'cut': one of 'score', 'continue', 'drop'"),
         ({"budget": Budget(kv_byte_seconds=1.0)}, "needs kv_bytes_per_token"),

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from .._record import Record
 
-__all__ = ["Pace", "Work"]
+__all__ = ["Pace", "Work", "patient"]
 
 _FACTOR = 4.0  # over the slowest seen lately
 _FIRST_GUESS = 1.0  # second a token: a CPU with many samples at once needs 0.4
 _FIRST_SPARE = 120.0  # the first requests compile kernels and fault in weights
 _PROMPT_TOKENS_PER_STEP = 16.0  # prompt tokens are computed many at a time; a CPU does 16 in the time of one step
 _FORGETS = 0.02  # of the difference, with each attempt that was faster
+
+
+def patient(seconds: float, tries: int) -> float:
+    """How long a try may take when earlier ones of its call were given up: each doubles it, as the server may be slow.
+
+    Args:
+        seconds: of the first try.
+        tries: attempts of the call that were given up so far.
+    """
+    return seconds * 2.0 ** min(tries, 10)
 
 
 class Work(Record, frozen=True):
@@ -55,11 +65,11 @@ class Pace:
         Args:
             work: what it asks for.
             in_flight: samples of this client that the server has now, its own included.
-            tries: attempts of the same call that were given up so far. Each doubles the limit: the server may be slow.
+            tries: attempts of the same call that were given up so far (:func:`patient`).
         """
         known = self.expected(work, in_flight)
         seconds = _FIRST_SPARE + _FIRST_GUESS * work.steps if known is None else _FACTOR * known
-        return max(self._least, seconds) * 2.0 ** min(tries, 10)
+        return patient(max(self._least, seconds), tries)
 
     def expected(self, work: Work, in_flight: int) -> float | None:
         """Seconds that an attempt takes at the slowest pace seen lately, or None before any was seen.

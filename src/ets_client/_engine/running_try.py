@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from .._core.pace import Work
+from .._core.pace import Work, patient
 from .scope import Scope
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class RunningTry(Scope):
         """Seconds after which it is given up, by what is known now."""
         work = self._course.work
         if not isinstance(work, Work):
-            return work
+            return patient(work, self._course.unanswered)
         in_flight = max(self.in_flight, self._server.counters.samples)
         return self._server.pace.limit(work, in_flight, self._course.unanswered)
 

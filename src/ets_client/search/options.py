@@ -61,8 +61,8 @@ class SearchOptions:
     def __post_init__(self) -> None:
         for name in ("width", "depth", "max_path_tokens", "kv_bytes_per_token"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigurationError(f"{name} = {value}: above 0")
+            if value is not None and not (isinstance(value, int | float) and value > 0):
+                raise ConfigurationError(f"{name} = {value!r}: a number above 0")
         for name, allowed in (("barrier", ("level", "none")), ("on_length", ("score", "continue", "drop"))):
             value = getattr(self, name)
             if value not in allowed:

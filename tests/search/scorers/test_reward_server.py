@@ -208,6 +208,11 @@ async def test_a_sigmoid_takes_any_output_of_a_head(
         assert await scores(RewardServer(head, form), PATHS[:1]) == [pytest.approx(squashed)]
 
 
+def test_an_address_is_no_client() -> None:
+    with pytest.raises(ConfigurationError, match=r"client = 'http://127.0.0.1:30001': an open AsyncPolicyClient"):
+        RewardServer("http://127.0.0.1:30001")  # type: ignore[arg-type]
+
+
 async def test_a_head_of_several_outputs_is_no_score() -> None:
     async with (
         FakeServer(FakeOptions(reward_outputs=3)) as running,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from ets_client import ScoreFailure
+from ets_client import ConfigurationError, ScoreFailure
 from ets_client.search.scorers import (
     CallableScorer,
     LogProb,
@@ -66,6 +67,30 @@ async def test_a_function_scores_in_a_thread_and_an_async_one_in_the_loop() -> N
     assert await values(CallableScorer(plain), path("abc"), path("")) == [3.0, "plain gave none"]
     assert await values(CallableScorer(asynchronous, name="mine"), path("")) == ["mine gave none"]
     assert threads[0] != threading.get_ident() == threads[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("0.5", "says gave '0.5': a list with a number, or None, for each path"),
+        (0.5, "says gave 0.5: a list"),
+        (["good"], "says gave 'good' for a path: a number, or None"),
+        ([[0.5]], r"says gave \[0.5\] for a path: a number, or None"),
+    ],
+)
+async def test_a_function_that_gives_something_else_than_numbers_is_told_so(answer: object, said: str) -> None:
+    def says(paths: Sequence[ScoredPath]) -> Any:
+        return answer
+
+    with pytest.raises(ConfigurationError, match=said):
+        await CallableScorer(says).score([path("a")])
+
+
+async def test_numbers_of_other_libraries_are_scores() -> None:
+    def says(paths: Sequence[ScoredPath]) -> Any:
+        return np.full(len(paths), 0.5, np.float32)
+
+    assert await values(CallableScorer(says), path("a"), path("b")) == [0.5, 0.5]
 
 
 class Slow(Scorer):

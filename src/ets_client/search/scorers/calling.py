@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
+from ...errors import ConfigurationError
 from ...scores import ScoreFailure
 from .scorer import PathScore, ScoredPath, Scorer
 
@@ -45,7 +46,20 @@ class CallableScorer(Scorer):
         else:
             found = await asyncio.to_thread(self._function, paths)
             scores = await found if isinstance(found, Awaitable) else found
-        return [ScoreFailure(f"{self._name} gave none") if each is None else PathScore(each) for each in scores]
+        return [self._outcome(each) for each in self._checked(scores)]
+
+    def _checked(self, scores: object) -> Sequence[object]:
+        if isinstance(scores, str) or not isinstance(scores, Iterable):
+            raise ConfigurationError(f"{self._name} gave {scores!r}: a list with a number, or None, for each path")
+        return list(cast("Iterable[object]", scores))
+
+    def _outcome(self, score: object) -> PathScore | ScoreFailure:
+        if score is None:
+            return ScoreFailure(f"{self._name} gave none")
+        try:
+            return PathScore(float(cast("float", score)))  # of numpy and torch too
+        except (TypeError, ValueError):
+            raise ConfigurationError(f"{self._name} gave {score!r} for a path: a number, or None") from None
 
     def __repr__(self) -> str:
         return f"CallableScorer({self._name})"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..._together import together
+from ...client import AsyncPolicyClient
 from ...errors import ConfigurationError
 from ...profiles.schema import LabelScoring, MeanHeadScoring
 from ...scores import RewardScore, ScoreFailure
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from ...client import AsyncPolicyClient
     from ...prefix import Prefix
     from .scorer import ScoredPath
 
@@ -43,6 +43,8 @@ class RewardServer(Scorer):
     """
 
     def __init__(self, client: AsyncPolicyClient, form: RewardFormat | str | os.PathLike[str] | None = None) -> None:
+        if not isinstance(cast("object", client), AsyncPolicyClient):
+            raise ConfigurationError(f"client = {client!r}: an open AsyncPolicyClient of the reward model's server")
         self.client = client
         self.form = _format_of(client) if form is None else load_reward_format(form)
         info = client.capabilities
