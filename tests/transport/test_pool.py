@@ -92,6 +92,15 @@ async def test_control_requests_do_not_wait_behind_work_and_have_eight_connectio
         await asyncio.gather(*work, *control)
 
 
+async def test_an_idle_connection_is_used_for_60_percent_of_the_time_that_the_server_keeps_it() -> None:
+    clock = Clock()
+    async with SocketServer(answer_ok).run() as server, opened(keep_alive_seconds=10) as pool:
+        for idle, connections in [(0.0, 1), (5.5, 1), (6.5, 2)]:
+            await clock.jump(idle, when=lambda: True)
+            await pool.send(HttpRequest("GET", server.url))
+            assert server.connections == connections
+
+
 async def test_servers_do_not_share_permits() -> None:
     async with SocketServer(never_answer).run() as busy, SocketServer(answer_ok).run() as free, opened(1) as pool:
         work = asyncio.create_task(pool.send(HttpRequest("POST", busy.url)))
