@@ -1,6 +1,6 @@
 """What SGLang's radix cache takes to make room for one decode step, by the number of leaves that could go.
 
-    PYTHON_OF_A_SERVER benchmarks/eviction.py --leaves 1000 4000 16000 64000
+    PYTHON_OF_A_SERVER benchmarks/eviction.py OUT.json --leaves 1000 4000 16000 64000
 
 Run it by the Python that SGLang is installed for; for a CPU server's with ``server/src/ets_server/engine_scripts`` on
 the path and ``SGLANG_USE_CPU_ENGINE=1``. It needs no model and no GPU. A cache is filled with steps of ``--step``
@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import platform
 import statistics
 import time
 from array import array
 from importlib.metadata import version
-from pathlib import Path
 from unittest.mock import Mock
+
+from machine import publish, where
 
 _SIBLINGS = 64
 
@@ -59,20 +58,14 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=48, help="tokens of a leaf")
     parser.add_argument("--running", type=int, default=512, help="tokens of a decode step")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--machine", default=platform.platform())
-    parser.add_argument("--out", type=Path, default=Path("eviction.json"))
+    parser.add_argument("out", nargs="?")
     asked = parser.parse_args()
     rows = [
         {"leaves": leaves, "ms": 1000 * seconds_of_a_step(leaves, asked.step, asked.running, asked.rounds)}
         for leaves in asked.leaves
     ]
-    report = {
-        "machine": asked.machine, "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
-        "sglang": version("sglang"), "step": asked.step, "running": asked.running, "rounds": asked.rounds, "rows": rows,
-    }  # fmt: skip
-    asked.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    for row in rows:
-        print(f"{row['leaves']:>7} leaves: {row['ms']:.2f} ms a decode step", flush=True)
+    sizes = {"sglang": version("sglang"), "step": asked.step, "running": asked.running, "rounds": asked.rounds}
+    publish(where("eviction") | sizes | {"rows": rows}, asked.out)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigurationError
 from ..retry import RetryPolicy
 from ..sampling import SamplingParams
+from .guard import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ def check_options(options: Mapping[str, object]) -> None:
         ConfigurationError: one of them is something else.
     """
     timeout = options.get("timeout")
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
+    if timeout is not None and not (is_number(timeout) and timeout > 0):
         raise ConfigurationError(f"timeout = {timeout!r}: seconds above 0, or None for no limit")
     connections = options.get("connections", 1)
     if isinstance(connections, bool) or not isinstance(connections, int) or connections < 1:

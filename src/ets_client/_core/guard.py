@@ -29,6 +29,7 @@ __all__ = [
     "check_wait",
     "check_weight",
     "is_items",
+    "is_number",
 ]
 
 MOST_SAMPLES = 4096
@@ -42,7 +43,7 @@ def is_items(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether it is a number; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -283,7 +284,7 @@ def check_departure_interval(seconds: object) -> float | None:
     """
     if seconds is None:
         return None
-    if not _is_number(seconds) or not 0 < seconds <= _LONGEST_INTERVAL:
+    if not is_number(seconds) or not 0 < seconds <= _LONGEST_INTERVAL:
         raise ConfigurationError(
             f"departure_interval = {seconds!r}: seconds above 0 (0.048 is 48 ms), {_LONGEST_INTERVAL:g} at most, or "
             "None to let expands leave as they become ready"
@@ -316,7 +317,7 @@ def check_wait(seconds: object) -> float:
     Raises:
         InvalidRequestError: it is no number of seconds from 0 on.
     """
-    if not _is_number(seconds) or not 0 <= seconds <= _LONGEST_SECONDS:
+    if not is_number(seconds) or not 0 <= seconds <= _LONGEST_SECONDS:
         raise InvalidRequestError("wait", seconds, f"seconds from 0 to {_LONGEST_SECONDS:g}")
     return float(seconds)
 
@@ -330,7 +331,7 @@ def check_weight(weight: object) -> float:
     Raises:
         InvalidRequestError: it is no finite number above 0.
     """
-    if not _is_number(weight) or not 0 < weight < float("inf"):
+    if not is_number(weight) or not 0 < weight < float("inf"):
         raise InvalidRequestError(
             "weight", weight, "a finite number above 0; 1 is every tree's unless it says otherwise"
         )
@@ -348,6 +349,6 @@ def check_timeout(timeout: object) -> float | None:
     """
     if timeout is None:
         return None
-    if not _is_number(timeout) or not timeout > 0:
+    if not is_number(timeout) or not timeout > 0:
         raise InvalidRequestError("timeout", timeout, "seconds above 0, or None for the client's")
     return float(min(timeout, _LONGEST_SECONDS))

@@ -10,6 +10,8 @@ from .._transport.base import NO_HEADERS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .._transport.base import LaneName
+
 __all__ = ["Outgoing"]
 
 
@@ -32,7 +34,7 @@ class Outgoing(Untracked, frozen=True):
     path: str
     body: bytes = b""
     rids: tuple[str, ...] = ()
-    lane: Literal["work", "control", "text"] = "work"
+    lane: LaneName = "work"
     hides_reply: bool = False
     is_admin: bool = False
     headers: Mapping[str, str] = NO_HEADERS

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from .._record import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
-__all__ = ["HttpReply", "HttpRequest", "HttpStream", "Transport", "TransportError", "TransportStats"]
+__all__ = [
+    "SMALL_LANES",
+    "HttpReply",
+    "HttpRequest",
+    "HttpStream",
+    "LaneName",
+    "Transport",
+    "TransportError",
+    "TransportStats",
+]
+
+LaneName: TypeAlias = Literal["work", "control", "text"]
+SMALL_LANES: Mapping[LaneName, int] = MappingProxyType({"control": 8, "text": 8})  # connections beside those for work
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -37,7 +49,7 @@ class HttpRequest(Record, frozen=True):
     url: str
     headers: Mapping[str, str] = NO_HEADERS
     body: bytes = b""
-    lane: Literal["work", "control", "text"] = "work"
+    lane: LaneName = "work"
     on_sent: Callable[[], None] | None = None
     is_fresh: bool = False
     has_abort: bool = False

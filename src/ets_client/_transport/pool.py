@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from .base import HttpReply, HttpRequest, HttpStream, TransportStats
+from .base import SMALL_LANES, HttpReply, HttpRequest, HttpStream, TransportStats
 from .head import head_with_length, write_head
 from .intake import Intake
 from .lane import Lane
@@ -17,17 +17,15 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from .base import LaneName
     from .connection import Connection
 
 __all__ = ["Pool"]
 
 _CONNECT_SECONDS = 10.0
-_CONTROL_CONNECTIONS = 8
-_TEXT_CONNECTIONS = 8
 _MOST_BODY = 64 * 1024 * 1024
 _MOST_HEADS = 256
 _MOST_LANES = 64
-_LaneName = Literal["work", "control", "text"]
 
 
 class Pool:
@@ -55,7 +53,7 @@ class Pool:
             connect_seconds: to connect within, TLS included; None for no limit.
             tls: gives the context for https.
         """
-        self._sizes = {"work": connections, "control": _CONTROL_CONNECTIONS, "text": _TEXT_CONNECTIONS}
+        self._sizes = {"work": connections, **SMALL_LANES}
         self._expiry = 0.6 * keep_alive_seconds
         self._most_body = most_body
         self._connect_seconds = connect_seconds
@@ -188,7 +186,7 @@ class Pool:
             await asyncio.sleep(0)
         self._intake.close()
 
-    def lane(self, name: _LaneName, origin: Origin) -> Lane:
+    def lane(self, name: LaneName, origin: Origin) -> Lane:
         """The lane of a server.
 
         Raises:

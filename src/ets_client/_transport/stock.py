@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from .base import HttpReply, HttpRequest, HttpStream, TransportError, TransportStats
+from .base import SMALL_LANES, HttpReply, HttpRequest, HttpStream, TransportError, TransportStats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Mapping
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["StockTransport"]
 
 _CONNECT_SECONDS = 10.0
-_CONTROL_CONNECTIONS = 8
-_TEXT_CONNECTIONS = 8
 # httpx closes surplus idle connections by the number of all connections, so that 100/20 opens a new one for nearly
 # every request (encode/httpcore#1000): the two limits are kept equal.
 _NOT_SENT = (
@@ -53,11 +51,7 @@ class StockTransport:
             # trust_env: a cluster's proxy settings would swallow private hosts.
             return httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False, transport=given)
 
-        self._pools = {
-            "work": pool(connections),
-            "control": pool(_CONTROL_CONNECTIONS),
-            "text": pool(_TEXT_CONNECTIONS),
-        }
+        self._pools = {lane: pool(size) for lane, size in {"work": connections, **SMALL_LANES}.items()}
         self._requests = self._sent = self._received = 0
 
     async def send(self, request: HttpRequest) -> HttpReply:

@@ -14,9 +14,6 @@ from .questions import Question
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .methods import Method
-    from .scorers import Scorer
-
 __all__ = ["check_decision", "check_parts", "check_question"]
 
 
@@ -83,7 +80,7 @@ def check_decision(decision: object, by: str) -> Decision:
     return decision
 
 
-def _has(part: Method | Scorer | object, call: str) -> bool:
+def _has(part: object, call: str) -> bool:
     return not isinstance(part, type) and callable(getattr(part, call, None))
 
 

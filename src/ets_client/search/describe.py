@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from .manifest import Manifest, QuestionSet, ServerRecord
-from .methods import Beam, Dvts, Ets, Rebase
+from .methods.mends import Mended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ def parameters(thing: object) -> dict[str, Any]:
     told = cast("dict[str, Any] | None", getattr(thing, "parameters", None))
     if told is None:
         told = cast("dict[str, Any]", _plain(thing) if dataclasses.is_dataclass(thing) else {})
-    if isinstance(thing, Rebase | Beam | Dvts | Ets):  # not those alone that were set: a variant may mean more one day
+    if isinstance(thing, Mended):  # not those alone that were set: a variant may mean more one day
         told["mends"] = thing.mends.as_data(thing.variant, thing.switches)
     return {"name": getattr(thing, "name", type(thing).__name__), **told}
 

@@ -13,7 +13,7 @@ from ..usage import Usage
 from .budget import Budget, Spending
 from .driver import is_final
 from .events import SearchEndedBefore
-from .journal import StepsEntry
+from .journal import StepsEntry, usage_of
 from .record import Record
 from .scorers import RewardServer
 
@@ -130,7 +130,7 @@ async def search_all(
 def _paid_for(known: PaidQuestion) -> tuple[Usage, int]:
     """Tokens of a question's samples, and how many expands they were."""
     steps = [step for entry in known.entries if isinstance(entry, StepsEntry) for step in entry.steps]
-    usage = sum((Usage(step.prompt, step.cached, step.generated) for step in steps), start=Usage())
+    usage = sum(map(usage_of, steps), start=Usage())
     expands = sum(len(decision.children) for decision in known.decisions)
     return usage, expands + sum(step.pieces - 1 for step in steps)
 

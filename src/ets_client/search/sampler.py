@@ -13,7 +13,7 @@ from ..errors import ServerBusyError, ServerFaultError, ServerUnreachableError
 from ..sampling import SamplingParams
 from ..usage import Usage
 from .arrivals import Arrival
-from .journal import StepEntry, branch_of, step_entry_of
+from .journal import StepEntry, branch_of, step_entry_of, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -264,7 +264,7 @@ class Sampler:
 
     def _spend(self, arrivals: Iterable[Arrival], warm: Usage) -> None:
         steps = [arrival.step for arrival in arrivals]
-        usage = sum((Usage(step.prompt, step.cached, step.generated) for step in steps), start=warm)
+        usage = sum(map(usage_of, steps), start=warm)
         self._spending.expanded(usage, expands=sum(step.pieces - 1 for step in steps))
 
     def _sampling_of(self, node: Node, place: int) -> SamplingParams:

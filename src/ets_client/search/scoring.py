@@ -9,6 +9,7 @@ from ..scores import ScoreFailure
 from ..usage import Usage
 from .journal import Missing
 from .scorers import ScoredPath
+from .scorers.scorer import outcomes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,9 +52,7 @@ class Scoring:
         if not cold:
             return
         paths = [self._path(group) for group in cold]
-        outcomes = await self._scorer.score(paths)
-        if len(outcomes) != len(paths):
-            raise ValueError(f"the scorer {self._scorer.name!r} gave {len(outcomes)} outcomes for {len(paths)} paths")
+        outcomes = await outcomes_of(self._scorer, paths)
         usage = Usage()
         for group, outcome in zip(cold, outcomes, strict=True):
             score, failure = _read(outcome)

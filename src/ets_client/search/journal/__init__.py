@@ -16,7 +16,7 @@ from .errors import JournalDamagedError, JournalError, JournalLockedError, Journ
 from .folder import OpenRun, RunFolder
 from .load import load_run
 from .paid import MISSING, Missing, Paid, PaidQuestion
-from .steps import branch_of, root_of, step_entry_of
+from .steps import branch_of, root_of, step_entry_of, usage_of
 from .writer import Journal
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "load_run",
     "root_of",
     "step_entry_of",
+    "usage_of",
 ]

@@ -13,6 +13,7 @@ from ..methods.view import NodeState
 from .entries import AFTER, DecisionEntry, ScoresEntry, StepEntry, StepsEntry
 from .errors import JournalError
 from .paid import Missing, PaidQuestion
+from .steps import usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -68,11 +69,11 @@ def load_question(number: int, entries: Iterable[Entry], rules: TreeRules) -> Lo
     same: dict[tuple[str, tuple[int, ...]], _Draft] = {}
     for sample in _by_decision(paid) if rules.by_level else _by_arrival(paid):
         if sample.step.failed is not None:
-            unused += _usage(sample.step)
+            unused += usage_of(sample.step)
             continue
         step = sample.parent, identity(sample.step)
         if step in same:
-            unused += _usage(sample.step)
+            unused += usage_of(sample.step)
         else:
             same[step] = drafts[sample.id] = _child(drafts, sample)
         same[step].multiplicity += 1
@@ -140,10 +141,6 @@ def _child(drafts: dict[str, _Draft], sample: _Sample) -> _Draft:
     return child
 
 
-def _usage(step: StepEntry) -> Usage:
-    return Usage(step.prompt, step.cached, step.generated)
-
-
 def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: TreeRules) -> LoadedNode:
     root, step, source = paid.root, draft.step, draft.source
     assert root is not None  # noqa: S101 - load_question sees to it
@@ -170,7 +167,7 @@ def _node(number: int, draft: _Draft, given: int, paid: PaidQuestion, rules: Tre
         multiplicity=draft.multiplicity,
         children=children,
         given=given,
-        usage=_usage(step),
+        usage=usage_of(step),
         rid=step.rid,
         request=_request(source, step, int(draft.id.rpartition(".")[2]) - source.first),
         logprob=step.logprob,

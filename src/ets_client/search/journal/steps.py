@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...prefix import Origin
     from .entries import QuestionEntry
 
-__all__ = ["RecordedLogprobs", "branch_of", "root_of", "step_entry_of"]
+__all__ = ["RecordedLogprobs", "branch_of", "root_of", "step_entry_of", "usage_of"]
 
 
 class RecordedLogprobs(Logprobs):
@@ -91,7 +91,7 @@ def branch_of(step: StepEntry, parent: Prefix) -> Branch:
         end=EndReason(step.end),
         matched=step.matched,
         overshoot=step.overshoot,
-        usage=Usage(step.prompt, step.cached, step.generated),
+        usage=usage_of(step),
         rid=step.rid,
         logprobs=None if step.logprob is None else RecordedLogprobs(step.logprob),
     )
@@ -105,3 +105,8 @@ def root_of(question: QuestionEntry, origin: Origin) -> Prefix:
         origin: of the client that goes on with it (``(await client.root("")).origin``).
     """
     return Prefix(question.root_ids, question.root_text, origin=origin)
+
+
+def usage_of(step: StepEntry) -> Usage:
+    """Tokens that a sample has cost on the policy."""
+    return Usage(step.prompt, step.cached, step.generated)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from ...errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Mends", "Variant"]
+__all__ = ["Mended", "Mends", "Variant"]
 
 Variant = Literal["paper", "fixed"]
 
@@ -135,3 +135,24 @@ _WORDS = {
         "as published, the width of lost samples is spent again",
     ),
 }  # fmt: skip
+
+
+@runtime_checkable
+class Mended(Protocol):
+    """A method that has been published with defects.
+
+    Attributes:
+        switches: the mends that it has.
+    """
+
+    switches: ClassVar[tuple[str, ...]]
+
+    @property
+    def variant(self) -> Variant:
+        """As published, or mended."""
+        ...
+
+    @property
+    def mends(self) -> Mends:
+        """Switches to set otherwise than the variant has them."""
+        ...

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .scorer import Scorer
+from .scorer import Scorer, outcomes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,7 @@ class MicroBatcher(Scorer):
 
     async def _run(self, batch: list[_Call]) -> None:
         try:
-            outcomes = await self._outcomes([path for call in batch for path in call.paths])
+            outcomes = await outcomes_of(self.scorer, [path for call in batch for path in call.paths])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is its callers'
             if len(batch) == 1:
                 _settle(batch[0], error)
@@ -118,12 +118,6 @@ class MicroBatcher(Scorer):
         for call in batch:
             _settle(call, outcomes[begin : begin + len(call.paths)])
             begin += len(call.paths)
-
-    async def _outcomes(self, paths: Sequence[ScoredPath]) -> Outcomes:
-        outcomes = await self.scorer.score(paths)
-        if len(outcomes) != len(paths):  # nobody knows which of them is whose
-            raise ValueError(f"the scorer {self.name!r} gave {len(outcomes)} outcomes for {len(paths)} paths")
-        return outcomes
 
 
 def _settle(call: _Call, found: Outcomes | Exception) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...prefix import Prefix
     from ...scores import ScoreFailure
 
-__all__ = ["PathScore", "ScoredPath", "Scorer"]
+__all__ = ["PathScore", "ScoredPath", "Scorer", "outcomes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,19 @@ class Scorer(Protocol):
             A weight >= 0.
         """
         return max(0.0, step_scores[-1]) if step_scores else 0.0
+
+
+async def outcomes_of(scorer: Scorer, paths: Sequence[ScoredPath]) -> Sequence[PathScore | ScoreFailure]:
+    """What a scorer says of paths.
+
+    Args:
+        scorer: who is asked.
+        paths: which.
+
+    Raises:
+        ValueError: it gave more outcomes or fewer, so that nobody knows which of them is whose.
+    """
+    outcomes = await scorer.score(paths)
+    if len(outcomes) != len(paths):
+        raise ValueError(f"the scorer {scorer.name!r} gave {len(outcomes)} outcomes for {len(paths)} paths")
+    return outcomes
